@@ -1,0 +1,1 @@
+"""What every service may import: the protocol of writing, announcing and reading, once."""

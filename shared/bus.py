@@ -1,0 +1,258 @@
+"""Broker, router, producer and header factories: every safe default in one place (what bites without them: pitfalls, ADR 3)."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from faststream import AckPolicy
+from faststream.kafka import KafkaBroker, KafkaRouter
+from faststream.security import BaseSecurity, SASLScram256
+
+from shared.events.base import Envelope
+from shared.ids import event_id
+from shared.settings import Settings
+from shared.store import Doc
+
+MAX_RECORD_BYTES = 1_048_576
+SEND_TIMEOUT_S = 15.0
+
+
+def security(settings: Settings) -> BaseSecurity:
+    """SCRAM-SHA-256 as this service's own user; TLS is the deployment's (a mesh or a TLS listener)."""
+    return SASLScram256(username=settings.kafka_user, password=settings.kafka_secret, use_ssl=False)
+
+
+def client_options(settings: Settings, *, user: str | None = None, password: str | None = None) -> dict[str, Any]:
+    """Connection options of a plain aiokafka client."""
+    return {
+        "bootstrap_servers": settings.kafka_bootstrap,
+        "security_protocol": "SASL_PLAINTEXT",
+        "sasl_mechanism": "SCRAM-SHA-256",
+        "sasl_plain_username": user or settings.kafka_user,
+        "sasl_plain_password": password if password is not None else settings.kafka_secret,
+    }
+
+
+def broker(settings: Settings, **options: Any) -> KafkaBroker:
+    """The FastStream broker of a service. It consumes; publishing is the relay's (never `publish_batch` for keyed events)."""
+    return KafkaBroker(
+        settings.kafka_bootstrap,
+        security=security(settings),
+        client_id=f"hagukumi-{settings.service}",
+        logger=None,
+        graceful_timeout=10.0,
+        **options,
+    )
+
+
+def router() -> KafkaRouter:
+    """A router whose subscribers seek back on an error; the broker's own policy would be ignored here."""
+    return KafkaRouter(ack_policy=AckPolicy.NACK_ON_ERROR)
+
+
+class SendFailed(Exception):
+    """Kafka did not acknowledge. `final`: it never will (the record itself is refused)."""
+
+    def __init__(self, why: str, *, final: bool) -> None:
+        super().__init__(why)
+        self.final = final
+
+
+class Producer:
+    """An idempotent producer that is thrown away and built anew when it hangs (aiokafka #1101, #1017)."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._producer: AIOKafkaProducer | None = None
+        self._lock = asyncio.Lock()
+
+    async def _ready(self) -> AIOKafkaProducer:
+        async with self._lock:
+            if self._producer is None:
+                producer = AIOKafkaProducer(
+                    **client_options(self._settings),
+                    client_id=f"hagukumi-{self._settings.service}-relay",
+                    enable_idempotence=True,
+                    acks="all",
+                    linger_ms=0,
+                    max_request_size=MAX_RECORD_BYTES,
+                    request_timeout_ms=10_000,
+                )
+                try:
+                    await asyncio.wait_for(producer.start(), SEND_TIMEOUT_S)
+                except BaseException:
+                    with contextlib.suppress(Exception):
+                        await asyncio.wait_for(producer.stop(), 1.0)
+                    raise
+                self._producer = producer
+            return self._producer
+
+    async def send(self, messages: Sequence["Message"]) -> list[SendFailed | None]:
+        """Send side by side and wait for every acknowledgement; one outcome per message, in order."""
+        if not messages:
+            return []
+        try:
+            producer = await self._ready()
+            waiting = [
+                await asyncio.wait_for(
+                    producer.send(m.topic, value=m.value, key=m.key, partition=m.partition, headers=m.headers),
+                    SEND_TIMEOUT_S,
+                )
+                for m in messages
+            ]
+        except MessageSizeTooLargeError as error:
+            if len(messages) == 1:
+                return [SendFailed(type(error).__name__, final=True)]
+            return [outcome for message in messages for outcome in await self.send([message])]
+        except (KafkaError, TimeoutError, OSError) as error:
+            await self._discard()
+            return [SendFailed(type(error).__name__, final=False) for _ in messages]
+        done, late = await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S)
+        outcomes: list[SendFailed | None] = []
+        broken = bool(late)
+        for future in waiting:
+            if future in late:
+                outcomes.append(SendFailed("TimeoutError", final=False))
+                continue
+            failure = future.exception() if not future.cancelled() else TimeoutError()
+            if failure is None:
+                outcomes.append(None)
+                continue
+            final = isinstance(failure, MessageSizeTooLargeError)
+            broken = broken or not final
+            outcomes.append(SendFailed(type(failure).__name__, final=final))
+        if broken:
+            await self._discard()
+        return outcomes
+
+    async def _discard(self) -> None:
+        """Drop the producer object: after a time-out an idempotent one may hang for ever."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 1.0)
+
+    async def stop(self) -> None:
+        """Flush and close, bounded."""
+        producer, self._producer = self._producer, None
+        if producer is not None:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(producer.stop(), 5.0)
+
+
+class Message:
+    """One record to send."""
+
+    __slots__ = ("headers", "key", "partition", "topic", "value")
+
+    def __init__(
+        self,
+        topic: str,
+        key: bytes | None,
+        value: bytes | None,
+        headers: Sequence[tuple[str, bytes]] = (),
+        partition: int | None = None,
+    ) -> None:
+        self.topic = topic
+        self.key = key
+        self.value = value
+        self.headers = list(headers)
+        self.partition = partition
+
+
+def to_message(entry: Doc, service: str) -> Message:
+    """The Kafka record of an outbox entry: CloudEvents 1.0, binary mode (contracts, section 1)."""
+    subject, revision = entry["subject"], entry["revision"]
+    type_ = entry["type"]
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": event_id(entry["stream"], subject, revision),
+        "ce_source": f"/hagukumi/{service}",
+        "ce_type": type_,
+        "ce_subject": subject,
+        "ce_time": entry["time"],
+        "ce_partitionkey": entry["key"],
+        "ce_revision": str(revision),
+        "ce_tenant": entry["tenant"],
+        "ce_correlationid": entry["correlation"],
+        "ce_causationid": entry["causation"],
+        "ce_dataschema": f"https://hagukumi.example/schemas/{type_}.json",
+        "traceparent": entry["traceparent"],
+        "content-type": "application/json",
+        **entry.get("headers", {}),
+    }
+    return Message(
+        entry["topic"],
+        entry["key"].encode(),
+        entry["data"].encode(),
+        [(name, value.encode()) for name, value in headers.items() if value],
+    )
+
+
+class BadRecord(Exception):
+    """A record that is not an event of ours; `code` says why, without quoting it."""
+
+    def __init__(self, code: str, *, subject: str = "", revision: int = 0) -> None:
+        super().__init__(code)
+        self.code = code
+        self.subject = subject
+        self.revision = revision
+
+
+_NEEDED = ("ce_id", "ce_type", "ce_subject", "ce_revision")
+
+
+def read_envelope(topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Envelope:
+    """The envelope of a record of an internal topic; raises BadRecord."""
+    try:
+        found = {name: raw.decode() for name, raw in headers}
+        subject = found.get("ce_subject", "")
+        revision = int(found.get("ce_revision", "0"))
+    except (UnicodeDecodeError, ValueError, AttributeError):
+        raise BadRecord("headers-unreadable") from None
+    stream = topic.rpartition(".v")[0]
+    if any(name not in found for name in _NEEDED) or found.get("ce_specversion") != "1.0":
+        raise BadRecord("headers-missing", subject=subject, revision=revision)
+    if revision < 1:
+        raise BadRecord("revision-impossible", subject=subject)
+    if key is None or key != found.get("ce_partitionkey", subject).encode():
+        raise BadRecord("key-wrong", subject=subject, revision=revision)
+    if found["ce_id"] != event_id(stream, subject, revision):
+        raise BadRecord("id-wrong", subject=subject, revision=revision)
+    if not value:
+        raise BadRecord("value-empty", subject=subject, revision=revision)
+    return Envelope(
+        id=found["ce_id"],
+        type=found["ce_type"],
+        stream=stream,
+        subject=subject,
+        revision=revision,
+        time=found.get("ce_time", ""),
+        tenant=found.get("ce_tenant", ""),
+        correlation=found.get("ce_correlationid", ""),
+        causation=found.get("ce_causationid", ""),
+        traceparent=found.get("traceparent", ""),
+        source=found.get("ce_source", ""),
+        data=value,
+    )
+
+
+def envelope_of(entry: Mapping[str, Any], service: str) -> Envelope:
+    """The envelope of an archived event, as healing hands it over."""
+    return Envelope(
+        id=event_id(entry["stream"], entry["subject"], entry["revision"]),
+        type=entry["type"],
+        stream=entry["stream"],
+        subject=entry["subject"],
+        revision=entry["revision"],
+        time=entry["time"],
+        tenant=entry["tenant"],
+        correlation=entry["correlation"],
+        causation=entry["causation"],
+        traceparent=entry["traceparent"],
+        source=f"/hagukumi/{service}",
+        data=entry["data"].encode(),
+    )

@@ -1,0 +1,206 @@
+"""What stands around each handler: decode, apply, put aside what can never work, commit exactly what is durable (R3, R6, G6)."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, Protocol
+
+import structlog
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.errors import KafkaError
+from faststream.kafka import KafkaRouter
+from faststream.kafka.message import KafkaMessage
+from faststream.message import AckStatus
+from opentelemetry import trace
+
+from shared import metrics
+from shared.bus import BadRecord, Message, Producer, read_envelope
+from shared.events.base import Envelope
+from shared.faults import crash_point
+from shared.settings import Settings
+from shared.telemetry import link_to
+
+log = structlog.get_logger(__name__)
+tracer = trace.get_tracer("hagukumi.delivery")
+
+FIRST_PAUSE_S = 0.2
+LONGEST_PAUSE_S = 10.0
+
+
+class Sink(Protocol):
+    """Anything that takes a batch of events: a View, or a handler that creates things with derived ids."""
+
+    @property
+    def name(self) -> str:
+        """Name in logs and metrics."""
+
+    async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
+        """Apply durably; the events that can never be applied come back with a reason code."""
+
+    async def want(self, envelopes: Sequence[tuple[str, str, int]]) -> None:
+        """Remember revisions whose records were unreadable."""
+
+
+class Follower:
+    """Everything that one service reads: which topic goes into which sinks, and the health of the reading."""
+
+    def __init__(self, settings: Settings, router: KafkaRouter, producer: Producer) -> None:
+        self._settings = settings
+        self._router = router
+        self._producer = producer
+        self._rejections = 0
+        self._pause = FIRST_PAUSE_S
+        self.stopped: str | None = None
+        self.sinks: list[Sink] = []
+
+    def follow(
+        self, topic: str, *sinks: Sink, group: str | None = None, max_records: int | None = None, wait_ms: int = 50
+    ) -> None:
+        """Read a topic in batches into these sinks, in this order, under the group `<service>.<topic family>`."""
+        self.sinks += [sink for sink in sinks if sink not in self.sinks]
+        family = group or topic.rpartition(".v")[0]
+
+        async def handle(body: list[Any], message: KafkaMessage) -> None:
+            await self._batch(topic, sinks, message)
+
+        handle.__name__ = f"on_{family.replace('.', '_')}"
+        self._router.subscriber(
+            topic,
+            batch=True,
+            group_id=f"{self._settings.service}.{family}",
+            auto_offset_reset="earliest",
+            max_records=max_records or self._settings.consume_batch,
+            batch_timeout_ms=wait_ms,
+            fetch_max_wait_ms=wait_ms,
+            max_poll_interval_ms=120_000,
+            decoder=_undecoded,
+            title=f"{self._settings.service}: {topic}",
+        )(handle)
+
+    async def _batch(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
+        records: Sequence[ConsumerRecord[bytes | None, bytes | None]] = message.raw_message
+        if self.stopped is not None:
+            await asyncio.sleep(LONGEST_PAUSE_S)
+            raise RuntimeError(self.stopped)
+        envelopes: list[Envelope] = []
+        bad: list[tuple[ConsumerRecord[bytes | None, bytes | None], BadRecord]] = []
+        for record in records:
+            try:
+                envelopes.append(read_envelope(record.topic, record.key, record.value, record.headers))
+            except BadRecord as error:
+                bad.append((record, error))
+        links = [link for link in map(link_to, sorted({e.traceparent for e in envelopes if e.traceparent})) if link]
+        started = time.perf_counter()
+        with tracer.start_as_current_span(
+            f"{topic} process", links=links, attributes={"messaging.batch.message_count": len(records)}
+        ):
+            try:
+                rejected = await self._into(sinks, envelopes)
+                await self._put_aside(sinks, records, bad, rejected)
+            except Exception as error:
+                # Nothing was committed: the router seeks back and the batch comes again.
+                log.warning("consumer.batch_failed", topic=topic, error=type(error).__name__, exc_info=error)
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 2, LONGEST_PAUSE_S)
+                raise
+        self._pause = FIRST_PAUSE_S
+        metrics.batch_seconds.labels(topic).observe(time.perf_counter() - started)
+        self._count_rejections(len(bad) + len(rejected), len(records))
+        crash_point("after_bulk_before_commit")
+        await self._commit(message, records)
+        metrics.last_poll.labels(topic).set(time.time())
+
+    async def _into(self, sinks: Sequence[Sink], envelopes: list[Envelope]) -> list[tuple[Envelope, str]]:
+        rejected: list[tuple[Envelope, str]] = []
+        if envelopes:
+            for sink in sinks:
+                rejected += await sink.apply(envelopes)
+        return rejected
+
+    async def _put_aside(
+        self,
+        sinks: Sequence[Sink],
+        records: Sequence[ConsumerRecord[bytes | None, bytes | None]],
+        bad: Sequence[tuple[ConsumerRecord[bytes | None, bytes | None], BadRecord]],
+        rejected: Sequence[tuple[Envelope, str]],
+    ) -> None:
+        """Dead-letter alone what is unreadable or unusable; the subject waits for the owner's archive, others go on (R6)."""
+        letters = [_letter(record, error.code) for record, error in bad]
+        if rejected:
+            why = {(e.id): code for e, code in rejected}
+            for record in records:
+                found = {name: raw for name, raw in record.headers}.get("ce_id", b"").decode(errors="replace")
+                if found in why:
+                    letters.append(_letter(record, why.pop(found)))
+        if not letters:
+            return
+        outcomes = await self._producer.send(letters)
+        if any(outcome is not None for outcome in outcomes):
+            raise RuntimeError("a dead letter was not acknowledged")
+        missing = [(r.topic.rpartition(".v")[0], e.subject, e.revision) for r, e in bad if e.subject and e.revision > 0]
+        if missing:
+            for sink in sinks:
+                await sink.want(missing)
+
+    def _count_rejections(self, rejected: int, records: int) -> None:
+        """Many rejections in a row stop the consumer instead of draining a topic into its dead letters."""
+        self._rejections = self._rejections + rejected if rejected == records else 0
+        if self._rejections >= self._settings.stop_after_rejections:
+            self.stopped = f"{self._rejections} records in a row were rejected"
+            log.error("consumer.stopped", reason="rejections-in-a-row")
+
+    async def _commit(self, message: KafkaMessage, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
+        """Commit explicit offsets of what is durable, never «all consumed», never for a revoked partition (R3)."""
+        consumer: Any = message.consumer
+        offsets: dict[TopicPartition, int] = {}
+        for record in records:
+            place = TopicPartition(record.topic, record.partition)
+            offsets[place] = max(offsets.get(place, 0), record.offset + 1)
+        offsets = {place: offset for place, offset in offsets.items() if place in consumer.assignment()}
+        message.committed = AckStatus.ACKED
+        if offsets:
+            with contextlib.suppress(KafkaError):
+                # A refused commit means a rebalance: the new owner reads again, and known revisions are dropped.
+                await consumer.commit(offsets)
+
+
+async def _undecoded(message: Any) -> Any:
+    return None
+
+
+def _letter(record: ConsumerRecord[bytes | None, bytes | None], code: str) -> Message:
+    """The raw record with its reason and place; ids of the place make a repeat recognisable."""
+    metrics.dead_letters.labels(record.topic, code).inc()
+    kept = [
+        (name, raw) for name, raw in record.headers if name.startswith("ce_") or name in {"content-type", "traceparent"}
+    ]
+    return Message(
+        f"{record.topic}.dlt",
+        record.key,
+        record.value,
+        [
+            *kept[:32],
+            ("dlt_reason", code.encode()),
+            ("dlt_topic", record.topic.encode()),
+            ("dlt_partition", str(record.partition).encode()),
+            ("dlt_offset", str(record.offset).encode()),
+        ],
+    )
+
+
+class Each:
+    """A sink that calls one function with the typed events it knows; what it does must be idempotent by derived ids."""
+
+    def __init__(
+        self, name: str, handle: Callable[[Sequence[Envelope]], Awaitable[list[tuple[Envelope, str]]]]
+    ) -> None:
+        self.name = name
+        self._handle = handle
+
+    async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
+        """Hand the batch over."""
+        return await self._handle(batch)
+
+    async def want(self, envelopes: Sequence[tuple[str, str, int]]) -> None:
+        """Nothing to remember: there is no view document."""

@@ -1,0 +1,404 @@
+"""Documents and their commits: state and events in one conditional update (protocol W1 to W4, R1)."""
+
+import copy
+import json
+import time
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from opentelemetry import propagate
+
+from shared.clock import Clock, wire_instant
+from shared.context import cause
+from shared.events.base import Event
+from shared.faults import crash_point
+from shared.ids import derived_id, new_id
+from shared.problems import Busy, Conflict, KeyReused, NotFound, PreconditionFailed, PreconditionRequired, TooLarge
+from shared.store import Doc, Insert, Store, Update
+
+MAX_EVENT_BYTES = 900_000
+REMEMBERED_COMMANDS = 64
+ATTEMPTS = 12
+_DIFF_DEPTH = 3
+
+
+def mark(stream: str, subject: str) -> str:
+    """The name under which a view document keeps how far it has read a subject: `records/child:<id>`."""
+    return f"{stream.replace('.', '/')}:{subject}"
+
+
+def unmark(name: str) -> tuple[str, str]:
+    """The (stream, subject) of a mark."""
+    stream, _, subject = name.partition(":")
+    return stream.replace("/", "."), subject
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A caller's wish under its key: the same key and body give the same answer (protocol W2)."""
+
+    id: str
+    digest: str
+
+    @classmethod
+    def of(cls, principal: str, key: str, where: str, body: Any) -> "Command":
+        """The command of this principal's idempotency key at this place (method and path), with its body's digest."""
+        canonical = json.dumps(body, sort_keys=True, ensure_ascii=False, default=str, separators=(",", ":"))
+        return cls(derived_id("command", principal, key, where), derived_id("body", canonical))
+
+
+@dataclass(slots=True)
+class Document:
+    """One aggregate or view as loaded; change `state` in place, `emit` events, then commit."""
+
+    id: str
+    version: int = 0
+    revision: int = 0
+    tenant: str = ""
+    state: Doc = field(default_factory=dict)
+    heads: dict[str, int] = field(default_factory=dict)
+    applied: dict[str, int] = field(default_factory=dict)
+    wanted: dict[str, int] = field(default_factory=dict)
+    parked: dict[str, Any] = field(default_factory=dict)
+    depth: int = 0
+    commands: list[Doc] = field(default_factory=list)
+    outgoing: list[Doc] = field(default_factory=list)
+    derive: bool = False
+    loaded: Doc = field(default_factory=dict)
+
+    @property
+    def exists(self) -> bool:
+        """Whether it was in the store when loaded."""
+        return self.version > 0
+
+    def emit(
+        self,
+        event: Event,
+        now: datetime,
+        *,
+        tenant: str | None = None,
+        stream: str | None = None,
+        topic: str | None = None,
+        subject: str | None = None,
+        key: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
+        """Announce a fact with this document's next commit; the event's revision comes back.
+
+        `subject` is the document's id unless said otherwise. Raises TooLarge when Kafka would refuse it (W4).
+        """
+        data = event.model_dump_json(exclude_none=True)
+        return self.emit_raw(
+            data,
+            now,
+            type_=event.event_type(),
+            stream=stream or event.stream,
+            topic=topic or event.topic(),
+            subject=subject,
+            key=key,
+            tenant=tenant,
+            headers=headers,
+        )
+
+    def emit_raw(
+        self,
+        data: str,
+        now: datetime,
+        *,
+        type_: str,
+        stream: str,
+        topic: str,
+        subject: str | None = None,
+        key: str | None = None,
+        tenant: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> int:
+        """Announce already rendered JSON (a FHIR resource); otherwise as `emit`."""
+        if len(data) > MAX_EVENT_BYTES // 4 and len(data.encode()) > MAX_EVENT_BYTES:
+            raise TooLarge(f"an event may have {MAX_EVENT_BYTES} bytes")
+        subject = subject or self.id
+        name = mark(stream, subject)
+        revision = self.heads.get(name, 0) + 1
+        self.heads[name] = revision
+        because = cause()
+        carrier: dict[str, str] = {}
+        propagate.inject(carrier)
+        self.outgoing.append(
+            {
+                "place": self.revision + len(self.outgoing) + 1,
+                "stream": stream,
+                "topic": topic,
+                "subject": subject,
+                "key": key or subject,
+                "revision": revision,
+                "type": type_,
+                "time": wire_instant(now),
+                "tenant": tenant if tenant is not None else self.tenant,
+                "correlation": because.correlation,
+                "causation": because.causation,
+                "traceparent": carrier.get("traceparent", ""),
+                "headers": dict(headers or {}),
+                "data": data,
+            }
+        )
+        return revision
+
+    def read_to(self, stream: str, subject: str) -> int:
+        """The last revision of that subject that is in this document."""
+        return self.applied.get(mark(stream, subject), 0)
+
+
+def from_store(doc: Doc) -> Document:
+    """The document as the store holds it."""
+    return Document(
+        id=doc["_id"],
+        version=doc["version"],
+        revision=doc.get("revision", 0),
+        tenant=doc.get("tenant", ""),
+        state=copy.deepcopy(doc.get("state", {})),
+        heads=dict(doc.get("heads", {})),
+        applied=dict(doc.get("applied", {})),
+        wanted=dict(doc.get("wanted", {})),
+        parked=dict(doc.get("parked", {})),
+        depth=len(doc.get("outbox", ())),
+        commands=doc.get("last_commands", []),
+        loaded=doc,
+    )
+
+
+class Announcer(Protocol):
+    """What the relay offers to a commit: tell it what was committed, ask it whether there is room."""
+
+    def offer(self, collection: str, doc_id: str, entries: list[Doc] | None) -> None:
+        """These entries are the document's whole outbox; None means: read it again (A4)."""
+
+    def has_room(self) -> bool:
+        """Whether the service's outbox is within its bound (W4)."""
+
+
+Decide = Callable[[Document], Awaitable[Doc] | Doc]
+
+
+class Documents:
+    """One collection of documents, its commits and its relay."""
+
+    def __init__(self, store: Store, collection: str, *, relay: Announcer, clock: Clock, max_depth: int = 500) -> None:
+        self.store = store
+        self.collection = collection
+        self.clock = clock
+        self._relay = relay
+        self._max_depth = max_depth
+
+    async def ensure_indexes(self) -> None:
+        """The indexes that relay and healer ask for."""
+        await self.store.ensure_index(self.collection, ["pending"], where={"pending": {"$gte": 0}})
+        await self.store.ensure_index(self.collection, ["wanted_at"], where={"wanted_at": {"$gte": 0}})
+        await self.store.ensure_index(self.collection, ["derive_at"], where={"derive_at": {"$gte": 0}})
+
+    async def load(self, doc_id: str) -> Document | None:
+        """The document, or None."""
+        doc = await self.store.get(self.collection, doc_id)
+        return from_store(doc) if doc is not None else None
+
+    async def load_many(self, ids: Iterable[str]) -> dict[str, Document]:
+        """The documents that exist, by id."""
+        return {key: from_store(doc) for key, doc in (await self.store.get_many(self.collection, ids)).items()}
+
+    async def create(self, doc_id: str, decide: Decide, command: Command | None = None) -> tuple[Doc, Document]:
+        """Decide on a document that must not exist yet, and commit; (answer, document). A repeat gets the same answer."""
+        return await self._settle(doc_id, decide, command, must_exist=False, if_match=None)
+
+    async def change(
+        self,
+        doc_id: str,
+        decide: Decide,
+        command: Command | None = None,
+        *,
+        if_match: str | None = None,
+        match_required: bool = False,
+    ) -> tuple[Doc, Document]:
+        """Load, decide, commit; again after a conflict; (answer, document).
+
+        Raises NotFound, PreconditionFailed (412), PreconditionRequired (428), KeyReused (422), Busy (503), Conflict (409).
+        """
+        if match_required and if_match is None:
+            raise PreconditionRequired
+        return await self._settle(doc_id, decide, command, must_exist=True, if_match=if_match)
+
+    async def upsert(self, doc_id: str, decide: Decide, command: Command | None = None) -> tuple[Doc, Document]:
+        """Load or begin, decide, commit."""
+        return await self._settle(doc_id, decide, command, must_exist=None, if_match=None)
+
+    async def _settle(
+        self, doc_id: str, decide: Decide, command: Command | None, *, must_exist: bool | None, if_match: str | None
+    ) -> tuple[Doc, Document]:
+        for _ in range(ATTEMPTS):
+            doc = await self.load(doc_id) or Document(id=doc_id)
+            if doc.exists and command is not None:
+                remembered = _remembered(doc, command)
+                if remembered is not None:
+                    return remembered, doc
+            if must_exist is True and not doc.exists:
+                raise NotFound
+            if must_exist is False and doc.exists:
+                raise Conflict
+            if if_match is not None and if_match.strip('" ') != str(doc.version):
+                raise PreconditionFailed
+            answer = decide(doc)
+            if not isinstance(answer, dict):
+                answer = await answer
+            if await self.commit(doc, command, answer):
+                return answer, doc
+        raise Conflict
+
+    async def commit(self, doc: Document, command: Command | None = None, answer: Doc | None = None) -> bool:
+        """One conditional write of state and events; False when somebody else committed first. Nothing to write: True."""
+        if doc.outgoing and (doc.depth + len(doc.outgoing) > self._max_depth or not self._relay.has_room()):
+            raise Busy
+        write = self._write(doc, command, answer)
+        if write is None:
+            return True
+        if isinstance(write, Insert):
+            done = await self.store.insert(self.collection, write.doc)
+        else:
+            done = await self.store.update(self.collection, write.where, write.change)
+        if done:
+            self._committed(doc)
+        return done
+
+    async def commit_many(self, docs: list[Document]) -> list[Document]:
+        """Commit many documents in one round trip; those that somebody else committed first come back."""
+        writes: list[Insert | Update] = []
+        written: list[Document] = []
+        token = new_id()
+        for doc in docs:
+            write = self._write(doc, None, None, token)
+            if write is not None:
+                writes.append(write)
+                written.append(doc)
+        if not writes:
+            return []
+        done, taken = await self.store.bulk(self.collection, writes)
+        lost = {written[position].id for position in taken}
+        if done + len(taken) < len(written):
+            # The server says how many guarded updates matched, not which: our own carry the token.
+            seen = await self.store.get_many(self.collection, [doc.id for doc in written], ["version", "write"])
+            lost |= {doc.id for doc in written if seen.get(doc.id, {}).get("write") != token}
+        for doc in written:
+            if doc.id not in lost:
+                self._committed(doc)
+        return [doc for doc in written if doc.id in lost]
+
+    def _committed(self, doc: Document) -> None:
+        doc.version += 1
+        doc.revision += len(doc.outgoing)
+        if doc.outgoing:
+            crash_point("after_commit_before_archive")
+            self._relay.offer(self.collection, doc.id, doc.outgoing if doc.depth == 0 else None)
+        doc.depth += len(doc.outgoing)
+        doc.outgoing = []
+
+    def _write(
+        self, doc: Document, command: Command | None, answer: Doc | None, token: str | None = None
+    ) -> Insert | Update | None:
+        """The insert or the guarded update that carries everything that changed; None when nothing did."""
+        now_ms = int(time.time() * 1000)
+        remembered = [{"id": command.id, "digest": command.digest, "answer": answer}] if command is not None else []
+        if not doc.exists:
+            body: Doc = {
+                "_id": doc.id,
+                "version": 1,
+                "revision": len(doc.outgoing),
+                "tenant": doc.tenant,
+                "state": doc.state,
+                "heads": doc.heads,
+                "applied": doc.applied,
+                "wanted": doc.wanted,
+                "outbox": doc.outgoing,
+                "last_commands": remembered,
+                "write": token,
+            }
+            _refuse_operators(doc.state)
+            if doc.outgoing:
+                body["pending"] = now_ms
+            if doc.wanted:
+                body["wanted_at"] = now_ms
+            if doc.parked:
+                body["parked"] = doc.parked
+            if doc.derive:
+                body["derive_at"] = now_ms
+            return Insert(body)
+        sets: Doc = {}
+        unsets: Doc = {}
+        _diff(doc.loaded.get("state", {}), doc.state, "state", sets, unsets, _DIFF_DEPTH)
+        for name in ("heads", "applied", "wanted", "parked"):
+            _diff(doc.loaded.get(name, {}), getattr(doc, name), name, sets, unsets, 1)
+        if doc.tenant != doc.loaded.get("tenant", ""):
+            sets["tenant"] = doc.tenant
+        if doc.wanted != doc.loaded.get("wanted", {}):
+            if doc.wanted:
+                sets["wanted_at"] = now_ms
+            else:
+                unsets["wanted_at"] = ""
+        if not (sets or unsets or doc.outgoing or remembered):
+            return None
+        if doc.derive:
+            sets["derive_at"] = now_ms
+        change: Doc = {"$inc": {"version": 1}}
+        if doc.outgoing:
+            change["$inc"]["revision"] = len(doc.outgoing)
+            change["$push"] = {"outbox": {"$each": doc.outgoing}}
+            if doc.depth == 0:
+                sets["pending"] = now_ms
+        if remembered:
+            change.setdefault("$push", {})["last_commands"] = {"$each": remembered, "$slice": -REMEMBERED_COMMANDS}
+        if token is not None:
+            sets["write"] = token
+        if sets:
+            change["$set"] = sets
+        if unsets:
+            change["$unset"] = unsets
+        return Update({"_id": doc.id, "version": doc.version}, change)
+
+
+def _remembered(doc: Document, command: Command) -> Doc | None:
+    for known in doc.commands:
+        if known["id"] == command.id:
+            if known["digest"] != command.digest:
+                raise KeyReused
+            answer: Doc = known["answer"]
+            return answer
+    return None
+
+
+def _refuse_operators(value: Any) -> None:
+    """No key that the store could take for an operator or a path is ever written (S11)."""
+    if isinstance(value, dict):
+        for key, inner in value.items():
+            if not isinstance(key, str) or not key or key.startswith("$") or "." in key:
+                raise ValueError(f"a stored key may not be empty, begin with $ or have a dot: {key!r}")
+            _refuse_operators(inner)
+    elif isinstance(value, list | tuple):
+        for inner in value:
+            _refuse_operators(inner)
+
+
+def _diff(old: Mapping[str, Any], new: Mapping[str, Any], path: str, sets: Doc, unsets: Doc, depth: int) -> None:
+    """What has to be set and unset below `path` so that old becomes new; never the whole document (W1)."""
+    for key, value in new.items():
+        before = old.get(key, _ABSENT)
+        if before is value or before == value:
+            continue
+        if depth > 1 and isinstance(value, dict) and isinstance(before, dict) and before and value:
+            _diff(before, value, f"{path}.{key}", sets, unsets, depth - 1)
+            continue
+        _refuse_operators({key: value})
+        sets[f"{path}.{key}"] = value
+    for key in old:
+        if key not in new:
+            unsets[f"{path}.{key}"] = ""
+
+
+_ABSENT = object()

@@ -1,0 +1,98 @@
+"""Facts about messages. Owner: notify."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.events.base import Event
+
+Urgency = Literal["info", "important", "emergency"]
+
+
+class AnnouncementEvent(Event):
+    """A fact about one announcement, keyed by it."""
+
+    stream = "notify.announcement"
+    readers = ("notify", "gateway")
+
+
+class AnnouncementPublished(AnnouncementEvent):
+    """A municipality published a notice; its audience was frozen as of `as_of`."""
+
+    municipality: str
+    title: dict[str, str]
+    body: dict[str, str]
+    urgency: Urgency
+    audience: dict[str, Any]
+    recipients: int
+    as_of: datetime
+    published_by: str
+    expires_at: datetime | None = None
+
+
+class AnnouncementCorrected(AnnouncementEvent):
+    """The text of a notice was put right; every inbox shows the new text."""
+
+    title: dict[str, str]
+    body: dict[str, str]
+    reason: str
+
+
+class AnnouncementRecalled(AnnouncementEvent):
+    """A wrong notice was recalled; every inbox shows so."""
+
+    reason: str
+
+
+class FanoutPage(Event):
+    """A range of a frozen recipient list to expand (internal), keyed by announcement and page."""
+
+    stream = "notify.fanout"
+    readers = ("notify",)
+
+    announcement: str
+    page: int
+    first: int = Field(description="Index of the first recipient of this page in the frozen list")
+    count: int
+
+
+class DeliveryEvent(Event):
+    """A fact about one recipient's messages, keyed by the recipient."""
+
+    stream = "notify.delivery"
+    readers = ("gateway",)
+
+
+class MessageDelivered(DeliveryEvent):
+    """An item lies in the recipient's inbox (channel inbox), or a channel's provider accepted it."""
+
+    item: str
+    announcement: str | None = None
+    reminder: str | None = None
+    child: str | None = None
+    municipality: str
+    channel: str
+    urgency: Urgency
+    title: dict[str, str]
+    body: dict[str, str]
+    delivered_at: datetime
+
+
+class MessageRead(DeliveryEvent):
+    """The recipient opened the item."""
+
+    item: str
+    announcement: str | None = None
+    read_at: datetime
+
+
+class DeliveryFailed(DeliveryEvent):
+    """A channel refused the message for good, or its outcome will never be known."""
+
+    item: str
+    announcement: str | None = None
+    municipality: str
+    channel: str
+    reason: str
+    failed_at: datetime

@@ -1,0 +1,242 @@
+"""Facts about a child's and a pregnancy's record. Owner: records."""
+
+from datetime import date, datetime
+from typing import Literal
+
+from pydantic import Field
+
+from shared.events.base import Data, Event
+
+Sex = Literal["F", "M", "U"]
+Provenance = Literal["clinic", "municipality", "guardian"]
+
+
+class PersonName(Data):
+    """A name as written and as read; the reading (フリガナ) is in full-width katakana."""
+
+    family: str
+    given: str
+    family_kana: str
+    given_kana: str
+
+
+class Actor(Data):
+    """Who did it: the principal's opaque id, its role, and the organisation it acted for."""
+
+    subject: str
+    role: Literal["guardian", "clinic", "staff", "system", "operator"]
+    organisation: str | None = None
+
+
+class ChildFacts(Data):
+    """What is known of a child itself. `municipality` is the town of residence (住民票)."""
+
+    birth_date: date
+    sex: Sex
+    name: PersonName
+    municipality: str
+    district: str | None = None
+    gestation_days: int | None = Field(default=None, description="Completed days of gestation at birth")
+    birth_weight_g: int | None = None
+    twin_group: str | None = Field(default=None, description="The same opaque id on children of one birth")
+
+
+class VaccineCode(Data):
+    """A vaccine as coded by its recorder: HOT13, HOT9, YJ, CVX or Hagukumi's own list."""
+
+    system: str
+    code: str
+
+
+class Dose(Data):
+    """One administered dose (接種記録). `code` is Hagukumi's vaccine code, `cvx` its CVX bridge."""
+
+    id: str
+    given_on: date
+    code: str
+    cvx: str | None = None
+    vaccine: VaccineCode | None = None
+    product: str | None = None
+    lot: str | None = None
+    expires_on: date | None = None
+    site: str | None = None
+    dose_ml: float | None = None
+    performer: str | None = None
+    provenance: Provenance
+    organisation: str | None = Field(default=None, description="The clinic or municipality that recorded it")
+    recorded_at: datetime
+    superseded_by: str | None = Field(default=None, description="The clinic's dose that took the place of a guardian's")
+
+
+class ChildEvent(Event):
+    """A fact about one child, keyed by the child."""
+
+    stream = "records.child"
+    readers = ("schedule", "questionnaire", "notify", "gateway")
+
+
+class ChildRegistered(ChildEvent):
+    """A child's record was opened, by a municipality's birth notice, its staff or a guardian."""
+
+    child: ChildFacts
+    guardians: tuple[str, ...] = ()
+    by: Actor
+
+
+class ChildCorrected(ChildEvent):
+    """The child's own facts were put right; carries all of them."""
+
+    child: ChildFacts
+    reason: str
+    by: Actor
+
+
+class DoseRecorded(ChildEvent):
+    """A dose was recorded by a clinic, a municipality or a guardian."""
+
+    dose: Dose
+    by: Actor
+
+
+class DoseCorrected(ChildEvent):
+    """A recorded dose was put right; carries the dose as it now stands."""
+
+    dose: Dose
+    reason: str
+    by: Actor
+
+
+class DoseRetracted(ChildEvent):
+    """A recorded dose was withdrawn (entered in error); it no longer counts."""
+
+    dose_id: str
+    reason: str
+    by: Actor
+
+
+class CheckupRecorded(ChildEvent):
+    """A checkup was done (健康診査). `kind` is one of schedule's checkup codes, e.g. checkup_18m."""
+
+    checkup_id: str
+    kind: str
+    done_on: date
+    organisation: str | None = None
+    by: Actor
+
+
+class GrowthMeasured(ChildEvent):
+    """Weight, length, head or chest were measured. Units: kg and cm."""
+
+    measurement_id: str
+    measured_on: date
+    weight_kg: float | None = None
+    length_cm: float | None = None
+    head_cm: float | None = None
+    chest_cm: float | None = None
+    by: Actor
+
+
+class ConditionRecorded(ChildEvent):
+    """A disease had, a contraindication or another observation that rules may ask for (CDSi observation)."""
+
+    condition_id: str
+    code: str
+    since: date | None = None
+    by: Actor
+
+
+class ConditionRetracted(ChildEvent):
+    """A recorded condition was entered in error."""
+
+    condition_id: str
+    reason: str
+    by: Actor
+
+
+class QuestionnaireFiled(ChildEvent):
+    """A submitted questionnaire was filed in the child's record; the answers stay with questionnaire."""
+
+    response_id: str
+    form: str
+    form_version: str
+    submitted_at: datetime
+
+
+class GuardianAdded(ChildEvent):
+    """A guardian was bound to the child. `proven_by` says how (one-time code, registration)."""
+
+    guardian: str
+    proven_by: Literal["code", "registration", "staff"]
+
+
+class GuardianRemoved(ChildEvent):
+    """A guardian is no longer bound to the child."""
+
+    guardian: str
+    reason: str
+
+
+class ConsentGiven(ChildEvent):
+    """The guardian let an organisation read this child's record for a purpose, for a time."""
+
+    organisation: str
+    kind: Literal["clinic", "municipality"]
+    purpose: str
+    until: date | None = None
+    by: Actor
+
+
+class ConsentWithdrawn(ChildEvent):
+    """The guardian took the permission back: nothing later of this child reaches that organisation (G12)."""
+
+    organisation: str
+    by: Actor
+
+
+class ChildMoved(ChildEvent):
+    """The child's residence changed (転出・転入)."""
+
+    from_municipality: str
+    to_municipality: str
+    effective_on: date
+    by: Actor
+
+
+class ChildDied(ChildEvent):
+    """The child died: every cheerful message stops."""
+
+    died_on: date
+    by: Actor
+
+
+class PregnancyEvent(Event):
+    """A fact about one pregnancy, keyed by the pregnancy."""
+
+    stream = "records.pregnancy"
+    readers = ("schedule", "notify", "gateway")
+
+
+class PregnancyRegistered(PregnancyEvent):
+    """A pregnancy was notified (妊娠届)."""
+
+    guardian: str
+    municipality: str
+    expected_delivery: date
+    by: Actor
+
+
+class PregnancyCorrected(PregnancyEvent):
+    """The expected date of delivery was put right."""
+
+    expected_delivery: date
+    reason: str
+    by: Actor
+
+
+class PregnancyEnded(PregnancyEvent):
+    """The pregnancy ended: in a birth, or in a loss that silences every cheerful message."""
+
+    outcome: Literal["birth", "loss"]
+    ended_on: date
+    children: tuple[str, ...] = ()
+    by: Actor

@@ -1,0 +1,149 @@
+"""Facts about plans, reminders and checks. Owner: schedule."""
+
+from datetime import date, datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from shared.events.base import Data, Event
+
+
+class Why(Data):
+    """Why a date or a verdict is so: the rule's id, a plain sentence in two languages, and its source."""
+
+    rule: str
+    sentence: str
+    sentence_en: str
+    source: str
+
+
+class PlanItem(Data):
+    """One dose or checkup that is due, was due or will be. All dates inclusive, Asia/Tokyo."""
+
+    series: str
+    dose_number: int
+    status: str
+    earliest: date | None = None
+    recommended: date | None = None
+    overdue_from: date | None = None
+    free_until: date | None = None
+    latest: date | None = None
+    vaccines: tuple[str, ...] = ()
+    together: tuple[str, ...] = Field(default=(), description="Other due series that may be given on the same day")
+    why: Why
+
+
+class Reason(Data):
+    """One reason of a verdict: stable code, rule, sentence."""
+
+    code: str
+    rule: str
+    sentence: str
+    sentence_en: str
+    source: str = ""
+    verdict: str = ""
+
+
+class DoseVerdict(Data):
+    """Legal (定期接種) and immunological verdict on one recorded dose, with every reason."""
+
+    id: str
+    series: str
+    legal: str
+    immunological: str
+    reasons: tuple[Reason, ...] = ()
+
+
+class PlanEvent(Event):
+    """A fact about one child's (or pregnancy's) plan, keyed by it."""
+
+    stream = "schedule.plan"
+    readers = ("notify", "gateway")
+
+
+class PlanChanged(PlanEvent):
+    """The plan is different from before; carries the whole plan and what it was based on."""
+
+    rule_set: str
+    as_of: date
+    municipality: str
+    items: tuple[PlanItem, ...]
+    doses: tuple[DoseVerdict, ...]
+    based_on: dict[str, int]
+
+
+class ReminderArmed(PlanEvent):
+    """A reminder was set for an instant."""
+
+    reminder_id: str
+    kind: Literal["upcoming", "eve", "last_free_30", "last_free_7", "overdue", "checkup"]
+    series: str
+    dose_number: int
+    fires_at: datetime
+
+
+class ReminderCancelled(PlanEvent):
+    """The reason of an armed reminder vanished before it fired."""
+
+    reminder_id: str
+    reason: str
+
+
+class ReminderDue(PlanEvent):
+    """A reminder fired: tell the guardians. `free_until` is the last day without charge, if any."""
+
+    reminder_id: str
+    kind: str
+    series: str
+    dose_number: int
+    recommended: date | None = None
+    free_until: date | None = None
+
+
+class DoseOverdue(PlanEvent):
+    """A dose passed the day from which it is overdue; the child is on its municipality's not-yet list."""
+
+    series: str
+    dose_number: int
+    overdue_from: date
+
+
+class CheckupOverdue(PlanEvent):
+    """A checkup's usual time passed without one."""
+
+    kind: str
+    overdue_from: date
+
+
+class FollowUpChanged(PlanEvent):
+    """Who follows up a not-yet child, and how far they are."""
+
+    follow_up_id: str
+    series: str
+    dose_number: int
+    state: Literal["unseen", "contacted", "booked", "declined", "done_elsewhere", "moved"]
+    responsible: str | None = None
+
+
+class PreCheckAnswered(PlanEvent):
+    """A clinic asked before the needle; the question and the answer are kept."""
+
+    check_id: str
+    organisation: str
+    code: str
+    lot: str | None = None
+    given_on: date
+    verdict: Literal["allow", "warn", "stop"]
+    reasons: tuple[Reason, ...] = ()
+
+
+class LotRecalled(Event):
+    """A lot was recalled; keyed by the lot."""
+
+    stream = "schedule.lot"
+    readers = ("records", "notify", "gateway")
+
+    product: str
+    lot: str
+    reason: str
+    detail: dict[str, Any] = Field(default_factory=dict)

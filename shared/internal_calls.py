@@ -1,0 +1,74 @@
+"""The two kinds of internal HTTP: the gateway acting for a principal, and healing from an owner's archive (contracts 6)."""
+
+from typing import Any
+
+import httpx
+from opentelemetry import propagate
+
+from shared.auth import InternalTokens, Principal
+from shared.context import cause
+from shared.events.base import Envelope
+from shared.problems import Busy
+from shared.settings import Settings
+
+TIMEOUT_S = 10.0
+CORRELATION = "hagukumi-correlation"
+
+
+class InternalCalls:
+    """Signed, bounded calls to the other services."""
+
+    def __init__(self, settings: Settings, tokens: InternalTokens) -> None:
+        self._settings = settings
+        self._tokens = tokens
+        self._http = httpx.AsyncClient(
+            timeout=TIMEOUT_S,
+            limits=httpx.Limits(max_connections=128, max_keepalive_connections=64),
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._http.aclose()
+
+    async def act(
+        self,
+        service: str,
+        method: str,
+        path: str,
+        principal: Principal,
+        *,
+        body: bytes | None = None,
+        params: dict[str, str] | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> httpx.Response:
+        """Do this at the owner on behalf of the principal; the owner checks again. Raises Busy when it cannot be reached."""
+        sent = {
+            "authorization": f"Bearer {self._tokens.sign(service, 'act', principal)}",
+            CORRELATION: cause().correlation,
+            **(headers or {}),
+        }
+        if body is not None:
+            sent.setdefault("content-type", "application/json")
+        propagate.inject(sent)
+        try:
+            return await self._http.request(
+                method, f"{self._settings.url_of(service)}{path}", content=body, params=params, headers=sent
+            )
+        except httpx.HTTPError as error:
+            raise Busy from error
+
+    async def events_after(self, service: str, stream: str, subject: str, after: int) -> tuple[int, list[Envelope]]:
+        """(the owner's head of that subject, its archived events after a revision in order); raises Busy."""
+        try:
+            answer = await self._http.get(
+                f"{self._settings.url_of(service)}/internal/events",
+                params={"stream": stream, "subject": subject, "after": str(after)},
+                headers={"authorization": f"Bearer {self._tokens.sign(service, 'heal')}"},
+            )
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise Busy from error
+        found: dict[str, Any] = answer.json()
+        return found["head"], [Envelope(**{**event, "data": event["data"].encode()}) for event in found["events"]]

@@ -1,0 +1,20 @@
+"""Prometheus metrics of the backbone; no label ever carries a key, an id or anything about a person."""
+
+from prometheus_client import Counter, Gauge, Histogram
+
+published = Counter("hagukumi_events_published_total", "Events acknowledged by Kafka", ["topic"])
+publish_failures = Counter("hagukumi_publish_failures_total", "Sends that Kafka did not acknowledge", ["topic"])
+outbox_depth = Gauge(
+    "hagukumi_outbox_documents", "Documents whose outbox waits longer than the sweep time", ["collection"]
+)
+outbox_age = Gauge("hagukumi_outbox_oldest_seconds", "Age of the oldest waiting outbox", ["collection"])
+stopped_subjects = Gauge("hagukumi_stopped_subjects", "Subjects whose publishing stopped for good", ["collection"])
+consumed = Counter("hagukumi_events_consumed_total", "Events read, by what became of them", ["topic", "outcome"])
+batch_seconds = Histogram("hagukumi_batch_seconds", "Time to apply one batch", ["topic"])
+dead_letters = Counter("hagukumi_dead_letters_total", "Records put aside, by reason code", ["topic", "reason"])
+gaps = Gauge("hagukumi_gaps", "View documents that wait for a missing event", ["collection"])
+parked = Gauge("hagukumi_parked_subjects", "View documents that are parked", ["collection"])
+healed = Counter("hagukumi_healed_events_total", "Events read from an owner's archive", ["stream"])
+lag = Gauge("hagukumi_consumer_lag", "Records not yet read", ["topic"])
+last_poll = Gauge("hagukumi_consumer_last_progress_seconds", "When the consumer last made progress (epoch)", ["topic"])
+http_seconds = Histogram("hagukumi_http_seconds", "HTTP requests", ["route", "method", "status"])

@@ -1,0 +1,99 @@
+"""The one settings module: every knob of a service, read from the environment at start and checked before anything runs."""
+
+import json
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, SecretStr, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Settings of one service process; names in the environment are `HAGUKUMI_` and the field in capitals."""
+
+    model_config = SettingsConfigDict(env_prefix="HAGUKUMI_", extra="ignore", frozen=False)
+
+    service: str
+    environment: Literal["development", "production"] = "production"
+
+    kafka_bootstrap: str = "127.0.0.1:9092"
+    kafka_user: str = ""
+    kafka_password_file: Path | None = None
+    kafka_password: SecretStr | None = None
+    kafka_admin_user: str = ""
+    kafka_admin_password_file: Path | None = None
+    partitions: int = 12
+    consume_batch: int = 500
+
+    mongo_url: str = "mongodb://127.0.0.1:27017"
+    mongo_database: str = ""
+    mongo_driver: Literal["pymongo", "motor"] = "pymongo"
+    mongo_timeout_ms: int = 10_000
+
+    http_host: str = "127.0.0.1"
+    http_port: int = 8000
+    probe_port: int = 0
+    max_body_bytes: int = 262_144
+
+    internal_keys_file: Path | None = None
+    issuer_key_file: Path | None = None
+    vapid_key_file: Path | None = None
+    egress_allowed_origin: str | None = None
+
+    url_records: str = ""
+    url_schedule: str = ""
+    url_questionnaire: str = ""
+    url_notify: str = ""
+    url_gateway: str = ""
+
+    otel_endpoint: str | None = None
+    crash_at: str | None = None
+    outbox_depth_document: int = 500
+    outbox_depth_service: int = 50_000
+    sweep_after_ms: int = 3_000
+    stop_after_rejections: int = 100
+    log_level: str = "INFO"
+
+    faults: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _production_is_strict(self) -> "Settings":
+        """A development door left open stops a production start."""
+        if self.environment == "production":
+            for name in ("egress_allowed_origin", "issuer_key_file", "crash_at"):
+                if getattr(self, name) is not None:
+                    raise ValueError(
+                        f"HAGUKUMI_{name.upper()} is a development setting: production does not start with it"
+                    )
+        if not self.mongo_database:
+            self.mongo_database = self.service
+        return self
+
+    @property
+    def development(self) -> bool:
+        """Whether this is a development platform, the only one whose clock can be moved."""
+        return self.environment == "development"
+
+    def secret(self, file: Path | None, value: SecretStr | None = None) -> str:
+        """A secret from its file, or from its value where a platform injects it."""
+        if file is not None:
+            return file.read_text(encoding="utf-8").strip()
+        return value.get_secret_value() if value is not None else ""
+
+    @property
+    def kafka_secret(self) -> str:
+        """The password of this service's Kafka user."""
+        return self.secret(self.kafka_password_file, self.kafka_password)
+
+    @cached_property
+    def internal_keys(self) -> dict[str, Any]:
+        """`{"private": own JWK, "public": {service: JWK}}`: who may sign which internal call."""
+        if self.internal_keys_file is None:
+            return {"private": None, "public": {}}
+        keys: dict[str, Any] = json.loads(self.internal_keys_file.read_text(encoding="utf-8"))
+        return keys
+
+    def url_of(self, service: str) -> str:
+        """The base URL of another service's internal HTTP API."""
+        return str(getattr(self, f"url_{service}"))

@@ -1,0 +1,244 @@
+"""View documents: what a service builds from other services' events, each event once, per subject in order (protocol R1, R2, R5)."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from pydantic import ValidationError
+
+from shared import metrics
+from shared.context import Cause, set_cause
+from shared.documents import Document, Documents, mark, unmark
+from shared.events.base import REGISTRY, Envelope, Event
+from shared.store import Doc, Insert, Update
+
+log = structlog.get_logger(__name__)
+
+Apply = Callable[[Document, Any, Envelope], None]
+Finish = Callable[[Document, Sequence[Envelope]], None]
+ATTEMPTS = 20
+DERIVE_AGAIN_AFTER_MS = 3_000
+
+
+class Rejected(Exception):
+    """A handler cannot apply this event, ever: the subject is parked with this code."""
+
+
+@dataclass(frozen=True, slots=True)
+class Derived:
+    """Rows keyed otherwise than by the subject, wholly derived from one document's state (protocol R9).
+
+    `rows` gives row id -> fields; a row that is no longer given is kept as a tombstone (`gone: True`), so that a late,
+    older write cannot bring it back. Each row carries `of` (the document's id) and `version`.
+    """
+
+    collection: str
+    rows: Callable[[Document], dict[str, Doc]]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+
+class View:
+    """One collection of documents built from events; a document may be an owner as well (schedule's plan).
+
+    `handlers`  event class -> function that changes the document's state in place
+    `target`    which document an event belongs to; the subject unless said otherwise, None for no document
+    `finish`    called once per document and batch, after its events: recount, emit
+    `derived`   rows under other keys; written after the document, found again by its `derive_at` marker after a crash
+    """
+
+    def __init__(
+        self,
+        documents: Documents,
+        handlers: dict[type[Event], Apply],
+        *,
+        target: Callable[[Envelope], str | None] | None = None,
+        finish: Finish | None = None,
+        derived: Sequence[Derived] = (),
+    ) -> None:
+        self.documents = documents
+        self._derived = derived
+        self._handlers = {cls.event_type(): (cls, apply) for cls, apply in handlers.items()}
+        self._names = {kind.rpartition(".v")[0] for kind in self._handlers}
+        self._target = target or (lambda envelope: envelope.subject)
+        self._finish = finish
+
+    @property
+    def name(self) -> str:
+        """The collection."""
+        return self.documents.collection
+
+    async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
+        """Apply a batch durably; the events that cannot be applied come back with a reason code (their subjects are parked)."""
+        waiting: dict[str, list[Envelope]] = {}
+        for envelope in batch:
+            target = self._target(envelope)
+            if target is not None:
+                waiting.setdefault(target, []).append(envelope)
+        rejected: list[tuple[Envelope, str]] = []
+        for _ in range(ATTEMPTS):
+            if not waiting:
+                return rejected
+            loaded = await self.documents.load_many(waiting)
+            docs = []
+            refused: dict[str, list[tuple[Envelope, str]]] = {}
+            for doc_id, envelopes in waiting.items():
+                doc = loaded.get(doc_id) or Document(id=doc_id)
+                refused[doc_id] = self._fold(doc, envelopes)
+                docs.append(doc)
+            conflicts = {doc.id for doc in await self.documents.commit_many(docs)}
+            await self.derive([doc for doc in docs if doc.derive and doc.id not in conflicts])
+            for doc_id, failed in refused.items():
+                if doc_id not in conflicts:
+                    rejected += failed
+            waiting = {doc_id: waiting[doc_id] for doc_id in conflicts}
+        raise RuntimeError("a view document changed under every attempt")
+
+    def _fold(self, doc: Document, envelopes: list[Envelope]) -> list[tuple[Envelope, str]]:
+        """Apply one document's events in order; what is known is dropped, what comes too early is wanted (R1)."""
+        failed: list[tuple[Envelope, str]] = []
+        done: list[Envelope] = []
+        for envelope in sorted(envelopes, key=lambda e: (e.stream, e.subject, e.revision)):
+            name = mark(envelope.stream, envelope.subject)
+            at = doc.applied.get(name, 0)
+            if envelope.revision <= at:
+                metrics.consumed.labels(envelope.stream, "known").inc()
+                continue
+            if doc.parked or envelope.revision > at + 1:
+                doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
+                metrics.consumed.labels(envelope.stream, "held").inc()
+                continue
+            why = self._apply_one(doc, envelope)
+            if why is not None:
+                doc.parked = {"mark": name, "revision": envelope.revision, "reason": why}
+                doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
+                failed.append((envelope, why))
+                continue
+            doc.applied[name] = envelope.revision
+            if doc.wanted.get(name, 0) <= envelope.revision:
+                doc.wanted.pop(name, None)
+            done.append(envelope)
+        if done:
+            if self._finish is not None:
+                self._finish(doc, done)
+            self.mark_derived(doc)
+        return failed
+
+    def mark_derived(self, doc: Document) -> None:
+        """Have the derived rows written after this document's commit; a command on a view document calls it too."""
+        doc.derive = bool(self._derived)
+
+    async def derive(self, docs: Sequence[Document]) -> None:
+        """Write the rows derived from these committed documents, newest version wins, then clear their marker."""
+        if not docs:
+            return
+        for derived in self._derived:
+            writes: list[Insert | Update] = []
+            for doc in docs:
+                rows = derived.rows(doc)
+                known = {row["_id"] for row in await self._rows_of(derived, doc)}
+                for row_id, fields in rows.items():
+                    writes.append(_row(row_id, {**fields, "of": doc.id, "version": doc.version, "gone": False}))
+                writes += [
+                    _row(row_id, {"of": doc.id, "version": doc.version, "gone": True}) for row_id in known - rows.keys()
+                ]
+            # An upsert that meets a newer row is refused as a duplicate: the newer one stays.
+            await self.documents.store.bulk(derived.collection, writes)
+        await self.documents.store.bulk(
+            self.name, [Update({"_id": doc.id, "version": doc.version}, {"$unset": {"derive_at": ""}}) for doc in docs]
+        )
+
+    async def _rows_of(self, derived: Derived, doc: Document) -> list[Doc]:
+        if doc.version <= 1:
+            return []
+        return await self.documents.store.find(derived.collection, {"of": doc.id}, fields=["_id"])
+
+    async def derive_again(self) -> None:
+        """Write the rows of documents whose writer died in between."""
+        if not self._derived:
+            return
+        before = int(time.time() * 1000) - DERIVE_AGAIN_AFTER_MS
+        left = await self.documents.store.find(
+            self.name, {"derive_at": {"$gte": 0, "$lt": before}}, limit=500, fields=["_id"]
+        )
+        if left:
+            await self.derive(list((await self.documents.load_many(row["_id"] for row in left)).values()))
+
+    async def ensure_indexes(self) -> None:
+        """Indexes of the derived rows."""
+        for derived in self._derived:
+            await self.documents.store.ensure_index(derived.collection, ["of"])
+            for keys in derived.indexes:
+                await self.documents.store.ensure_index(derived.collection, list(keys))
+
+    def _apply_one(self, doc: Document, envelope: Envelope) -> str | None:
+        """None when applied or not of interest; else the code of why it never can be."""
+        known = self._handlers.get(envelope.type)
+        if known is None:
+            if envelope.type.rpartition(".v")[0] in self._names:
+                return "major-version-unknown"
+            metrics.consumed.labels(envelope.stream, "unused").inc()
+            return None
+        cls, apply = known
+        try:
+            event = cls.model_validate_json(envelope.data)
+        except ValidationError:
+            return "schema-broken"
+        set_cause(Cause(correlation=envelope.correlation, causation=envelope.id))
+        try:
+            apply(doc, event, envelope)
+        except Rejected as error:
+            return str(error)
+        except Exception as error:
+            # A fold is a pure function: what raises once raises always.
+            log.error("view.handler_failed", view=self.name, type=envelope.type, exc_info=error)
+            return f"handler-failed-{type(error).__name__}"
+        metrics.consumed.labels(envelope.stream, "applied").inc()
+        return None
+
+    async def want(self, envelopes: Iterable[tuple[str, str, int]]) -> None:
+        """Remember that these (stream, subject, revision) exist though their records were unreadable; the healer asks the owner."""
+        for stream, subject, revision in envelopes:
+            doc = await self.documents.load(subject)
+            if doc is None or doc.read_to(stream, subject) >= revision:
+                continue
+            name = mark(stream, subject)
+            doc.wanted[name] = max(doc.wanted.get(name, 0), revision)
+            await self.documents.commit(doc)
+
+    async def gaps(self, limit: int = 100) -> list[tuple[str, str, int, int]]:
+        """(stream, subject, applied, wanted) of documents that wait for a missing event and are not parked."""
+        rows = await self.documents.store.find(
+            self.name, {"wanted_at": {"$gte": 0}}, limit=limit, fields=["wanted", "applied", "parked"]
+        )
+        found = []
+        for row in rows:
+            if row.get("parked"):
+                continue
+            for name, wanted in row.get("wanted", {}).items():
+                stream, subject = unmark(name)
+                found.append((stream, subject, row.get("applied", {}).get(name, 0), wanted))
+        metrics.gaps.labels(self.name).set(len(found))
+        metrics.parked.labels(self.name).set(sum(1 for row in rows if row.get("parked")))
+        return found
+
+    async def forget_wanted(self, stream: str, subject: str, head: int) -> None:
+        """The owner's stream ends at `head`: what was wanted beyond it was forged or a mistake (R6)."""
+        target = await self.documents.load(subject)
+        if target is None:
+            return
+        name = mark(stream, subject)
+        if target.wanted.get(name, 0) > head and target.applied.get(name, 0) >= head:
+            target.wanted.pop(name)
+            await self.documents.commit(target)
+
+
+def _row(row_id: str, fields: Doc) -> Update:
+    return Update({"_id": row_id, "version": {"$lt": fields["version"]}}, {"$set": fields}, upsert=True)
+
+
+def decode(envelope: Envelope) -> Event | None:
+    """The typed event, or None for a type that this build does not know."""
+    cls = REGISTRY.get(envelope.type)
+    return cls.model_validate_json(envelope.data) if cls is not None else None
