@@ -54,6 +54,16 @@ class DoseVerdict(Data):
     reasons: tuple[Reason, ...] = ()
 
 
+class ArmedReminder(Data):
+    """A reminder that will fire at this instant unless its reason vanishes before."""
+
+    id: str
+    kind: Literal["eve", "morning", "last_free_30", "last_free_7", "overdue"]
+    series: str
+    dose_number: int
+    fires_at: datetime
+
+
 class PlanEvent(Event):
     """A fact about one child's (or pregnancy's) plan, keyed by it."""
 
@@ -69,24 +79,22 @@ class PlanChanged(PlanEvent):
     municipality: str
     items: tuple[PlanItem, ...]
     doses: tuple[DoseVerdict, ...]
+    reminders: tuple[ArmedReminder, ...] = Field(default=(), description="All that are armed now")
+    based_on: dict[str, int] = Field(description="stream:subject -> revision that the plan has seen")
+
+
+class PlanConfirmed(PlanEvent):
+    """The plan was recounted after events of the record and is the same; says what it has now seen."""
+
+    as_of: date
     based_on: dict[str, int]
-
-
-class ReminderArmed(PlanEvent):
-    """A reminder was set for an instant."""
-
-    reminder_id: str
-    kind: Literal["upcoming", "eve", "last_free_30", "last_free_7", "overdue", "checkup"]
-    series: str
-    dose_number: int
-    fires_at: datetime
 
 
 class ReminderCancelled(PlanEvent):
     """The reason of an armed reminder vanished before it fired."""
 
     reminder_id: str
-    reason: str
+    reason: Literal["done", "changed", "moved_on", "silenced"]
 
 
 class ReminderDue(PlanEvent):
