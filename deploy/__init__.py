@@ -1,0 +1,1 @@
+"""How Hagukumi is put somewhere: on one machine without containers, in containers, on Kubernetes."""

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Writes the locks with hashes and without any index address. `make lock` runs it.
+set -euo pipefail
+cd "$(dirname "$0")"
+uv="${UV:-../.venv/bin/uv}"
+lock() {
+  local name=$1
+  shift
+  "$uv" pip compile --quiet --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate --no-header \
+    --universal --python-version 3.11 "$name.in" "$@" --output-file "$name.lock"
+  { echo "# Made from $name.in by \`make lock\`."; cat "$name.lock"; } > "$name.txt"
+  rm "$name.lock"
+}
+lock base
+lock test --constraint base.txt
+lock java
