@@ -350,8 +350,8 @@ class Documents:
         if doc.outgoing:
             change["$inc"]["revision"] = len(doc.outgoing)
             change["$push"] = {"outbox": {"$each": doc.outgoing}}
-            if doc.depth == 0:
-                sets["pending"] = now_ms
+            # Always: the relay may have cleared the marker since this document was loaded (A5). The oldest one stands.
+            change["$min"] = {"pending": now_ms}
         if remembered:
             change.setdefault("$push", {})["last_commands"] = {"$each": remembered, "$slice": -REMEMBERED_COMMANDS}
         if token is not None:
