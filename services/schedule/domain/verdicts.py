@@ -1,0 +1,88 @@
+"""What the engine says about doses: verdicts with their reasons, in plain sentences with rule and source.
+
+Sentences are put together only when somebody reads them: most plans are compared, not read.
+"""
+
+from datetime import date
+from typing import Literal, NamedTuple
+
+Legal = Literal["valid", "not_valid", "voluntary", "as_recorded"]
+"""定期接種: valid, not_valid (given outside the law of its day), voluntary (任意: never routine for this child),
+as_recorded (older than the rules on file, or a vaccine unknown to them: taken as recorded)."""
+
+Immunological = Literal["valid", "not_valid", "extraneous", "as_recorded"]
+"""Counts in the series; does not count; more than the series needs; cannot be judged."""
+
+Says = Literal["legal", "immunological"]
+
+
+class Cited(NamedTuple):
+    """A rule as it is cited: its id, its source, and how sure we are of it."""
+
+    id: str
+    source: str
+    confidence: str
+
+    @property
+    def may_refuse(self) -> bool:
+        """A rule of low confidence, or known from memory only, warns and never refuses."""
+        return self.confidence not in {"low", "memory"}
+
+
+class Sentence(NamedTuple):
+    """A sentence with gaps, in Japanese and English."""
+
+    ja: str
+    en: str
+
+
+class Because(NamedTuple):
+    """A rule and a sentence with what fills its gaps: text, numbers, or days as ordinals behind names ending in _day."""
+
+    rule: Cited
+    text: Sentence
+    facts: tuple[tuple[str, object], ...] = ()
+
+    @property
+    def sentence(self) -> str:
+        """The sentence in Japanese."""
+        return self.text.ja.format(**{name: _in_japanese(name, fact) for name, fact in self.facts})
+
+    @property
+    def sentence_en(self) -> str:
+        """The sentence in English."""
+        return self.text.en.format(**{name: _in_english(name, fact) for name, fact in self.facts})
+
+
+def _in_japanese(name: str, fact: object) -> object:
+    if name.endswith("_day") and isinstance(fact, int):
+        day = date.fromordinal(fact)
+        return f"{day.year}年{day.month}月{day.day}日"
+    return fact[0] if isinstance(fact, tuple) else fact
+
+
+def _in_english(name: str, fact: object) -> object:
+    if name.endswith("_day") and isinstance(fact, int):
+        return date.fromordinal(fact).isoformat()
+    return fact[1] if isinstance(fact, tuple) else fact
+
+
+class Reason(NamedTuple):
+    """One reason of a verdict: whose verdict, a stable code, and why. `refuses` is False where it only warns."""
+
+    verdict: Says
+    code: str
+    because: Because
+    refuses: bool = True
+
+
+class DoseVerdict(NamedTuple):
+    """Both verdicts on one dose in one series; `dose_number` is its place in the series, None where it has none."""
+
+    id: str
+    series: str
+    given_on: date
+    dose_number: int | None
+    legal: Legal
+    immunological: Immunological
+    reasons: tuple[Reason, ...] = ()
