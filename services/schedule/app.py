@@ -1,0 +1,35 @@
+"""schedule: what is due when, why, and who is late."""
+
+import asyncio
+
+from fastapi import FastAPI
+
+from services.schedule import store as kept
+from services.schedule.api import router
+from services.schedule.commands import Planning, fire_reminders, turn_the_day
+from services.schedule.rule_files import load_rule_set
+from services.schedule.subscribers import subscribe
+from shared.service import Runtime, create_service
+from shared.settings import Settings
+
+REMINDERS_EVERY_S = 1.0
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service, wired."""
+    runtime = Runtime(settings)
+    planning = Planning(rules=load_rule_set(), plans=runtime.documents(kept.PLANS), lots=runtime.documents(kept.LOTS))
+    planning.view = subscribe(runtime, planning)
+
+    async def time_passes() -> None:
+        await turn_the_day(planning)
+        await fire_reminders(planning)
+        await asyncio.sleep(REMINDERS_EVERY_S)
+
+    async def clock_moved() -> None:
+        await turn_the_day(planning)
+        await fire_reminders(planning)
+
+    runtime.background.append(time_passes)
+    runtime.on_clock.append(clock_moved)
+    return create_service(runtime, [router(runtime, planning)], title="Hagukumi schedule")

@@ -1,0 +1,152 @@
+"""Documents and domain objects of schedule; the only file that names its collections.
+
+Primary (never rebuilt): the parts `reminders`, `follow_ups` and `told` of `plans`, and `lots`.
+Views (rebuilt from the owners' history): the rest of `plans`, `consents`, and the derived rows `due`, `reminder_times`, `families`.
+"""
+
+import zlib
+from datetime import UTC, date, datetime
+from typing import Any
+
+from services.schedule.domain.history import CheckupDone, DoseGiven, History, Observation
+from services.schedule.domain.reminders import WAITING
+from shared.clock import read_instant
+from shared.documents import Document
+from shared.ids import derived_id
+from shared.store import Doc
+from shared.views import Derived
+
+PLANS = "plans"
+LOTS = "lots"
+CONSENTS = "consents"
+DUE = "due"
+REMINDER_TIMES = "reminder_times"
+FAMILIES = "families"
+CHILD_CONSENTS = "child_consents"
+DAYS = "days"
+BUCKETS = 16
+
+
+def day(text: str | None) -> date | None:
+    """A civil day as stored, or None."""
+    return date.fromisoformat(text) if text else None
+
+
+def history_of(state: Doc) -> History:
+    """What the rules need to know of a child, from its plan document."""
+    child = state["child"]
+    return History(
+        birth_date=date.fromisoformat(child["birth_date"]),
+        sex=child["sex"],
+        doses=tuple(
+            DoseGiven(
+                id=dose_id,
+                given_on=date.fromisoformat(dose["given_on"]),
+                code=dose["code"],
+                product=dose.get("product"),
+                lot=dose.get("lot"),
+                expires_on=day(dose.get("expires_on")),
+                provenance=dose["provenance"],
+            )
+            for dose_id, dose in sorted(state.get("doses", {}).items(), key=lambda item: (item[1]["given_on"], item[0]))
+            if not dose.get("superseded_by")
+        ),
+        observations=tuple(
+            Observation(code=one["code"], on=day(one.get("since"))) for _, one in sorted(state.get("conditions", {}).items())
+        ),
+        municipality=child["municipality"],
+        gestation_days=child.get("gestation_days"),
+        checkups=tuple(
+            CheckupDone(kind=one["kind"], on=date.fromisoformat(one["done_on"]))
+            for _, one in sorted(state.get("checkups", {}).items())
+        ),
+    )
+
+
+def follow_up_id(child: str, series: str, dose_number: int) -> str:
+    """The id of a line of the not-yet list."""
+    return derived_id("follow-up", child, series, str(dose_number))
+
+
+def due_rows(doc: Document) -> dict[str, Doc]:
+    """The lines of the not-yet list (未受診者) that this child stands on: everything waiting, with who follows it up."""
+    state = doc.state
+    if state.get("silenced") or "plan" not in state:
+        return {}
+    rows: dict[str, Doc] = {}
+    for item in state["plan"]["items"]:
+        if item["status"] not in WAITING or not item.get("earliest"):
+            continue
+        row_id = follow_up_id(doc.id, item["series"], item["dose_number"])
+        follow_up = state.get("follow_ups", {}).get(row_id, {})
+        rows[row_id] = {
+            "child": doc.id,
+            "municipality": state["child"]["municipality"],
+            "kind": "checkup" if item["series"].startswith("checkup_") else "dose",
+            "series": item["series"],
+            "dose_number": item["dose_number"],
+            "earliest": item["earliest"],
+            "overdue_from": item.get("overdue_from"),
+            "free_until": item.get("free_until"),
+            "state": follow_up.get("state", "unseen"),
+            "responsible": follow_up.get("responsible"),
+        }
+    return rows
+
+
+def reminder_rows(doc: Document) -> dict[str, Doc]:
+    """The due times of armed reminders, spread over buckets so that any worker can take one (protocol D4)."""
+    return {
+        reminder_id: {
+            "child": doc.id,
+            "bucket": zlib.crc32(doc.id.encode()) % BUCKETS,
+            "fires_at": _milliseconds(reminder["fires_at"]),
+        }
+        for reminder_id, reminder in doc.state.get("reminders", {}).items()
+        if reminder["state"] == "armed"
+    }
+
+
+def family_rows(doc: Document) -> dict[str, Doc]:
+    """Which guardians this child has: how siblings find each other."""
+    return {
+        f"{guardian}:{doc.id}": {"guardian": guardian, "child": doc.id} for guardian in doc.state.get("guardians", {})
+    }
+
+
+def consent_rows(doc: Document) -> dict[str, Doc]:
+    """The decision on one vaccination, found by the child."""
+    if not doc.state.get("child"):
+        return {}
+    return {doc.id: {"child": doc.state["child"], "vaccine": doc.state.get("vaccine"), "consent": doc.state.get("consent")}}
+
+
+PLAN_DERIVED = (
+    Derived(DUE, due_rows, (("municipality", "kind"),)),
+    Derived(REMINDER_TIMES, reminder_rows, (("bucket", "fires_at"),)),
+    Derived(FAMILIES, family_rows, (("guardian",), ("child",))),
+)
+CONSENT_DERIVED = (Derived(CHILD_CONSENTS, consent_rows, (("child",),)),)
+
+
+def _milliseconds(instant: str) -> int:
+    return int(read_instant(instant).timestamp() * 1000)
+
+
+def milliseconds(instant: datetime) -> int:
+    """As reminder times are stored."""
+    return int(instant.astimezone(UTC).timestamp() * 1000)
+
+
+def stream_marks(doc: Document) -> dict[str, int]:
+    """What the plan was built from: `stream:subject` -> revision."""
+    return {name.replace("/", "."): revision for name, revision in sorted(doc.applied.items())}
+
+
+def plain(value: Any) -> Any:
+    """Tuples as lists and dates as text, as the store holds them."""
+    if isinstance(value, dict):
+        return {key: plain(inner) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner) for inner in value]
+    return value.isoformat() if isinstance(value, date) else value

@@ -1,0 +1,168 @@
+"""What schedule listens to."""
+
+from collections.abc import Sequence
+
+from services.schedule import store as kept
+from services.schedule.commands import Planning, recount
+from shared.documents import Document
+from shared.events import questionnaire as q
+from shared.events import records as r
+from shared.events.base import Envelope
+from shared.service import Runtime
+from shared.views import Rejected, View
+
+RELEVANT = frozenset(
+    cls.event_type()
+    for cls in (
+        r.ChildRegistered,
+        r.ChildCorrected,
+        r.DoseRecorded,
+        r.DoseCorrected,
+        r.DoseRetracted,
+        r.CheckupRecorded,
+        r.ConditionRecorded,
+        r.ConditionRetracted,
+        r.ChildMoved,
+        r.ChildDied,
+    )
+)
+"""The facts after which a plan is counted anew and announced or confirmed."""
+
+
+def subscribe(runtime: Runtime, planning: Planning) -> View:
+    """Wire every subscription; the plan view comes back."""
+
+    def finish(doc: Document, done: Sequence[Envelope]) -> None:
+        if any(envelope.type in RELEVANT for envelope in done):
+            recount(planning, doc, after_events=True)
+
+    plans = View(
+        planning.plans,
+        {
+            r.ChildRegistered: child_registered,
+            r.ChildCorrected: child_corrected,
+            r.DoseRecorded: dose_recorded,
+            r.DoseCorrected: dose_recorded,
+            r.DoseRetracted: dose_retracted,
+            r.CheckupRecorded: checkup_recorded,
+            r.ConditionRecorded: condition_recorded,
+            r.ConditionRetracted: condition_retracted,
+            r.GuardianAdded: guardian_added,
+            r.GuardianRemoved: guardian_removed,
+            r.ConsentGiven: consent_given,
+            r.ConsentWithdrawn: consent_withdrawn,
+            r.ChildMoved: child_moved,
+            r.ChildDied: child_died,
+        },
+        finish=finish,
+        derived=kept.PLAN_DERIVED,
+    )
+    consents = View(
+        runtime.documents(kept.CONSENTS),
+        {q.QuestionnaireSubmitted: questionnaire_submitted, q.ConsentDecided: consent_decided, q.ResponseWithdrawn: withdrawn},
+        derived=kept.CONSENT_DERIVED,
+    )
+    runtime.follow(r.ChildEvent.topic(), plans)
+    runtime.follow(q.ResponseEvent.topic(), consents)
+    return plans
+
+
+def child_registered(doc: Document, event: r.ChildRegistered, envelope: Envelope) -> None:
+    doc.tenant = event.child.municipality
+    doc.state.update({"child": _facts(event.child), "guardians": dict.fromkeys(event.guardians, True)})
+
+
+def child_corrected(doc: Document, event: r.ChildCorrected, envelope: Envelope) -> None:
+    doc.tenant = event.child.municipality
+    doc.state["child"] = _facts(event.child)
+
+
+def _facts(child: r.ChildFacts) -> dict[str, object]:
+    """What the rules need; names stay with records."""
+    return {
+        "birth_date": child.birth_date.isoformat(),
+        "sex": child.sex,
+        "municipality": child.municipality,
+        "gestation_days": child.gestation_days,
+    }
+
+
+def dose_recorded(doc: Document, event: r.DoseRecorded | r.DoseCorrected, envelope: Envelope) -> None:
+    _known(doc)
+    dose = event.dose
+    doc.state.setdefault("doses", {})[dose.id] = {
+        "given_on": dose.given_on.isoformat(),
+        "code": dose.code,
+        "product": dose.product,
+        "lot": dose.lot,
+        "expires_on": dose.expires_on.isoformat() if dose.expires_on else None,
+        "provenance": dose.provenance,
+        "superseded_by": dose.superseded_by,
+    }
+
+
+def dose_retracted(doc: Document, event: r.DoseRetracted, envelope: Envelope) -> None:
+    doc.state.get("doses", {}).pop(event.dose_id, None)
+
+
+def checkup_recorded(doc: Document, event: r.CheckupRecorded, envelope: Envelope) -> None:
+    _known(doc)
+    doc.state.setdefault("checkups", {})[event.checkup_id] = {"kind": event.kind, "done_on": event.done_on.isoformat()}
+
+
+def condition_recorded(doc: Document, event: r.ConditionRecorded, envelope: Envelope) -> None:
+    _known(doc)
+    doc.state.setdefault("conditions", {})[event.condition_id] = {
+        "code": event.code,
+        "since": event.since.isoformat() if event.since else None,
+    }
+
+
+def condition_retracted(doc: Document, event: r.ConditionRetracted, envelope: Envelope) -> None:
+    doc.state.get("conditions", {}).pop(event.condition_id, None)
+
+
+def guardian_added(doc: Document, event: r.GuardianAdded, envelope: Envelope) -> None:
+    doc.state.setdefault("guardians", {})[event.guardian] = True
+
+
+def guardian_removed(doc: Document, event: r.GuardianRemoved, envelope: Envelope) -> None:
+    doc.state.get("guardians", {}).pop(event.guardian, None)
+
+
+def consent_given(doc: Document, event: r.ConsentGiven, envelope: Envelope) -> None:
+    doc.state.setdefault("consents", {})[event.organisation] = {
+        "kind": event.kind,
+        "until": event.until.isoformat() if event.until else None,
+    }
+
+
+def consent_withdrawn(doc: Document, event: r.ConsentWithdrawn, envelope: Envelope) -> None:
+    doc.state.get("consents", {}).pop(event.organisation, None)
+
+
+def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:
+    _known(doc)
+    doc.tenant = event.to_municipality
+    doc.state["child"]["municipality"] = event.to_municipality
+
+
+def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
+    doc.state["silenced"] = True
+
+
+def _known(doc: Document) -> None:
+    if "child" not in doc.state:
+        raise Rejected("child-unknown")
+
+
+def questionnaire_submitted(doc: Document, event: q.QuestionnaireSubmitted, envelope: Envelope) -> None:
+    doc.state.update({"child": event.child, "vaccine": event.vaccine})
+
+
+def consent_decided(doc: Document, event: q.ConsentDecided, envelope: Envelope) -> None:
+    doc.state.update({"child": event.child, "vaccine": event.vaccine, "consent": event.consent})
+
+
+def withdrawn(doc: Document, event: q.ResponseWithdrawn, envelope: Envelope) -> None:
+    doc.state.update({"consent": None})
