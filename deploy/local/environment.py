@@ -16,6 +16,7 @@ ROOT = Path(__file__).resolve().parents[2]
 REQUIREMENTS = ROOT / "requirements" / "test.txt"
 LINK = ROOT / ".venv"
 OLDEST = (3, 11)
+QUIET_PIP = ("-m", "pip", "install", "--quiet", "--disable-pip-version-check")
 
 
 def complaint() -> str | None:
@@ -60,10 +61,9 @@ def _make(home: Path) -> None:
     python = home / "bin" / "python"
     for command in (
         [sys.executable, "-m", "venv", "--clear", str(home)],
-        [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-        + ["--require-hashes", "--requirement", str(REQUIREMENTS)],
+        [str(python), *QUIET_PIP, "--require-hashes", "--requirement", str(REQUIREMENTS)],
     ):
-        subprocess.run(command, check=True)  # noqa: S603  # nosec B603 - fixed words and our own paths
+        subprocess.run(command, check=True)  # fixed words and our own paths
 
 
 def _point_to(home: Path) -> None:

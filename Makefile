@@ -1,0 +1,66 @@
+# Hagukumi. `make` lists what there is. Everything sets itself up.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The newest Python of 3.13 to 3.11 that really runs.
+PYTHON ?= $(shell for p in python3.13 python3.12 python3.11 python3; do \
+	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1 && echo $$p && break; done)
+DATA ?= .hagukumi
+SEED ?= 20260401
+SIZE ?= 200
+HAGUKUMI_PORT ?= 8000
+ARGS ?=
+export HAGUKUMI_PORT
+
+CODE := services shared deploy $(wildcard bench) $(wildcard tests)
+PACKAGES := services shared deploy
+RUN := .venv/bin/python -m
+
+.PHONY: help setup run demo test check bench faults contracts lock format clean
+
+help: ## Say what there is
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/\1|\2/' | \
+		while IFS='|' read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
+	@printf '\n  Settings: PYTHON=%s DATA=%s SEED=%s (0: no town) SIZE=%s HAGUKUMI_PORT=%s\n' \
+		'$(PYTHON)' '$(DATA)' '$(SEED)' '$(SIZE)' '$(HAGUKUMI_PORT)'
+
+setup: ## Make .venv from the hashed requirements (every other target does it by itself)
+	@if [ -z "$(PYTHON)" ]; then \
+		echo 'Python 3.11, 3.12 or 3.13 is needed. On Debian: apt-get install -y python3 python3-venv' >&2; exit 1; fi
+	@$(PYTHON) -m deploy.local.environment
+
+run: setup ## Start the whole platform with an invented town; Ctrl-C stops it
+	@exec $(RUN) deploy.local.run --data '$(DATA)' --seed '$(SEED)' --size '$(SIZE)'
+
+demo: setup ## Tell one family's story through all five services, on a running platform or one of its own
+	@exec $(RUN) deploy.local.demo --data '$(DATA)' $(ARGS)
+
+test: setup ## Run every test; what was skipped is listed with its reason at the end
+	@$(RUN) pytest -rs $(ARGS)
+
+check: setup ## Lint, types, layers, contracts, Kubernetes files, security lint
+	$(RUN) ruff check $(CODE)
+	$(RUN) ruff format --check $(CODE)
+	$(RUN) mypy $(CODE)
+	.venv/bin/lint-imports
+	$(RUN) shared.contracts --check
+	.venv/bin/kubernetes-validate --strict deploy/k8s/base/*.yaml
+	$(RUN) bandit -q -r -c pyproject.toml $(PACKAGES)
+
+bench: setup ## Measure how fast it is
+	@exec $(RUN) bench $(ARGS)
+
+faults: setup ## Kill, freeze and cut off processes under load and look what is left
+	@exec $(RUN) pytest -rs -m fault tests/faults $(ARGS)
+
+contracts: setup ## Write AsyncAPI, JSON Schema and OpenAPI to docs/contracts
+	@exec $(RUN) shared.contracts
+
+lock: setup ## Write the locks of requirements/ anew, with hashes and no index address
+	@requirements/lock.sh
+
+format: setup ## Format the code
+	@$(RUN) ruff format $(CODE)
+
+clean: ## Remove what setup, builds and checks made; data folders stay
+	rm -rf build .venv .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -1,0 +1,158 @@
+"""`make run`: the whole platform, an invented town in it, and where to look."""
+
+import asyncio
+import importlib
+import json
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from deploy.local.errors import StackError
+from deploy.local.platform import Platform
+from shared.kafka_admin import clinic_user, municipality_user
+
+DEFAULT_PORT = 8000
+TOWN_SIZE = 200
+
+console = Console(highlight=False)
+
+
+class Stopped(BaseException):
+    """Ctrl-C or SIGTERM."""
+
+
+def main(
+    data: Annotated[Path, typer.Option(help="Where the state is kept.")] = Path(".hagukumi"),
+    seed: Annotated[int, typer.Option(help="The invented town is made from this number; 0 makes none.")] = 20260401,
+    size: Annotated[int, typer.Option(help="How many children the town has.")] = TOWN_SIZE,
+    port: Annotated[int, typer.Option(envvar="HAGUKUMI_PORT", help="Where the gateway listens.")] = DEFAULT_PORT,
+    egress: Annotated[
+        str, typer.Option(envvar="HAGUKUMI_EGRESS_ALLOWED_ORIGIN", help="One local origin that pushes may go to.")
+    ] = "",
+    otel: Annotated[str, typer.Option(envvar="HAGUKUMI_OTEL_ENDPOINT", help="A trace collector.")] = "",
+    driver: Annotated[str, typer.Option(envvar="HAGUKUMI_MONGO_DRIVER", help="pymongo or motor.")] = "pymongo",
+) -> None:
+    """Start everything, say when it is ready, and stop everything on Ctrl-C or SIGTERM."""
+    settings = {"HAGUKUMI_MONGO_DRIVER": driver}
+    if egress:
+        settings["HAGUKUMI_EGRESS_ALLOWED_ORIGIN"] = egress
+    if otel:
+        settings["HAGUKUMI_OTEL_ENDPOINT"] = otel
+    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGHUP, _stop)
+    platform: Platform | None = None
+    try:
+        with progress() as show:
+            platform = Platform(data, gateway_port=port, settings=settings, say=show)
+            platform.bring_up()
+            if seed:
+                _seed(platform, size, seed, show)
+        where_to_look(platform)
+        print(f"Hagukumi is ready: {platform.gateway_url} · Kafka {platform.kafka_bootstrap}", flush=True)
+        threading.Event().wait()
+    except StackError as error:
+        _quiet()
+        Console(stderr=True, highlight=False, markup=False).print(str(error))
+        raise typer.Exit(1) from None
+    except Stopped:
+        _quiet()
+        console.print("Stopping …")
+    finally:
+        _quiet()
+        if platform is not None:
+            platform.stop()
+
+
+def _stop(number: int, frame: FrameType | None) -> None:
+    raise Stopped
+
+
+def _quiet() -> None:
+    """While stopping, which is bounded, a second Ctrl-C would only leave processes behind."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+
+
+class Shown:
+    """A line for each thing that is there, and how long it took since the start."""
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+        self.task = bar.add_task("Starting Hagukumi …", total=None)
+        self._begun = time.monotonic()
+
+    def __call__(self, words: str) -> None:
+        self.bar.console.print(f"[green]✓[/green] {words} [dim]{time.monotonic() - self._begun:.1f} s[/dim]")
+
+
+@contextmanager
+def progress() -> Iterator[Shown]:
+    """What is being done now, below the lines of what is there."""
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+    with Progress(*columns, console=console, transient=True) as bar:
+        yield Shown(bar)
+
+
+def _seed(platform: Platform, size: int, seed: int, show: Shown) -> None:
+    """Make the town; one that is there already stays, one that was interrupted is finished."""
+    try:
+        module = importlib.import_module("deploy.local.seed")
+    except ModuleNotFoundError as missing:
+        if missing.name != "deploy.local.seed":
+            raise
+        raise StackError("There is no deploy/local/seed.py: make run SEED=0 starts without a town.") from None
+
+    def follow(words: str, done: int, total: int) -> None:
+        show.bar.update(show.task, description=f"The town: {words} {done} of {total}")
+
+    asyncio.run(module.seed(platform, size, seed, progress=follow))
+    show(f"A town of {size} children")
+
+
+def where_to_look(platform: Platform) -> None:
+    """Addresses, logins and Kafka users, for somebody who sees it for the first time."""
+    table = Table.grid(padding=(0, 2))
+    table.add_row("API documentation", f"{platform.gateway_url}/docs")
+    table.add_row("A token", f"POST {platform.gateway_url}/dev/token with one of these bodies:")
+    logins = platform.logins() or [
+        {
+            "role": "operator",
+            "who": "opens municipalities and clinics",
+            "body": {"subject": "operator-1", "role": "operator"},
+        }
+    ]
+    for login in logins:
+        table.add_row(f"  {login['role']} · {login['who']}", json.dumps(login["body"], ensure_ascii=False))
+    table.add_row("Kafka", f"{platform.kafka_bootstrap} (SASL_PLAINTEXT, SCRAM-SHA-256)")
+    table.add_row("  users", f"password of each service's user: {_near(platform.secrets.folder)}/kafka-<service>")
+    table.add_row(
+        "  outsiders",
+        f"{municipality_user('000000').replace('000000', '<code>')}, {clinic_user('0').replace('0', '<id>')}: "
+        "POST /v1/municipalities and /v1/clinics answer their passwords once",
+    )
+    table.add_row("Health", "  ".join(f"{name} {platform.probe_url(name)}/readyz" for name in platform.services))
+    table.add_row("Logs", f"{_near(platform.data / 'logs')}/")
+    console.print(table, soft_wrap=True)
+
+
+def _near(path: Path) -> str:
+    """As the person would type it."""
+    try:
+        return str(path.relative_to(Path.cwd()))
+    except ValueError:
+        return str(path)
+
+
+if __name__ == "__main__":
+    typer.run(main)
