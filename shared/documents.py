@@ -244,11 +244,12 @@ class Documents:
                 raise NotFound
             if must_exist is False and doc.exists:
                 raise Conflict
-            if if_match is not None and if_match.strip('" ') != str(doc.version):
-                raise PreconditionFailed
             answer = decide(doc)
             if not isinstance(answer, dict):
                 answer = await answer
+            # After the decision, which knows who may: to a stranger a wrong version must look like a missing document.
+            if if_match is not None and if_match.strip('" ') != str(doc.version):
+                raise PreconditionFailed
             if await self.commit(doc, command, answer):
                 return answer, doc
         raise Conflict

@@ -23,10 +23,18 @@ def derived_id(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
-def one_time_code() -> str:
-    """Twelve characters in three groups, without the letters and digits that people confuse (60 bits)."""
+def one_time_code(drawn: bytes | None = None) -> str:
+    """Twelve characters in three groups, without the letters and digits that people confuse (59 bits).
+
+    Random, or always the same for the same 32 secret bytes, where a repeated request must get the same code.
+    """
     alphabet = "ABCDEFGHJKMNPQRSTVWXYZ23456789"
-    return "-".join("".join(secrets.choice(alphabet) for _ in range(4)) for _ in range(3))
+    number = int.from_bytes(drawn if drawn is not None else secrets.token_bytes(32))
+    letters = []
+    for _ in range(12):
+        number, place = divmod(number, len(alphabet))
+        letters.append(alphabet[place])
+    return "-".join("".join(letters[start : start + 4]) for start in (0, 4, 8))
 
 
 def is_municipality_code(code: str) -> bool:
