@@ -1,13 +1,14 @@
 """Topics, users and rights on Kafka, while the platform runs: what opening a municipality or a clinic needs.
 
 aiokafka's admin client has no calls for rights and SCRAM users, so this one module uses confluent-kafka's. Everything here
-may be repeated: what is there already stays as it is.
+may be repeated: what is there already stays as it is. A call returns when what it made can be used.
 """
 
 import asyncio
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -147,19 +148,8 @@ class KafkaAdmin:
         self._min_insync = min_insync
         self._timeout = timeout_s
         self._gateway_user = gateway_user
-        self._client = AdminClient(
-            {
-                "bootstrap.servers": bootstrap,
-                "security.protocol": "SASL_PLAINTEXT",
-                "sasl.mechanism": "SCRAM-SHA-256",
-                "sasl.username": user,
-                "sasl.password": password,
-                "client.id": f"hagukumi-admin-{user}",
-                "socket.timeout.ms": int(timeout_s * 1000),
-                "reconnect.backoff.max.ms": 250,
-                "log_level": 0,
-            },
-        )
+        self._bootstrap = bootstrap
+        self._client = _client(bootstrap, user, password, timeout_s)
 
     @classmethod
     def of(cls, settings: Settings) -> "KafkaAdmin":
@@ -210,6 +200,7 @@ class KafkaAdmin:
                 missing, operation_timeout=self._timeout, request_timeout=self._timeout
             )
             await self._all(created.values(), accept=KafkaError.TOPIC_ALREADY_EXISTS)
+            await self._until(lambda: self._all_led({topic.topic for topic in missing}))
         small = [
             NewPartitions(name, topic.partitions)
             for name, topic in wanted.items()
@@ -233,12 +224,14 @@ class KafkaAdmin:
     async def create_scram_users(self, users: Iterable[Credentials]) -> None:
         """Create these users, or give them these passwords."""
         mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, SCRAM_ITERATIONS)
+        changes_of = list(users)
         changes: list[UserScramCredentialAlteration] = [
-            UserScramCredentialUpsertion(one.user, mechanism, one.password.encode()) for one in users
+            UserScramCredentialUpsertion(one.user, mechanism, one.password.encode()) for one in changes_of
         ]
         if changes:
             done = self._client.alter_user_scram_credentials(changes, request_timeout=self._timeout)
             await self._all(done.values())
+            await self._until(lambda: self._can_sign_in(changes_of[-1]))
 
     async def delete_scram_user(self, name: str) -> None:
         """Take the user's password away: it cannot sign in any more."""
@@ -258,6 +251,7 @@ class KafkaAdmin:
         bindings = [_binding(right) for right in rights]
         if bindings:
             await self._all(self._client.create_acls(bindings, request_timeout=self._timeout).values())
+            await self._until(lambda: self._is_granted(bindings[-1]))
 
     async def forbid_all(self, user: str) -> None:
         """Take every right of this user away."""
@@ -308,6 +302,56 @@ class KafkaAdmin:
                 continue
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def _until(self, true: Callable[[], bool]) -> None:
+        """Wait until the broker knows what the controller has accepted; changes reach it in order, so the last will do."""
+        deadline = time.monotonic() + self._timeout
+        while not await asyncio.to_thread(true):
+            if time.monotonic() > deadline:
+                raise TimeoutError("Kafka accepted a change and does not show it")
+            await asyncio.sleep(0.02)
+
+    def _all_led(self, names: set[str]) -> bool:
+        found = self._client.list_topics(timeout=self._timeout).topics
+        return all(
+            name in found and all(partition.leader >= 0 for partition in found[name].partitions.values())
+            for name in names
+        )
+
+    def _can_sign_in(self, who: Credentials) -> bool:
+        try:
+            return bool(_client(self._bootstrap, who.user, who.password, 1.0).list_topics(timeout=1.0).brokers)
+        except KafkaException:
+            return False
+
+    def _is_granted(self, binding: AclBinding) -> bool:
+        same = AclBindingFilter(
+            binding.restype,
+            binding.name,
+            binding.resource_pattern_type,
+            binding.principal,
+            binding.host,
+            binding.operation,
+            binding.permission_type,
+        )
+        return bool(self._client.describe_acls(same, request_timeout=self._timeout).result(self._timeout))
+
+
+def _client(bootstrap: str, user: str, password: str, timeout_s: float) -> AdminClient:
+    return AdminClient(
+        {
+            "bootstrap.servers": bootstrap,
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-256",
+            "sasl.username": user,
+            "sasl.password": password,
+            "client.id": f"hagukumi-admin-{user}",
+            "socket.timeout.ms": int(timeout_s * 1000),
+            "reconnect.backoff.ms": 20,
+            "reconnect.backoff.max.ms": 250,
+            "log_level": 0,
+        }
+    )
 
 
 def _binding(right: Right) -> AclBinding:

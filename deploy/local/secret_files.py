@@ -41,7 +41,7 @@ class SecretFiles:
         """The file with one ES256 private key as a JWK."""
         path = self.folder / f"{name}.json"
         if not path.exists():
-            write_private(path, json.dumps(_new_key(name)))
+            write_private(path, json.dumps(_new_key(name.removeprefix("internal-"))))
         return path
 
     def internal_keys(self, services: Iterable[str]) -> dict[str, Path]:
