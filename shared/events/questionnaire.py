@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Any, Literal
 
+from pydantic import Field
+
 from shared.events.base import Data, Event
 
 
@@ -10,8 +12,12 @@ class Answer(Data):
     """One answer: the item's linkId, its text as it was asked, and the value (FHIR QuestionnaireResponse item)."""
 
     link_id: str
-    text: str
+    text: str = Field(description="In Japanese, as printed on the form")
     value: Any = None
+    type: str | None = Field(default=None, description="boolean, choice, string, integer, decimal or date")
+    display: str | None = Field(default=None, description="The value in Japanese words, with its unit")
+    unit: str | None = Field(default=None, description="UCUM")
+    asked_as: str | None = Field(default=None, description="The words that were shown, when not the Japanese ones")
 
 
 class ResponseEvent(Event):
@@ -30,7 +36,8 @@ class QuestionnaireSubmitted(ResponseEvent):
     vaccine: str | None = None
     clinic: str | None = None
     answers: tuple[Answer, ...]
-    flags: tuple[str, ...] = ()
+    flags: tuple[str, ...] = Field(default=(), description="Codes of the form: what the doctor must see at once")
+    language: str | None = Field(default=None, description="The language in which it was asked")
     submitted_by: str
     submitted_at: datetime
 
@@ -41,6 +48,7 @@ class ConsentDecided(ResponseEvent):
     child: str
     vaccine: str
     consent: bool
+    clinic: str | None = None
     decided_at: datetime
 
 
@@ -53,6 +61,7 @@ class TriageDecided(ResponseEvent):
     decision: Literal["go_ahead", "postpone", "never"]
     explained: bool
     note_code: str | None = None
+    temperature_c: float | None = Field(default=None, description="Measured again before the decision")
     decided_by: str
     decided_at: datetime
 
@@ -62,3 +71,4 @@ class ResponseWithdrawn(ResponseEvent):
 
     child: str
     reason: str
+    clinic: str | None = None

@@ -1,0 +1,1 @@
+"""The rules of forms and responses: values in, values and events out."""
