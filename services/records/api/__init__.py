@@ -1,0 +1,12 @@
+"""The internal HTTP of records: the gateway calls it for a principal; each command checks again."""
+
+from fastapi import APIRouter
+
+from services.records.api import children, doses, family, observations
+from services.records.commands.records import Records
+from shared.service import Runtime
+
+
+def routers(runtime: Runtime, records: Records) -> list[APIRouter]:
+    """Every route of the service."""
+    return [module.router(runtime, records) for module in (children, doses, observations, family)]

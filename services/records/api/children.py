@@ -1,0 +1,159 @@
+"""Children: open, correct, move, and what happened."""
+
+from typing import Annotated, Literal
+
+from fastapi import APIRouter, Query, Request
+from fastapi.responses import JSONResponse
+from pydantic import Field
+
+from services.records.api.wire import (
+    Asked,
+    Authorization,
+    Body,
+    Day,
+    IdempotencyKey,
+    IfMatch,
+    Municipality,
+    Name,
+    Reason,
+    Token,
+    Words,
+)
+from services.records.commands import children as commands
+from services.records.commands.records import STREAM, Records
+from services.records.domain.children import ChildWish
+from services.records.domain.moves import MoveWish
+from shared.cursors import Cursors
+from shared.problems import invalid
+from shared.service import Runtime, answer, api_router
+
+
+class NameBody(Body):
+    """A name as written and as read; the reading may come in hiragana or half-width and is kept in katakana."""
+
+    family: Name
+    given: Name
+    family_kana: Name
+    given_kana: Name
+
+
+class ChildBody(Body):
+    """A child's own facts. Gestation in completed days, weight in grams."""
+
+    birth_date: Day
+    sex: Literal["F", "M", "U"]
+    name: NameBody
+    municipality: Municipality = Field(description="全国地方公共団体コード, 6 digits with check digit")
+    district: Words | None = None
+    gestation_days: int | None = None
+    birth_weight_g: int | None = None
+    twin_group: Token | None = None
+
+    def wish(self) -> ChildWish:
+        """As the domain takes it."""
+        return ChildWish(
+            birth_date=self.birth_date,
+            sex=self.sex,
+            family=self.name.family,
+            given=self.name.given,
+            family_kana=self.name.family_kana,
+            given_kana=self.name.given_kana,
+            municipality=self.municipality,
+            district=self.district,
+            gestation_days=self.gestation_days,
+            birth_weight_g=self.birth_weight_g,
+            twin_group=self.twin_group,
+        )
+
+
+class CorrectionBody(ChildBody):
+    """All of the child's own facts as they should be, and why."""
+
+    reason: Reason
+
+
+class MoveBody(Body):
+    """Where the child lives from which day on."""
+
+    to_municipality: Municipality
+    effective_on: Day
+
+
+def router(runtime: Runtime, records: Records) -> APIRouter:
+    """The routes of children."""
+    routes = api_router()
+    cursors = Cursors(records.secret.hex())
+
+    @routes.post("/v1/children", status_code=201)
+    async def register(
+        body: ChildBody, request: Request, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
+    ) -> JSONResponse:
+        """Open a child's record."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        given, doc = await commands.register_child(records, asked.caller, body.wish(), command)
+        return answer(doc, STREAM, given, status=201, location=f"/v1/children/{doc.id}")
+
+    @routes.put("/v1/children/{child}")
+    async def correct(
+        child: str,
+        body: CorrectionBody,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+        if_match: IfMatch = None,
+    ) -> JSONResponse:
+        """Put the child's own facts right."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.optional_command(idempotency_key, body)
+        given, doc = await commands.correct_child(
+            records, asked.caller, child, body.wish(), body.reason, command, if_match
+        )
+        return answer(doc, STREAM, given)
+
+    @routes.post("/v1/children/{child}/move")
+    async def move(
+        child: str,
+        body: MoveBody,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+        if_match: IfMatch = None,
+    ) -> JSONResponse:
+        """Hand the child to its new municipality."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        wish = MoveWish(to_municipality=body.to_municipality, effective_on=body.effective_on)
+        given, doc = await commands.move_child(records, asked.caller, child, wish, command, if_match)
+        return answer(doc, STREAM, given)
+
+    @routes.get("/v1/children/{child}/history")
+    async def history(
+        child: str,
+        request: Request,
+        limit: Annotated[int, Query(ge=1, le=200)] = 100,
+        cursor: Annotated[str | None, Query(max_length=400)] = None,
+        authorization: Authorization = None,
+    ) -> JSONResponse:
+        """What happened to the record, oldest first, as this caller may see it."""
+        asked = Asked(runtime, request, authorization)
+        after = 0
+        if cursor is not None:
+            of, after = cursors.open(cursor)
+            if of != child:
+                raise invalid(
+                    "/query/cursor",
+                    "cursor-unknown",
+                    "カーソルが正しくありません。",
+                    "This cursor is for another list.",
+                )
+        lines, on = await commands.read_history(records, asked.caller, child, after, limit)
+        headers = {}
+        if on is not None:
+            following = cursors.seal([child, on])
+            headers["Link"] = f'</v1/children/{child}/history?limit={limit}&cursor={following}>; rel="next"'
+        return JSONResponse(
+            {"items": lines, "next": cursors.seal([child, on]) if on is not None else None}, 200, headers
+        )
+
+    return routes

@@ -1,0 +1,80 @@
+"""The types of request bodies: strict, bounded, free of what does not belong into text."""
+
+import re
+import unicodedata
+from datetime import date
+from typing import Annotated, Any
+
+from fastapi import Header, Request
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic_core import PydanticCustomError
+
+from services.records.commands.records import caller_of
+from services.records.domain.access import Caller
+from shared.auth import Principal
+from shared.documents import Command
+from shared.service import Runtime, command_of
+
+_DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+# Control characters, bidirectional overrides and invisible joiners, lone surrogates, line and paragraph separators.
+_UNWANTED = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+
+
+class Body(BaseModel):
+    """A request body: no unknown field, no value of another type."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, allow_inf_nan=False)
+
+
+def _day(value: Any) -> Any:
+    """A civil day exactly as YYYY-MM-DD; a number or an instant is none."""
+    if isinstance(value, str) and _DAY.fullmatch(value):
+        try:
+            return date.fromisoformat(value)
+        except ValueError:
+            pass
+    raise PydanticCustomError("date_parsing", "A civil day is written YYYY-MM-DD")
+
+
+def _words(value: str) -> str:
+    if any(unicodedata.category(letter) in _UNWANTED for letter in value):
+        raise PydanticCustomError("text_characters", "Control and invisible characters are not accepted")
+    return value
+
+
+Day = Annotated[date, BeforeValidator(_day)]
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_words)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_words)]
+Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_words)]
+Uri = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_words)]
+Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+Municipality = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+
+Authorization = Annotated[str | None, Header()]
+IdempotencyKey = Annotated[str | None, Header()]
+IfMatch = Annotated[str | None, Header(max_length=100)]
+
+
+class WithReason(Body):
+    """Why something is withdrawn."""
+
+    reason: Reason = Field(description="Why; kept in the history")
+
+
+class Asked:
+    """One call: who asks, and under which key."""
+
+    def __init__(self, runtime: Runtime, request: Request, authorization: str | None) -> None:
+        self._principal: Principal = runtime.principal(authorization)
+        self._request = request
+        self.caller: Caller = caller_of(self._principal)
+
+    def command(self, key: str | None, body: BaseModel | None) -> Command:
+        """The command of a creating call; raises KeyRequired."""
+        written = body.model_dump(mode="json") if body is not None else None
+        return command_of(self._principal, self._request, key, written)
+
+    def optional_command(self, key: str | None, body: BaseModel | None) -> Command | None:
+        """The command of a call that may have a key."""
+        return self.command(key, body) if key is not None else None

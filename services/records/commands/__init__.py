@@ -1,0 +1,1 @@
+"""What records does: one function per verb. Load, ask the domain, commit with its events."""

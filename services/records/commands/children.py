@@ -1,0 +1,94 @@
+"""Open a record, put the child's own facts right, hand the child to its new municipality, show what happened."""
+
+from typing import Any
+
+from services.records import store as kept
+from services.records.commands.records import Records, change_entry, told
+from services.records.domain import children, history, moves
+from services.records.domain.access import Caller, check, check_role
+from services.records.domain.record import opened
+from shared.documents import Command, Document
+from shared.events.records import ChildRegistered
+from shared.problems import Conflict, NotFound
+from shared.store import Doc
+
+
+async def register_child(
+    records: Records, caller: Caller, wish: children.ChildWish, command: Command
+) -> tuple[Doc, Document]:
+    """Open a child's record; its id is the command's, so that opening twice is opening once."""
+
+    def decide(doc: Document) -> Doc:
+        first, *rest = children.register(wish, caller, records.today)
+        if not isinstance(first, ChildRegistered):
+            raise TypeError("a record opens with ChildRegistered")
+        record = opened(first)
+        doc.emit(first, records.now, tenant=record.facts.municipality)
+        answer = {"id": doc.id, "revision": told(doc, record, rest, records.now)}
+        kept.remember_made(doc, command, answer)
+        return answer
+
+    try:
+        return await records.children.create(command.id, decide, command)
+    except Conflict:
+        # The document has forgotten its first command; what was made under the key says the same.
+        doc = await records.children.load(command.id)
+        known = kept.made_before(doc, command) if doc is not None else None
+        if doc is None or known is None:
+            raise
+        return known, doc
+
+
+async def correct_child(
+    records: Records,
+    caller: Caller,
+    child: str,
+    wish: children.ChildWish,
+    reason: str,
+    command: Command | None,
+    if_match: str | None,
+) -> tuple[Doc, Document]:
+    """Put the child's own facts right."""
+    check_role(caller, "correct")
+    return await change_entry(
+        records,
+        child,
+        lambda record: children.correct(record, wish, reason, caller, records.today),
+        {"id": child},
+        command,
+        if_match=if_match,
+        match_required=True,
+    )
+
+
+async def move_child(
+    records: Records, caller: Caller, child: str, wish: moves.MoveWish, command: Command, if_match: str | None
+) -> tuple[Doc, Document]:
+    """Hand the child to its new municipality."""
+    check_role(caller, "move")
+    return await change_entry(
+        records,
+        child,
+        lambda record: moves.move(record, wish, caller, records.today),
+        {"id": child},
+        command,
+        if_match=if_match,
+    )
+
+
+async def read_history(
+    records: Records, caller: Caller, child: str, after: int, limit: int
+) -> tuple[list[dict[str, Any]], int | None]:
+    """(lines of the history after a revision as this role sees them, where to read on or None)."""
+    check_role(caller, "read_history")
+    doc = await records.children.load(child)
+    if doc is None:
+        raise NotFound
+    check(kept.record_of(doc), caller, "read_history", records.today)
+    found = await kept.history(records.children.store, doc, after, limit + 1)
+    lines = [
+        line
+        for revision, at, kind, fact in found[:limit]
+        if (line := history.line(caller.role, kind, revision, at, fact)) is not None
+    ]
+    return lines, found[limit - 1][0] if len(found) > limit else None

@@ -1,0 +1,128 @@
+"""Issue guardian codes, bind guardians, give and withdraw consent."""
+
+import asyncio
+from datetime import date
+
+from services.records import store as kept
+from services.records.commands.records import Records, change_entry, told
+from services.records.domain import consent, family
+from services.records.domain.access import Caller, check, check_role
+from shared.clock import wire_instant
+from shared.documents import Command, Document
+from shared.problems import Conflict, NotFound, invalid
+from shared.store import Doc
+
+DIRECTORY_WAIT_S = 2.0
+DIRECTORY_PAUSE_S = 0.1
+
+
+async def issue_codes(
+    records: Records, caller: Caller, child: str, count: int, command: Command
+) -> tuple[Doc, Document]:
+    """Issue one-time codes for a child's guardians. They are drawn, not kept: a repeat draws the same ones."""
+    check_role(caller, "issue_codes")
+    known = await records.children.load(child)
+    if known is None:
+        raise NotFound
+    # Before anything is written under this child's name; the commit asks again.
+    check(kept.record_of(known), caller, "issue_codes", records.today)
+    codes = [family.code_of(records.secret, command.id, number) for number in range(count)]
+    hashes = [await asyncio.to_thread(family.code_hash, code) for code in codes]
+    await kept.name_codes(records.children.store, hashes, child)
+
+    def decide(doc: Document) -> Doc:
+        record = kept.record_of(doc)
+        expires_at = family.issue_codes(record, hashes, caller, today=records.today, now=records.now)
+        told(doc, record, (), records.now)
+        return {"expires_at": wire_instant(expires_at)}
+
+    answer, doc = await records.children.change(child, decide, command)
+    if any(key not in doc.state.get("codes", {}) for key in hashes):
+        # The secret has changed since the first attempt: these would not be the codes that were issued.
+        raise Conflict
+    return {"codes": [{"code": code, "expires_at": answer["expires_at"]} for code in codes]}, doc
+
+
+async def link_guardian(records: Records, caller: Caller, code: str, command: Command) -> tuple[Doc, Document]:
+    """Bind the caller to the child of a one-time code. Every wrong code is refused alike, after the same work."""
+    check_role(caller, "link")
+    found = await asyncio.to_thread(family.code_hash, code)
+    child = await kept.child_of_code(records.children.store, found)
+    if child is None:
+        raise family.code_refused()
+
+    def decide(doc: Document) -> Doc:
+        record = kept.record_of(doc)
+        events = family.link_guardian(record, found, caller, now=records.now)
+        return {"child": doc.id, "revision": told(doc, record, events, records.now)}
+
+    try:
+        return await records.children.change(child, decide, command)
+    except NotFound:
+        raise family.code_refused() from None
+
+
+async def give_consent(
+    records: Records,
+    caller: Caller,
+    child: str,
+    organisation: str,
+    kind: consent.OrganisationKind | None,
+    purpose: str,
+    until: date | None,
+    command: Command | None,
+    if_match: str | None,
+) -> tuple[Doc, Document]:
+    """Let an organisation of the directory read the record."""
+    check_role(caller, "consent")
+    known = await records.children.load(child)
+    if known is None:
+        raise NotFound
+    # A stranger is refused before the directory is asked, which may take its time.
+    check(kept.record_of(known), caller, "consent", records.today)
+    listed = await _directory_kind(records, organisation)
+    if kind not in {None, listed}:
+        raise invalid("/kind", "kind-wrong", "機関の種類が登録内容と違います。", "The directory says otherwise.")
+    wish = consent.ConsentWish(organisation=organisation, kind=listed, purpose=purpose, until=until)
+    return await change_entry(
+        records,
+        child,
+        lambda record: consent.give(record, wish, caller, records.today),
+        {"organisation": organisation},
+        command,
+        if_match=if_match,
+    )
+
+
+async def withdraw_consent(
+    records: Records, caller: Caller, child: str, organisation: str, command: Command | None, if_match: str | None
+) -> tuple[Doc, Document]:
+    """Take an organisation's permission back."""
+    check_role(caller, "consent")
+    return await change_entry(
+        records,
+        child,
+        lambda record: consent.withdraw(record, organisation, caller, records.today),
+        {"organisation": organisation},
+        command,
+        if_match=if_match,
+    )
+
+
+async def _directory_kind(records: Records, organisation: str) -> consent.OrganisationKind:
+    """What the directory says the organisation is; one that was opened a moment ago is waited for."""
+    waited = 0.0
+    while True:
+        doc = await records.organisations.load(organisation)
+        if doc is not None and "kind" in doc.state:
+            found: consent.OrganisationKind = doc.state["kind"]
+            return found
+        if waited >= DIRECTORY_WAIT_S:
+            raise invalid(
+                "/path/organisation",
+                "organisation-unknown",
+                "この機関は登録されていません。",
+                "This organisation is not known.",
+            )
+        await asyncio.sleep(DIRECTORY_PAUSE_S)
+        waited += DIRECTORY_PAUSE_S

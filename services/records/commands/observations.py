@@ -1,0 +1,64 @@
+"""Record checkups, measurements and conditions."""
+
+from services.records.commands.records import Records, add_entry, change_entry
+from services.records.domain import checkups, conditions, growth
+from services.records.domain.access import Caller, check_role
+from shared.documents import Command, Document
+from shared.store import Doc
+
+
+async def record_checkup(
+    records: Records, caller: Caller, child: str, wish: checkups.CheckupWish, command: Command
+) -> tuple[Doc, Document]:
+    """Record that a checkup was done."""
+    check_role(caller, "record_checkup")
+    return await add_entry(
+        records,
+        child,
+        lambda record: checkups.record_checkup(record, wish, caller, checkup_id=command.id, today=records.today),
+        command,
+        {"id": command.id},
+    )
+
+
+async def measure(
+    records: Records, caller: Caller, child: str, wish: growth.GrowthWish, command: Command
+) -> tuple[Doc, Document]:
+    """Record a measurement."""
+    check_role(caller, "measure")
+    return await add_entry(
+        records,
+        child,
+        lambda record: growth.measure(record, wish, caller, measurement_id=command.id, today=records.today),
+        command,
+        {"id": command.id},
+    )
+
+
+async def record_condition(
+    records: Records, caller: Caller, child: str, wish: conditions.ConditionWish, command: Command
+) -> tuple[Doc, Document]:
+    """Record a condition."""
+    check_role(caller, "record_condition")
+    return await add_entry(
+        records,
+        child,
+        lambda record: conditions.record_condition(record, wish, caller, condition_id=command.id, today=records.today),
+        command,
+        {"id": command.id},
+    )
+
+
+async def retract_condition(
+    records: Records, caller: Caller, child: str, condition: str, reason: str, command: Command, if_match: str | None
+) -> tuple[Doc, Document]:
+    """Withdraw a condition that was entered in error."""
+    check_role(caller, "change_condition")
+    return await change_entry(
+        records,
+        child,
+        lambda record: conditions.retract_condition(record, condition, reason, caller, today=records.today),
+        {"id": condition},
+        command,
+        if_match=if_match,
+    )

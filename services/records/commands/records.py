@@ -1,0 +1,89 @@
+"""What every command of the record needs, and how facts become a commit."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import date, datetime
+
+from services.records import store as kept
+from services.records.domain.access import Caller
+from services.records.domain.record import Record, apply
+from shared.auth import Principal
+from shared.documents import Command, Document, Documents
+from shared.events.records import ChildEvent
+from shared.store import Doc
+
+STREAM = ChildEvent.stream
+Facts = Callable[[Record], Iterable[ChildEvent]]
+
+
+@dataclass(frozen=True, slots=True)
+class Records:
+    """The service's documents, and the secret from which guardian codes are drawn."""
+
+    children: Documents
+    organisations: Documents
+    secret: bytes
+
+    @property
+    def today(self) -> date:
+        """The civil day in Tokyo."""
+        return self.children.clock.today()
+
+    @property
+    def now(self) -> datetime:
+        """The present instant."""
+        return self.children.clock.now()
+
+
+def caller_of(principal: Principal) -> Caller:
+    """The caller as the domain knows callers."""
+    return Caller(principal.subject, principal.role, principal.organisation, principal.municipality)
+
+
+def told(doc: Document, record: Record, events: Iterable[ChildEvent], now: datetime) -> int:
+    """Let the facts change the record, announce them, keep it; the head of the child's stream comes back."""
+    for event in events:
+        apply(record, event)
+        doc.emit(event, now, tenant=record.facts.municipality)
+    kept.keep(doc, record)
+    return head(doc)
+
+
+def head(doc: Document) -> int:
+    """The last revision of this child's stream."""
+    return doc.heads.get(f"{STREAM.replace('.', '/')}:{doc.id}", 0)
+
+
+async def add_entry(records: Records, child: str, facts: Facts, command: Command, answer: Doc) -> tuple[Doc, Document]:
+    """Add an entry whose id is the command's: the same command never makes a second one."""
+
+    def decide(doc: Document) -> Doc:
+        known = kept.made_before(doc, command)
+        if known is not None:
+            return known
+        record = kept.record_of(doc)
+        given = {**answer, "revision": told(doc, record, facts(record), records.now)}
+        kept.remember_made(doc, command, given)
+        return given
+
+    return await records.children.change(child, decide, command)
+
+
+async def change_entry(
+    records: Records,
+    child: str,
+    facts: Facts,
+    answer: Doc,
+    command: Command | None,
+    *,
+    if_match: str | None = None,
+    match_required: bool = False,
+) -> tuple[Doc, Document]:
+    """Change the record; under a key the same request gets the same answer."""
+
+    def decide(doc: Document) -> Doc:
+        record = kept.record_of(doc)
+        revision = told(doc, record, facts(record), records.now)
+        return {**answer, "revision": revision}
+
+    return await records.children.change(child, decide, command, if_match=if_match, match_required=match_required)

@@ -1,0 +1,1 @@
+"""The rules of the record: values in, values and events out."""

@@ -1,0 +1,119 @@
+"""Who may do what with a child's record: first by role, then by what binds the caller to this child.
+
+The gateway has asked its policy before; nothing here trusts that (security.md). A role that may never do a thing is
+refused by name (403). A child that is not the caller's is answered as one that does not exist (404).
+"""
+
+from dataclasses import dataclass
+from datetime import date
+from typing import Literal
+
+from services.records.domain.record import Record
+from shared.events.records import Actor, Provenance
+from shared.problems import Forbidden, NotFound
+
+Role = Literal["guardian", "clinic", "staff", "system", "operator"]
+Verb = Literal[
+    "register",
+    "correct",
+    "record_dose",
+    "change_dose",
+    "record_checkup",
+    "measure",
+    "record_condition",
+    "change_condition",
+    "issue_codes",
+    "link",
+    "consent",
+    "move",
+    "read_history",
+]
+
+MAY: dict[Verb, frozenset[Role]] = {
+    "register": frozenset({"guardian", "staff", "system"}),
+    "correct": frozenset({"guardian", "staff", "system"}),
+    "record_dose": frozenset({"guardian", "clinic", "staff", "system"}),
+    "change_dose": frozenset({"guardian", "clinic", "staff", "system"}),
+    # A guardian's word would take the child off its town's not-yet list (未受診者): whoever examined it says so.
+    "record_checkup": frozenset({"clinic", "staff", "system"}),
+    "measure": frozenset({"guardian", "clinic", "staff", "system"}),
+    "record_condition": frozenset({"guardian", "clinic", "staff", "system"}),
+    "change_condition": frozenset({"guardian", "clinic", "staff", "system"}),
+    "issue_codes": frozenset({"staff", "system"}),
+    "link": frozenset({"guardian"}),
+    "consent": frozenset({"guardian"}),
+    "move": frozenset({"staff", "system"}),
+    "read_history": frozenset({"guardian", "clinic", "staff", "system"}),
+}
+
+_PROVENANCE: dict[Role, Provenance] = {
+    "guardian": "guardian",
+    "clinic": "clinic",
+    "staff": "municipality",
+    "system": "municipality",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: opaque subject, role, and the clinic or municipality acted for."""
+
+    subject: str
+    role: Role
+    organisation: str | None = None
+    municipality: str | None = None
+
+    @property
+    def acts_for(self) -> str | None:
+        """The clinic's id or the municipality's code; None for a guardian."""
+        if self.role == "clinic":
+            return self.organisation
+        return self.municipality if self.role in {"staff", "system"} else None
+
+    @property
+    def actor(self) -> Actor:
+        """As events carry it."""
+        return Actor(subject=self.subject, role=self.role, organisation=self.acts_for)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Whose word an entry of this caller is."""
+        return _PROVENANCE[self.role]
+
+
+def check_role(caller: Caller, verb: Verb) -> None:
+    """Raise Forbidden when this role may never do it, whatever the child."""
+    if caller.role not in MAY[verb]:
+        raise Forbidden
+
+
+def is_related(record: Record, caller: Caller, today: date) -> bool:
+    """Whether guardianship, a consent in force or residence binds the caller to this child."""
+    match caller.role:
+        case "guardian":
+            return caller.subject in record.guardians
+        case "clinic":
+            given = record.consents.get(caller.organisation or "")
+            return given is not None and (given.until is None or given.until >= today)
+        case "staff" | "system":
+            return caller.municipality is not None and caller.municipality == record.facts.municipality
+        case _:
+            return False
+
+
+def check(record: Record, caller: Caller, verb: Verb, today: date) -> None:
+    """Raise Forbidden for the role, NotFound for a child that is not the caller's."""
+    check_role(caller, verb)
+    if not is_related(record, caller, today):
+        raise NotFound
+
+
+def check_author(caller: Caller, provenance: Provenance, organisation: str | None) -> None:
+    """Raise Forbidden unless the entry is the caller's to change: its author's organisation, or the town of residence.
+
+    Called after `check`: the caller may read this entry, so that the refusal tells nothing new.
+    """
+    if caller.provenance == "municipality":
+        return
+    if caller.provenance != provenance or caller.acts_for != organisation:
+        raise Forbidden

@@ -1,0 +1,58 @@
+"""Measurements of growth (身体計測): weight in kg; length or height, head and chest circumference in cm."""
+
+from dataclasses import dataclass
+from datetime import date
+
+from services.records.domain.access import Caller, check
+from services.records.domain.days import check_day
+from services.records.domain.findings import Findings
+from services.records.domain.record import Record
+from shared.events.records import ChildEvent, GrowthMeasured
+
+MOST_MEASUREMENTS = 1_000
+BOUNDS = {"weight_kg": (0.2, 200.0), "length_cm": (20.0, 220.0), "head_cm": (15.0, 70.0), "chest_cm": (15.0, 150.0)}
+"""Beyond these it is a slip of the pen (g for kg, mm for cm), not a child."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GrowthWish:
+    """A measurement as somebody wishes to record it; at least one value."""
+
+    measured_on: date
+    weight_kg: float | None = None
+    length_cm: float | None = None
+    head_cm: float | None = None
+    chest_cm: float | None = None
+
+
+def measure(record: Record, wish: GrowthWish, caller: Caller, *, measurement_id: str, today: date) -> list[ChildEvent]:
+    """Record a measurement. Raises Forbidden, NotFound, Invalid with every broken rule."""
+    check(record, caller, "measure", today)
+    findings = Findings()
+    check_day(wish.measured_on, record.facts.birth_date, today, "/measured_on", findings)
+    values = {name: getattr(wish, name) for name in BOUNDS}
+    if all(value is None for value in values.values()):
+        findings.add("", "nothing-measured", "計測値を入力してください。", "Give at least one measured value.")
+    for name, (low, high) in BOUNDS.items():
+        value = values[name]
+        if value is not None and not low <= value <= high:
+            findings.add(
+                f"/{name}",
+                "out-of-range",
+                f"{low:g}から{high:g}の間で入力してください。",
+                f"It must be from {low:g} to {high:g}.",
+            )
+    if len(record.growth) >= MOST_MEASUREMENTS:
+        findings.add("", "too-many", "記録の上限に達しました。", f"A record holds {MOST_MEASUREMENTS} measurements.")
+    findings.refuse()
+    return [
+        GrowthMeasured(
+            measurement_id=measurement_id,
+            measured_on=wish.measured_on,
+            weight_kg=wish.weight_kg,
+            length_cm=wish.length_cm,
+            head_cm=wish.head_cm,
+            chest_cm=wish.chest_cm,
+            by=caller.actor,
+        )
+    ]

@@ -1,0 +1,50 @@
+"""What happened to a record, as its readers may see it: what, when, by whom, why (記録の履歴)."""
+
+from typing import Any
+
+from services.records.domain.access import Role
+
+_MEDICAL: dict[str, tuple[str, ...]] = {
+    "DoseRecorded": ("dose",),
+    "DoseCorrected": ("dose", "reason"),
+    "DoseRetracted": ("dose_id", "reason"),
+    "CheckupRecorded": ("checkup_id", "kind", "done_on", "organisation"),
+    "GrowthMeasured": ("measurement_id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm"),
+    "ConditionRecorded": ("condition_id", "code", "since"),
+    "ConditionRetracted": ("condition_id", "reason"),
+    "QuestionnaireFiled": ("response_id", "form", "form_version", "submitted_at"),
+    "ChildDied": ("died_on",),
+}
+_FAMILY: dict[str, tuple[str, ...]] = {
+    **_MEDICAL,
+    "ChildRegistered": ("child",),
+    "ChildCorrected": ("child", "reason"),
+    "GuardianAdded": ("proven_by",),
+    "GuardianRemoved": ("reason",),
+    "ConsentGiven": ("organisation", "kind", "purpose", "until"),
+    "ConsentWithdrawn": ("organisation",),
+    "ChildMoved": ("from_municipality", "to_municipality", "effective_on"),
+}
+SEEN_BY: dict[Role, dict[str, tuple[str, ...]]] = {
+    "guardian": _FAMILY,
+    "staff": _FAMILY,
+    "system": _FAMILY,
+    # A clinic reads what it treats by; who else was trusted, and where the family lived, is not its business.
+    "clinic": _MEDICAL,
+}
+"""Fields of each fact by role; what is not named here is not shown. Subjects of people are shown to nobody."""
+
+
+def line(role: Role, kind: str, revision: int, at: str, fact: dict[str, Any]) -> dict[str, Any] | None:
+    """One line of the history for this role, or None for a fact that it does not see."""
+    fields = SEEN_BY.get(role, {}).get(kind)
+    if fields is None:
+        return None
+    by = fact.get("by")
+    return {
+        "revision": revision,
+        "at": at,
+        "what": kind,
+        "by": {key: by[key] for key in ("role", "organisation") if key in by} if by else None,
+        **{name: fact[name] for name in fields if name in fact},
+    }

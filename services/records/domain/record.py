@@ -1,0 +1,102 @@
+"""One child's record (母子健康手帳の記録), and how each fact changes it.
+
+The record is nothing but its facts applied in order: today's from the store, any earlier one from the archive.
+"""
+
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Literal
+
+from shared.events.records import (
+    CheckupRecorded,
+    ChildCorrected,
+    ChildDied,
+    ChildEvent,
+    ChildFacts,
+    ChildMoved,
+    ChildRegistered,
+    ConditionRecorded,
+    ConditionRetracted,
+    ConsentGiven,
+    ConsentWithdrawn,
+    Dose,
+    DoseCorrected,
+    DoseRecorded,
+    DoseRetracted,
+    GrowthMeasured,
+    GuardianAdded,
+    GuardianRemoved,
+    QuestionnaireFiled,
+)
+
+Proof = Literal["code", "registration", "staff"]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardianCode:
+    """A one-time code that was issued for this child, known here by its hash only."""
+
+    expires_at: datetime
+    used_by: str | None = None
+
+
+@dataclass(slots=True)
+class Record:
+    """What is known of one child. Retracted doses are kept: what was once written stays to be seen."""
+
+    facts: ChildFacts
+    confirmed_by_register: bool = False
+    guardians: dict[str, Proof] = field(default_factory=dict)
+    doses: dict[str, Dose] = field(default_factory=dict)
+    retracted_doses: dict[str, Dose] = field(default_factory=dict)
+    checkups: dict[str, CheckupRecorded] = field(default_factory=dict)
+    growth: dict[str, GrowthMeasured] = field(default_factory=dict)
+    conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
+    retracted_conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
+    consents: dict[str, ConsentGiven] = field(default_factory=dict)
+    questionnaires: dict[str, QuestionnaireFiled] = field(default_factory=dict)
+    codes: dict[str, GuardianCode] = field(default_factory=dict)
+    died_on: date | None = None
+
+
+def opened(event: ChildRegistered) -> Record:
+    """The record as its first fact opens it."""
+    record = Record(event.child, confirmed_by_register=event.by.role in {"staff", "system"})
+    record.guardians.update(dict.fromkeys(event.guardians, "registration"))
+    return record
+
+
+def apply(record: Record, event: ChildEvent) -> None:
+    """Let one fact change the record."""
+    match event:
+        case ChildCorrected():
+            record.facts = event.child
+            record.confirmed_by_register |= event.by.role in {"staff", "system"}
+        case DoseRecorded() | DoseCorrected():
+            record.doses[event.dose.id] = event.dose
+        case DoseRetracted():
+            record.retracted_doses[event.dose_id] = record.doses.pop(event.dose_id)
+        case CheckupRecorded():
+            record.checkups[event.checkup_id] = event
+        case GrowthMeasured():
+            record.growth[event.measurement_id] = event
+        case ConditionRecorded():
+            record.conditions[event.condition_id] = event
+        case ConditionRetracted():
+            record.retracted_conditions[event.condition_id] = record.conditions.pop(event.condition_id)
+        case GuardianAdded():
+            record.guardians[event.guardian] = event.proven_by
+        case GuardianRemoved():
+            record.guardians.pop(event.guardian, None)
+        case ConsentGiven():
+            record.consents[event.organisation] = event
+        case ConsentWithdrawn():
+            record.consents.pop(event.organisation, None)
+        case QuestionnaireFiled():
+            record.questionnaires[event.response_id] = event
+        case ChildMoved():
+            record.facts = record.facts.model_copy(update={"municipality": event.to_municipality})
+        case ChildDied():
+            record.died_on = event.died_on
+        case _:
+            raise ValueError(f"{event.event_type()} changes no record")

@@ -1,0 +1,152 @@
+"""Documents and domain objects of records; the only file that names its collections.
+
+Primary (never rebuilt): `children` (the records and the head of records.child), `guardian_codes` (which child a code
+belongs to). View (rebuilt from the gateway's history): `organisations`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from datetime import UTC, date, datetime
+from typing import Any
+
+from services.records.domain.record import GuardianCode, Record
+from shared.clock import read_instant, wire_instant
+from shared.documents import Command, Document
+from shared.events.base import Data
+from shared.events.records import (
+    CheckupRecorded,
+    ChildEvent,
+    ChildFacts,
+    ConditionRecorded,
+    ConsentGiven,
+    Dose,
+    GrowthMeasured,
+    QuestionnaireFiled,
+)
+from shared.outbox import archived
+from shared.problems import KeyReused
+from shared.store import Doc, Store
+
+CHILDREN = "children"
+ORGANISATIONS = "organisations"
+GUARDIAN_CODES = "guardian_codes"
+CODES_KEPT_S = 90 * 24 * 3600
+
+_PARTS: dict[str, type[Data]] = {
+    "doses": Dose,
+    "retracted_doses": Dose,
+    "checkups": CheckupRecorded,
+    "growth": GrowthMeasured,
+    "conditions": ConditionRecorded,
+    "retracted_conditions": ConditionRecorded,
+    "consents": ConsentGiven,
+    "questionnaires": QuestionnaireFiled,
+}
+
+
+async def ensure_indexes(store: Store) -> None:
+    """The indexes that only this service needs."""
+    await store.ensure_index(GUARDIAN_CODES, ["made_at"], expire_seconds=CODES_KEPT_S)
+
+
+# The child --------------------------------------------------------------------------------------------------------
+
+
+def record_of(doc: Document) -> Record:
+    """The record that a child's document holds."""
+    state = doc.state
+    return Record(
+        facts=ChildFacts.model_validate(state["facts"]),
+        confirmed_by_register=state.get("confirmed_by_register", False),
+        # A list, not a map: a subject comes from outside and is no key for the store.
+        guardians={one["guardian"]: one["proven_by"] for one in state.get("guardians", ())},
+        codes={
+            key: GuardianCode(read_instant(code["expires_at"]), code.get("used_by"))
+            for key, code in state.get("codes", {}).items()
+        },
+        died_on=date.fromisoformat(state["died_on"]) if "died_on" in state else None,
+        **{name: _read(cls, state.get(name, {})) for name, cls in _PARTS.items()},
+    )
+
+
+def keep(doc: Document, record: Record) -> None:
+    """Put the record into its document, for the commit that is to come."""
+    doc.tenant = record.facts.municipality
+    state = doc.state
+    state["facts"] = _plain(record.facts)
+    state["confirmed_by_register"] = record.confirmed_by_register
+    state["guardians"] = [
+        {"guardian": guardian, "proven_by": proven_by} for guardian, proven_by in record.guardians.items()
+    ]
+    state["codes"] = {
+        key: {"expires_at": wire_instant(code.expires_at), **({"used_by": code.used_by} if code.used_by else {})}
+        for key, code in record.codes.items()
+    }
+    if record.died_on is not None:
+        state["died_on"] = record.died_on.isoformat()
+    for name in _PARTS:
+        state[name] = {key: _plain(entry) for key, entry in getattr(record, name).items()}
+
+
+def _read(cls: type[Data], entries: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: cls.model_validate(entry) for key, entry in entries.items()}
+
+
+def _plain(value: Data) -> Doc:
+    return value.model_dump(mode="json", exclude_none=True)
+
+
+def made_before(doc: Document, command: Command) -> Doc | None:
+    """The answer that this command got when it made an entry, however long ago; raises KeyReused for another body.
+
+    A document remembers its last commands; that a key makes one entry must hold for the entry's whole life (W2).
+    """
+    known = doc.state.get("made", {}).get(command.id)
+    if known is None:
+        return None
+    if known["digest"] != command.digest:
+        raise KeyReused
+    answer: Doc = known["answer"]
+    return answer
+
+
+def remember_made(doc: Document, command: Command, answer: Doc) -> None:
+    """Keep what this command made and was told, with the entry."""
+    doc.state.setdefault("made", {})[command.id] = {"digest": command.digest, "answer": answer}
+
+
+# Guardian codes ---------------------------------------------------------------------------------------------------
+
+
+async def name_codes(store: Store, hashes: Iterable[str], child: str) -> None:
+    """Say which child these codes belong to; saying it again changes nothing.
+
+    Two documents, one truth: whether a code is open, used or out of time stands in the child's document alone, and this
+    row only says where to look. It is written before the child's commit. A crash in between leaves a row whose child
+    does not know the code: it is refused like any wrong one, and the repeated request writes the same row again. After
+    the commit, and so before any answer, both are there. The other order could acknowledge a code that finds nobody.
+    """
+    # Housekeeping runs by the wall clock: a moved development clock must not let the server sweep rows at once.
+    made_at = datetime.now(UTC)
+    for key in hashes:
+        await store.insert(GUARDIAN_CODES, {"_id": key, "child": child, "made_at": made_at})
+
+
+async def child_of_code(store: Store, key: str) -> str | None:
+    """The child that a code's hash belongs to."""
+    row = await store.get(GUARDIAN_CODES, key)
+    return row["child"] if row is not None else None
+
+
+# History ----------------------------------------------------------------------------------------------------------
+
+
+async def history(store: Store, doc: Document, after: int, limit: int) -> list[tuple[int, str, str, Doc]]:
+    """(revision, instant, kind, fact) of a child after a revision, in order: from the archive and what is on its way there."""
+    rows = await archived(store, ChildEvent.stream, doc.id, after, limit)
+    found = {row["revision"]: row for row in doc.loaded.get("outbox", ()) if "data" in row and row["revision"] > after}
+    found |= {row["revision"]: row for row in rows}
+    return [
+        (row["revision"], row["time"], row["type"].split(".")[-2], json.loads(row["data"]))
+        for _, row in sorted(found.items())[:limit]
+    ]
