@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -10,7 +11,7 @@ import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
 from faststream.kafka import KafkaRouter
-from faststream.kafka.message import KafkaMessage
+from faststream.kafka.annotations import KafkaMessage
 from faststream.message import AckStatus
 from opentelemetry import trace
 
@@ -61,7 +62,7 @@ class Follower:
         self.sinks += [sink for sink in sinks if sink not in self.sinks]
         family = group or topic.rpartition(".v")[0]
 
-        async def handle(body: list[Any], message: KafkaMessage) -> None:
+        async def handle(body: Any, message: KafkaMessage) -> None:
             await self._batch(topic, sinks, message)
 
         handle.__name__ = f"on_{family.replace('.', '_')}"
@@ -74,6 +75,7 @@ class Follower:
             batch_timeout_ms=wait_ms,
             fetch_max_wait_ms=wait_ms,
             max_poll_interval_ms=120_000,
+            parser=_unparsed,
             decoder=_undecoded,
             title=f"{self._settings.service}: {topic}",
         )(handle)
@@ -163,6 +165,13 @@ class Follower:
             with contextlib.suppress(KafkaError):
                 # A refused commit means a rebalance: the new owner reads again, and known revisions are dropped.
                 await consumer.commit(offsets)
+
+
+async def _unparsed(records: Any, parse: Callable[[Any], Awaitable[Any]]) -> Any:
+    """FastStream's message around the raw records; its own parser would fail on one header that is not UTF-8."""
+    message = await parse((dataclasses.replace(records[0], headers=()),))
+    message.raw_message = records
+    return message
 
 
 async def _undecoded(message: Any) -> Any:

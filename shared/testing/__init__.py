@@ -1,0 +1,1 @@
+"""What tests stand on: the real broker, the real store, simulators of providers, invented families."""

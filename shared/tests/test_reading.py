@@ -1,0 +1,161 @@
+"""Protocol R1, R2, R6, R9: each event once and in order, gaps are held and healed, poison parks its subject alone."""
+
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shared.documents import Document, Documents, mark
+from shared.events.base import Envelope
+from shared.store import Store
+from shared.tests.conftest import HANDLERS, facts
+from shared.views import Derived, View
+
+pytestmark = pytest.mark.integration
+
+
+async def state_of(views: Documents, subject: str) -> Document:
+    doc = await views.load(subject)
+    assert doc is not None
+    return doc
+
+
+async def test_r1_known_revisions_change_nothing(views: Documents) -> None:
+    view = View(views, HANDLERS)
+    events = facts("c1", 4)
+    await view.apply(events)
+    before = await state_of(views, "c1")
+    await view.apply(events)
+    await view.apply(events[1:3])
+    after = await state_of(views, "c1")
+    assert (after.state, after.version) == (before.state, before.version)
+
+
+async def test_r1_a_gap_is_written_down_before_the_offset_could_be_committed_and_heals(views: Documents) -> None:
+    view = View(views, HANDLERS)
+    events = facts("c1", 5)
+    await view.apply([events[0], events[3], events[4]])
+    held = await state_of(views, "c1")
+    assert held.read_to("records.child", "c1") == 1
+    assert await view.gaps() == [("records.child", "c1", 1, 5)]
+    await view.apply(events[1:])
+    healed = await state_of(views, "c1")
+    assert healed.read_to("records.child", "c1") == 5
+    assert await view.gaps() == []
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+async def test_r1_any_order_with_repeats_gives_the_same_document(data: st.DataObject, views: Documents) -> None:
+    await views.store.drop("views")
+    events = facts("c1", 6) + facts("c2", 4)
+    view = View(views, HANDLERS)
+    delivered: list[Envelope] = data.draw(st.lists(st.sampled_from(events), max_size=12))
+    cut = data.draw(st.integers(0, len(delivered)))
+    await view.apply(delivered[:cut])
+    await view.apply(delivered[cut:])
+    await view.apply(data.draw(st.permutations(events)))
+    assert (await state_of(views, "c1")).state == {"guardians": {"g1": 1, "g4": 4}}
+    assert (await state_of(views, "c2")).state == {"guardians": {"g1": 1, "g4": 4}}
+    assert await view.gaps() == []
+
+
+async def test_r1_unused_and_unknown_types_still_advance(views: Documents) -> None:
+    view = View(views, {next(iter(HANDLERS)): HANDLERS[next(iter(HANDLERS))]})
+    events = facts("c1", 4)
+    strange = [
+        *events[:1],
+        *(_retyped(event, "jp.hagukumi.records.SomethingNewer.v1") for event in events[1:2]),
+        *events[2:],
+    ]
+    assert await view.apply(strange) == []
+    assert (await state_of(views, "c1")).read_to("records.child", "c1") == 4
+
+
+async def test_r1_an_unknown_major_version_of_a_used_type_parks_the_subject_and_nobody_else(views: Documents) -> None:
+    view = View(views, HANDLERS)
+    first, second, third, *_ = facts("c1", 3)
+    newer = _retyped(second, "jp.hagukumi.records.GuardianAdded.v2")
+    rejected = await view.apply([first, newer, third, *facts("c2", 2)])
+    assert [(event.revision, why) for event, why in rejected] == [(2, "major-version-unknown")]
+    parked = await state_of(views, "c1")
+    assert parked.read_to("records.child", "c1") == 1
+    assert parked.parked["reason"] == "major-version-unknown"
+    assert parked.wanted == {mark("records.child", "c1"): 3}
+    assert (await state_of(views, "c2")).read_to("records.child", "c2") == 2
+
+
+async def test_r1_broken_data_parks_its_subject_and_nobody_else(views: Documents) -> None:
+    view = View(views, HANDLERS)
+    first, second, *_ = facts("c1", 2)
+    rejected = await view.apply([first, _with_data(second, b'{"guardian": 7}'), *facts("c2", 2)])
+    assert [why for _, why in rejected] == ["schema-broken"]
+    assert (await state_of(views, "c2")).read_to("records.child", "c2") == 2
+
+
+async def test_r2_two_owners_of_one_partition_cannot_overwrite_each_other(views: Documents) -> None:
+    view, other = View(views, HANDLERS), View(views, HANDLERS)
+    events = facts("c1", 6)
+    late = Document(id="c1")
+    await view.apply(events[:4])
+    late.state["guardians"] = {"lost": 0}
+    assert [doc.id for doc in await views.commit_many([late])] == ["c1"]
+    await other.apply(events)
+    assert (await state_of(views, "c1")).state == {"guardians": {"g1": 1, "g4": 4}}
+
+
+async def test_r6_what_is_wanted_beyond_the_owners_head_was_forged(views: Documents) -> None:
+    view = View(views, HANDLERS)
+    await view.apply(facts("c1", 2))
+    await view.want([("records.child", "c1", 99), ("records.child", "nobody", 3)])
+    assert await view.gaps() == [("records.child", "c1", 2, 99)]
+    await view.forget_wanted("records.child", "c1", 2)
+    assert await view.gaps() == []
+    assert await views.load("nobody") is None
+
+
+def _links(doc: Document) -> dict[str, dict[str, object]]:
+    return {
+        f"{guardian}:{doc.id}": {"guardian": guardian, "child": doc.id} for guardian in doc.state.get("guardians", {})
+    }
+
+
+async def test_r9_rows_under_other_keys_follow_and_a_late_writer_revives_nothing(
+    views: Documents, store: Store
+) -> None:
+    view = View(views, HANDLERS, derived=(Derived("links", _links, (("guardian",),)),))
+    events = facts("c1", 3)
+    await view.apply(events[:2])
+    early = await state_of(views, "c1")
+    await view.apply(events[2:])
+    await view.derive([early])
+    rows = {row["_id"]: row["gone"] for row in await store.find("links", {})}
+    assert rows == {"g1:c1": False, "g2:c1": True}
+
+
+async def test_r9_rows_that_a_crash_left_unwritten_are_found_by_their_marker(
+    views: Documents, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    view = View(views, HANDLERS, derived=(Derived("links", _links),))
+
+    async def dies(docs: Sequence[Document]) -> None:
+        raise RuntimeError("killed between document and rows")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(view, "derive", dies)
+        with pytest.raises(RuntimeError):
+            await view.apply(facts("c1", 2))
+    assert await store.count("links", {}) == 0
+    await store.update("views", {"_id": "c1"}, {"$set": {"derive_at": 1}})
+    await view.derive_again()
+    assert await store.count("links", {"gone": False}) == 2
+    assert "derive_at" not in (await store.get("views", "c1") or {})
+
+
+def _retyped(event: Envelope, kind: str) -> Envelope:
+    return Envelope(**{name: getattr(event, name) for name in Envelope.__slots__} | {"type": kind})
+
+
+def _with_data(event: Envelope, data: bytes) -> Envelope:
+    return Envelope(**{name: getattr(event, name) for name in Envelope.__slots__} | {"data": data})
