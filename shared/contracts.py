@@ -218,7 +218,9 @@ def breaking(old: dict[str, Any], new: dict[str, Any], path: str = "") -> list[s
             found.append(f"{path}/{name} was removed")
         elif schema.get("type") != after[name].get("type") and "$ref" not in schema:
             found.append(f"{path}/{name} changed its type")
-    found += [f"{path}/{name} became required" for name in sorted(set(new.get("required", [])) - set(old.get("required", [])))]
+    found += [
+        f"{path}/{name} became required" for name in sorted(set(new.get("required", [])) - set(old.get("required", [])))
+    ]
     for name, definition in old.get("$defs", {}).items():
         if name in new.get("$defs", {}):
             found += breaking(definition, new["$defs"][name], f"{path}#{name}")
@@ -251,7 +253,9 @@ def check(files: dict[str, str]) -> list[str]:
         if not (FOLDER / name).exists() or (FOLDER / name).read_text(encoding="utf-8") != text
     ]
     known = {FOLDER / name for name in files}
-    problems += [f"schemas/{path.name} belongs to no event" for path in (FOLDER / "schemas").glob("*.json") if path not in known]
+    problems += [
+        f"schemas/{path.name} belongs to no event" for path in (FOLDER / "schemas").glob("*.json") if path not in known
+    ]
     return problems + breaking_against_main(files)
 
 

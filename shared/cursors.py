@@ -24,7 +24,9 @@ class Cursors:
         """The place that was sealed; raises Invalid for anything else."""
         body, _, mac = cursor.partition(".")
         if not hmac.compare_digest(mac.encode(), self._mac(body.encode()).encode()):
-            raise invalid("/query/cursor", "cursor-unknown", "カーソルが正しくありません。", "This cursor was not given by us.")
+            raise invalid(
+                "/query/cursor", "cursor-unknown", "カーソルが正しくありません。", "This cursor was not given by us."
+            )
         place: list[Any] = json.loads(base64.urlsafe_b64decode(body + "=" * (-len(body) % 4)))
         return place
 

@@ -348,25 +348,38 @@ async def questionnaire_reaches_the_clinic(story: Story) -> None:
     form_id = next((form["id"] for form in forms["items"] if form["id"].startswith("yoshinhyo")), None)
     demand(form_id is not None, f"there is a 予診票: {[form['id'] for form in forms['items']]}")
     form = await guardian.get(f"/v1/forms/{form_id}")
-    response = await guardian.post("/v1/responses", {"child": story.child, "form": form_id, "vaccine": "hepb", "clinic": CLINIC})
+    response = await guardian.post(
+        "/v1/responses", {"child": story.child, "form": form_id, "vaccine": "hepb", "clinic": CLINIC}
+    )
     answers = [answer for item in _items(form["items"]) if (answer := _answer(item)) is not None]
-    missing = next(item["link_id"] for item in _items(form["items"]) if item.get("required") and not item.get("enable_when"))
+    missing = next(
+        item["link_id"] for item in _items(form["items"]) if item.get("required") and not item.get("enable_when")
+    )
     partial = [answer for answer in answers if answer["link_id"] != missing]
-    saved = await guardian.call("PUT", f"/v1/responses/{response['id']}", {"answers": partial}, headers={"If-Match": '"1"'})
+    saved = await guardian.call(
+        "PUT", f"/v1/responses/{response['id']}", {"answers": partial}, headers={"If-Match": '"1"'}
+    )
     demand(saved.is_success, f"a draft may be incomplete: {saved.status_code} {saved.text[:400]}")
     refused = await guardian.call("POST", f"/v1/responses/{response['id']}/submission", {})
     demand(refused.status_code == 422, f"a required answer is missing: {refused.status_code} {refused.text[:300]}")
     places = [error["pointer"] for error in refused.json()["errors"]]
     demand(any(missing in place for place in places), f"the missing answer {missing} is named by its place: {places}")
     etag = saved.headers["ETag"]
-    saved = await guardian.call("PUT", f"/v1/responses/{response['id']}", {"answers": answers}, headers={"If-Match": etag})
+    saved = await guardian.call(
+        "PUT", f"/v1/responses/{response['id']}", {"answers": answers}, headers={"If-Match": etag}
+    )
     demand(saved.is_success, f"the complete answers are taken: {saved.text[:400]}")
     submitted = await guardian.call("POST", f"/v1/responses/{response['id']}/submission", {})
     demand(submitted.is_success, f"complete: {submitted.status_code} {submitted.text[:400]}")
-    say(4, f"予診票 {form_id} v{form['version']}: {missing} missing → 422 at {places[0]}; complete → QuestionnaireSubmitted")
+    say(
+        4,
+        f"予診票 {form_id} v{form['version']}: {missing} missing → 422 at {places[0]}; complete → QuestionnaireSubmitted",
+    )
 
     async def decided() -> Any:
-        answer = await clinic.call("POST", f"/v1/responses/{response['id']}/decision", {"decision": "go_ahead", "explained": True})
+        answer = await clinic.call(
+            "POST", f"/v1/responses/{response['id']}/decision", {"decision": "go_ahead", "explained": True}
+        )
         return answer if answer.is_success else None
 
     await until(decided, "the doctor decides")
@@ -419,9 +432,18 @@ async def municipality_closes_the_kindergarten(story: Story) -> None:
     await guardian.put(f"/v1/push-subscriptions/{story.run}", receiver.subscription(), expect=None)
     audience = {"age_years": {"under": 6}}
     preview = await staff.post("/v1/announcements/preview", {"audience": audience}, expect=200)
-    title = {"ja": f"わかば幼稚園は本日休園です ({story.run})", "en": f"Wakaba kindergarten is closed today ({story.run})"}
+    title = {
+        "ja": f"わかば幼稚園は本日休園です ({story.run})",
+        "en": f"Wakaba kindergarten is closed today ({story.run})",
+    }
     body = {"ja": "大雨のため本日は休園します。", "en": "Closed today because of heavy rain."}
-    notice = {"title": title, "body": body, "audience": audience, "urgency": "important", "confirm": preview["recipients"]}
+    notice = {
+        "title": title,
+        "body": body,
+        "audience": audience,
+        "urgency": "important",
+        "confirm": preview["recipients"],
+    }
     published = await staff.post("/v1/announcements", notice, expect=202)
 
     async def ledger_full() -> Any:
@@ -429,11 +451,17 @@ async def municipality_closes_the_kindergarten(story: Story) -> None:
         return found if found["inbox"] == found["recipients"] else None
 
     ledger = await until(ledger_full, "every guardian has the notice", within=60)
-    demand(ledger["recipients"] == preview["recipients"], f"reach equals preview: {ledger['recipients']} and {preview['recipients']}")
+    demand(
+        ledger["recipients"] == preview["recipients"],
+        f"reach equals preview: {ledger['recipients']} and {preview['recipients']}",
+    )
     inbox = await guardian.get("/v1/inbox")
     mine = [item for item in inbox["items"] if item.get("announcement") == published["id"]]
     demand(len(mine) == 1, f"one item each, not {len(mine)}")
-    say(5, f"preview {preview['recipients']} guardians → fan-out → {ledger['inbox']} inbox items, one each; ledger complete")
+    say(
+        5,
+        f"preview {preview['recipients']} guardians → fan-out → {ledger['inbox']} inbox items, one each; ledger complete",
+    )
 
     sent = await until(lambda: _received(push, receiver), "the Web Push arrives")
     text = receiver.decrypt(sent.body)
@@ -453,7 +481,13 @@ async def the_day_moves_on(story: Story) -> None:
     """The development clock moves: reminders fire, overdue doses stand in the not-yet list."""
     guardian, staff, operator = _set(story.guardian), _set(story.staff), _set(story.operator)
     plan = await guardian.get(f"/v1/children/{story.child}/plan")
-    waiting = [item for item in plan["items"] if item.get("overdue_from") and item["status"] in {"due", "upcoming"} and item["series"] in {"hepb", "rv1", "pcv"}]
+    waiting = [
+        item
+        for item in plan["items"]
+        if item.get("overdue_from")
+        and item["status"] in {"due", "upcoming"}
+        and item["series"] in {"hepb", "rv1", "pcv"}
+    ]
     demand(waiting, f"something will become overdue: {plan['items']}")
     item = min(waiting, key=lambda one: one["overdue_from"])
     day = date.fromisoformat(item["overdue_from"]) + timedelta(days=1)
@@ -477,9 +511,14 @@ async def the_day_moves_on(story: Story) -> None:
             return next((one for one in lines if one["child"] == story.child and one["series"] == item["series"]), None)
 
         line = await until(listed, f"{item['series']} is on the not-yet list", within=60)
-        answer = await staff.put(f"/v1/municipalities/{FIRST}/follow-ups/{line['id']}", {"state": "contacted", "responsible": staff.subject})
+        answer = await staff.put(
+            f"/v1/municipalities/{FIRST}/follow-ups/{line['id']}", {"state": "contacted", "responsible": staff.subject}
+        )
         demand(answer["state"] == "contacted", "the nurse follows up")
-        say(6, f"the clock shows {day}: {len(seen)} reminders fired, {len(items)} in the inbox; {line['series']} {line['dose_number']} overdue since {line['overdue_from']}")
+        say(
+            6,
+            f"the clock shows {day}: {len(seen)} reminders fired, {len(items)} in the inbox; {line['series']} {line['dose_number']} overdue since {line['overdue_from']}",
+        )
     finally:
         await operator.put("/dev/clock", {"now": datetime.now(UTC).isoformat()}, expect=None)
 
@@ -488,7 +527,9 @@ async def _not_yet(staff: Caller, kind: str) -> list[dict[str, Any]]:
     lines: list[dict[str, Any]] = []
     cursor = ""
     while True:
-        page = await staff.get(f"/v1/municipalities/{FIRST}/not-yet?kind={kind}&limit=500" + (f"&cursor={cursor}" if cursor else ""))
+        page = await staff.get(
+            f"/v1/municipalities/{FIRST}/not-yet?kind={kind}&limit=500" + (f"&cursor={cursor}" if cursor else "")
+        )
         lines += page["items"]
         cursor = page.get("next") or ""
         if not cursor:
@@ -508,11 +549,19 @@ async def the_ehr_reads_its_feed(story: Story) -> None:
 
     first = await feed.read(lambda found: has("Immunization")(found) and has("QuestionnaireResponse")(found), within=60)
     mine = [one for one in first if one.child == story.child]
-    demand([one.sequence for one in mine] == list(range(1, len(mine) + 1)), f"dense from 1: {[one.sequence for one in mine]}")
+    demand(
+        [one.sequence for one in mine] == list(range(1, len(mine) + 1)),
+        f"dense from 1: {[one.sequence for one in mine]}",
+    )
     shot = next(one.resource for one in mine if one.resource["resourceType"] == "Immunization")
     codes = [coding["code"] for coding in shot["vaccineCode"]["coding"]]
-    demand("170" in codes and shot["occurrenceDateTime"].startswith(story.today.isoformat()), f"the dose as FHIR: {shot}")
-    say(7, f"EHR read {len(first)} records, {len(mine)} of this child, sequence 1..{len(mine)}, Immunization and QuestionnaireResponse among them; stopped")
+    demand(
+        "170" in codes and shot["occurrenceDateTime"].startswith(story.today.isoformat()), f"the dose as FHIR: {shot}"
+    )
+    say(
+        7,
+        f"EHR read {len(first)} records, {len(mine)} of this child, sequence 1..{len(mine)}, Immunization and QuestionnaireResponse among them; stopped",
+    )
     given = {"given_on": story.today.isoformat(), "cvx": "216", "lot": "PC0001"}
     dose = await clinic.post(f"/v1/children/{story.child}/doses", given)
     story.doses.append(dose["id"])
@@ -522,7 +571,10 @@ async def the_ehr_reads_its_feed(story: Story) -> None:
     everyone = {one.child for one in first + later}
     children = {item["id"] for item in await _all(clinic)}
     demand(everyone <= children, "its patients only")
-    say(7, f"a dose while it was stopped; started again → sequence {numbers}, nothing missed; {len(everyone)} children, all its own")
+    say(
+        7,
+        f"a dose while it was stopped; started again → sequence {numbers}, nothing missed; {len(everyone)} children, all its own",
+    )
     guardian.wrote.update(clinic.wrote)
 
 
@@ -550,7 +602,12 @@ async def two_hundred_doses_and_two_crashes(story: Story) -> None:
     birth = (story.today - timedelta(days=70)).isoformat()
     children = []
     for number in range(CHILDREN):
-        facts = {"birth_date": birth, "sex": "M", "name": {"family": "群", "given": f"子{number}", "family_kana": "グン", "given_kana": "コ"}, "municipality": FIRST}
+        facts = {
+            "birth_date": birth,
+            "sex": "M",
+            "name": {"family": "群", "given": f"子{number}", "family_kana": "グン", "given_kana": "コ"},
+            "municipality": FIRST,
+        }
         child = (await guardian.post("/v1/children", facts, key=f"crowd-{story.run}-{number}"))["id"]
         await guardian.put(f"/v1/children/{child}/consents/{CLINIC}", {"purpose": "care"})
         children.append(child)
@@ -570,11 +627,16 @@ async def two_hundred_doses_and_two_crashes(story: Story) -> None:
             child, cvx, key = waiting.pop(0)
             flying += 1
             try:
-                answer = await clinic.call("POST", f"/v1/children/{child}/doses", {"given_on": story.today.isoformat(), "cvx": cvx}, key=key)
+                answer = await clinic.call(
+                    "POST", f"/v1/children/{child}/doses", {"given_on": story.today.isoformat(), "cvx": cvx}, key=key
+                )
                 if answer.status_code == 201:
                     acknowledged[key] = answer.json()["id"]
                 else:
-                    demand(answer.status_code >= 500 or answer.status_code == 429, f"a good dose got {answer.status_code}: {answer.text[:300]}")
+                    demand(
+                        answer.status_code >= 500 or answer.status_code == 429,
+                        f"a good dose got {answer.status_code}: {answer.text[:300]}",
+                    )
                     unknown.append((child, cvx, key))
             except httpx.HTTPError:
                 unknown.append((child, cvx, key))
@@ -590,7 +652,9 @@ async def two_hundred_doses_and_two_crashes(story: Story) -> None:
     for child, cvx, key in unknown:
 
         async def repeated(child: str = child, cvx: str = cvx, key: str = key) -> Any:
-            answer = await clinic.call("POST", f"/v1/children/{child}/doses", {"given_on": story.today.isoformat(), "cvx": cvx}, key=key)
+            answer = await clinic.call(
+                "POST", f"/v1/children/{child}/doses", {"given_on": story.today.isoformat(), "cvx": cvx}, key=key
+            )
             return answer.json()["id"] if answer.status_code == 201 else None
 
         acknowledged[key] = await until(repeated, "an unknown dose is repeated with its key", within=60)
@@ -598,16 +662,28 @@ async def two_hundred_doses_and_two_crashes(story: Story) -> None:
     found: set[str] = set()
     planned: list[str] = []
     for child in children:
-        record = await until(lambda child=child: _record(guardian, child, len(VACCINES)), f"child {child} has its doses", within=60)
+        record = await until(
+            lambda child=child: _record(guardian, child, len(VACCINES)), f"child {child} has its doses", within=60
+        )
         found |= {dose["id"] for dose in record["doses"]}
         demand(len(record["doses"]) == len(VACCINES), f"{len(record['doses'])} doses instead of {len(VACCINES)}")
-        plan = await until(lambda child=child: _plan_with(guardian, child, len(VACCINES)), "each is in its plan", within=60)
+        plan = await until(
+            lambda child=child: _plan_with(guardian, child, len(VACCINES)), "each is in its plan", within=60
+        )
         planned += sorted({dose["id"] for dose in plan["doses"]})
     lost = set(acknowledged.values()) - found
-    console.print(f"   asked {len(asked)} · acknowledged {len(acknowledged) - first_unknown} · unknown {first_unknown} · in flight at the kills {struck} · found {len(found)}")
+    console.print(
+        f"   asked {len(asked)} · acknowledged {len(acknowledged) - first_unknown} · unknown {first_unknown} · in flight at the kills {struck} · found {len(found)}"
+    )
     demand(not lost, f"{len(lost)} acknowledged doses are lost")
-    demand(len(found) == len(asked) == len(planned) == len(set(planned)), f"exactly {len(asked)}, each in its plan once: {len(found)}, {len(planned)}")
-    say(8, f"schedule and records killed with -9 on the way; after repeating the unknown ones exactly {len(found)}, each in its plan, once")
+    demand(
+        len(found) == len(asked) == len(planned) == len(set(planned)),
+        f"exactly {len(asked)}, each in its plan once: {len(found)}, {len(planned)}",
+    )
+    say(
+        8,
+        f"schedule and records killed with -9 on the way; after repeating the unknown ones exactly {len(found)}, each in its plan, once",
+    )
 
 
 async def _sees_all(clinic: Caller, children: list[str]) -> bool:
@@ -648,7 +724,9 @@ async def tell(data: Path) -> None:
     """Tell the story against the platform whose data lie here."""
     known = json.loads((data / "platform.json").read_text(encoding="utf-8"))
     api = Api(known["gateway_url"])
-    story = Story(data=data, api=api, kafka=known["kafka_bootstrap"], town=Organisations(data / "secrets" / "organisations.json"))
+    story = Story(
+        data=data, api=api, kafka=known["kafka_bootstrap"], town=Organisations(data / "secrets" / "organisations.json")
+    )
     started = time.monotonic()
     try:
         await story.town.open(api)

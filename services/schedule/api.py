@@ -134,7 +134,10 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
 
     @routes.post("/v1/lot-recalls", status_code=201)
     async def lot_recalls(
-        body: LotRecallBody, request: Request, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
+        body: LotRecallBody,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> JSONResponse:
         """Recall a lot."""
         principal = runtime.principal(authorization)
@@ -148,13 +151,19 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
 def _code(planning: Planning, body: PreCheckBody) -> str:
     """Hagukumi's vaccine code of what was asked; refuses an unknown one."""
     if (body.vaccine is None) == (body.cvx is None):
-        raise invalid("/vaccine", "vaccine-missing", "vaccine か cvx のどちらか一方が必要です。", "Give either vaccine or cvx.")
-    system, code = (body.vaccine.system, body.vaccine.code) if body.vaccine else ("http://hl7.org/fhir/sid/cvx", body.cvx or "")
+        raise invalid(
+            "/vaccine", "vaccine-missing", "vaccine か cvx のどちらか一方が必要です。", "Give either vaccine or cvx."
+        )
+    system, code = (
+        (body.vaccine.system, body.vaccine.code) if body.vaccine else ("http://hl7.org/fhir/sid/cvx", body.cvx or "")
+    )
     try:
         return vaccine_code(planning.rules, system, code)
     except UnknownVaccine:
         where = "/vaccine/code" if body.vaccine else "/cvx"
-        raise invalid(where, "vaccine-unknown", "このワクチンコードは登録されていません。", "This vaccine code is not known.") from None
+        raise invalid(
+            where, "vaccine-unknown", "このワクチンコードは登録されていません。", "This vaccine code is not known."
+        ) from None
 
 
 async def _until_fresh(planning: Planning, child: str, revision: str | None) -> None:

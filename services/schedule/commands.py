@@ -231,7 +231,9 @@ async def fire_reminders(planning: Planning) -> int:
                 await view.derive([doc])
         gone = [row["_id"] for row in rows if row["gone"]]
         for row_id in gone:
-            await planning.plans.store.update(kept.REMINDER_TIMES, {"_id": row_id, "gone": True}, {"$unset": {"fires_at": ""}})
+            await planning.plans.store.update(
+                kept.REMINDER_TIMES, {"_id": row_id, "gone": True}, {"$unset": {"fires_at": ""}}
+            )
     return fired
 
 
@@ -301,7 +303,9 @@ class Question:
     on: date
 
 
-async def answer_pre_check(planning: Planning, principal: Principal, question: Question, command: Command) -> tuple[Doc, Document]:
+async def answer_pre_check(
+    planning: Planning, principal: Principal, question: Question, command: Command
+) -> tuple[Doc, Document]:
     """Check a proposed dose and keep question and answer (PreCheckAnswered)."""
     if principal.role != "clinic":
         raise Forbidden
@@ -371,7 +375,11 @@ async def _siblings(planning: Planning, child: str) -> tuple[Sibling, ...]:
 async def _vaccination_consent(planning: Planning, question: Question) -> bool | None:
     """The guardian's last decision on this vaccine (予診票); None where there is none."""
     rows = await planning.plans.store.find(kept.CHILD_CONSENTS, {"child": question.child})
-    decisions = [row for row in rows if not row["gone"] and row.get("vaccine") == question.code and row.get("consent") is not None]
+    decisions = [
+        row
+        for row in rows
+        if not row["gone"] and row.get("vaccine") == question.code and row.get("consent") is not None
+    ]
     return None if not decisions else bool(max(decisions, key=lambda row: row["version"])["consent"])
 
 

@@ -52,7 +52,8 @@ def history_of(state: Doc) -> History:
             if not dose.get("superseded_by")
         ),
         observations=tuple(
-            Observation(code=one["code"], on=day(one.get("since"))) for _, one in sorted(state.get("conditions", {}).items())
+            Observation(code=one["code"], on=day(one.get("since")))
+            for _, one in sorted(state.get("conditions", {}).items())
         ),
         municipality=child["municipality"],
         gestation_days=child.get("gestation_days"),
@@ -118,7 +119,9 @@ def consent_rows(doc: Document) -> dict[str, Doc]:
     """The decision on one vaccination, found by the child."""
     if not doc.state.get("child"):
         return {}
-    return {doc.id: {"child": doc.state["child"], "vaccine": doc.state.get("vaccine"), "consent": doc.state.get("consent")}}
+    return {
+        doc.id: {"child": doc.state["child"], "vaccine": doc.state.get("vaccine"), "consent": doc.state.get("consent")}
+    }
 
 
 PLAN_DERIVED = (

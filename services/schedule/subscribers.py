@@ -59,7 +59,11 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
     )
     consents = View(
         runtime.documents(kept.CONSENTS),
-        {q.QuestionnaireSubmitted: questionnaire_submitted, q.ConsentDecided: consent_decided, q.ResponseWithdrawn: withdrawn},
+        {
+            q.QuestionnaireSubmitted: questionnaire_submitted,
+            q.ConsentDecided: consent_decided,
+            q.ResponseWithdrawn: withdrawn,
+        },
         derived=kept.CONSENT_DERIVED,
     )
     runtime.follow(r.ChildEvent.topic(), plans)
