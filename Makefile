@@ -33,7 +33,7 @@ run: setup ## Start the whole platform with an invented town; Ctrl-C stops it
 	@exec $(RUN) deploy.local.run --data '$(DATA)' --seed '$(SEED)' --size '$(SIZE)'
 
 demo: setup ## Tell one family's story through all five services, on a running platform or one of its own
-	@exec $(RUN) deploy.local.demo --data '$(DATA)' $(ARGS)
+	@exec $(RUN) deploy.local.run --demo --data '$(DATA)' --seed 0
 
 test: setup ## Run every test; what was skipped is listed with its reason at the end
 	@$(RUN) pytest -rs $(ARGS)

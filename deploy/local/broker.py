@@ -10,10 +10,9 @@ from deploy.local.errors import StackError
 from deploy.local.java import java, kafka_jars
 from deploy.local.ports import HOST, free_port
 from deploy.local.processes import Process, Supervisor
-from deploy.local.secret_files import SecretFiles, write_private
+from deploy.local.secret_files import ADMIN, CONTROLLER, SecretFiles, write_private
 from shared.kafka_admin import KafkaAdmin
 
-ADMIN = "admin"
 _LOG4J = Path(__file__).with_name("kafka") / "log4j2.properties"
 
 
@@ -123,7 +122,7 @@ class LocalKafka:
             raise StackError(f"Kafka's folder could not be formatted:\n{(answer.stderr or answer.stdout)[-1500:]}")
 
     def _settings(self) -> str:
-        admin, controller = self.secrets.password(ADMIN), self.secrets.password("controller")
+        admin, controller = self.secrets.password(ADMIN), self.secrets.password(CONTROLLER)
         scram = "org.apache.kafka.common.security.scram.ScramLoginModule required"
         plain = "org.apache.kafka.common.security.plain.PlainLoginModule required"
         settings = {
@@ -142,12 +141,12 @@ class LocalKafka:
             "listener.name.client.scram-sha-256.sasl.jaas.config": f"{scram} {_jaas(ADMIN, admin)};",
             "listener.name.controller.sasl.enabled.mechanisms": "PLAIN",
             "listener.name.controller.plain.sasl.jaas.config": (
-                f"{plain} {_jaas('controller', controller)} user_controller={json.dumps(controller)};"
+                f"{plain} {_jaas(CONTROLLER, controller)} user_controller={json.dumps(controller)};"
             ),
             # What you may: nothing unless granted.
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "allow.everyone.if.no.acl.found": "false",
-            "super.users": f"User:{ADMIN};User:controller",
+            "super.users": f"User:{ADMIN};User:{CONTROLLER}",
             "auto.create.topics.enable": "false",
             "log.dirs": str(self.folder / "log"),
             "message.max.bytes": "1048576",

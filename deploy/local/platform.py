@@ -14,8 +14,6 @@ from types import TracebackType
 from typing import Any, Literal, Self
 
 import httpx
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from deploy.local import topology
 from deploy.local.broker import LocalKafka
@@ -33,7 +31,7 @@ Say = Callable[[str], None]
 class RunningPlatform:
     """A platform that runs on a data folder, as a demo, a bench or an operator's tool in another process sees it."""
 
-    def __init__(self, data: Path, found: Mapping[str, Any]) -> None:
+    def __init__(self, data: Path, found: dict[str, Any]) -> None:
         self.data = data
         self._found = found
 
@@ -54,7 +52,12 @@ class RunningPlatform:
     @property
     def kafka_bootstrap(self) -> str:
         """Where Kafka clients connect."""
-        return str(self._found["kafka"])
+        return str(self._found["kafka_bootstrap"])
+
+    @property
+    def push_origin(self) -> str:
+        """The one local origin to which notify may send pushes: where a demo or test lets its push service listen."""
+        return str(self._found["push_origin"])
 
     @property
     def services(self) -> tuple[str, ...]:
@@ -86,7 +89,8 @@ class RunningPlatform:
 
     def pid(self, service: str) -> int:
         """The process of a service, as last started."""
-        return int((self.data / "pids" / service).read_text())
+        now = json.loads((self.data / "platform.json").read_text(encoding="utf-8"))
+        return int(now["services"][service]["pid"])
 
     def kill_service(self, service: str) -> None:
         """End a service as a crash would (kill -9); the supervisor starts it again."""
@@ -124,7 +128,15 @@ class Service(Process):
     """One service as its own process, `python -m services.<name>`."""
 
     def __init__(
-        self, name: str, url: str, probe_url: str, settings: Mapping[str, str], data: Path, supervisor: Supervisor
+        self,
+        name: str,
+        url: str,
+        probe_url: str,
+        settings: Mapping[str, str],
+        *,
+        log: Path,
+        supervisor: Supervisor,
+        on_start: Callable[[], None],
     ) -> None:
         self.service = name
         self.url = url
@@ -132,11 +144,11 @@ class Service(Process):
         super().__init__(
             f"service {name}",
             [sys.executable, "-m", f"services.{name}"],
-            log=data / "logs" / f"{name}.log",
+            log=log,
             supervisor=supervisor,
             environment=settings,
             ready=self.is_ready,
-            pid_file=data / "pids" / name,
+            on_start=on_start,
         )
 
     def is_ready(self) -> bool:
@@ -203,6 +215,7 @@ class Platform(RunningPlatform):
                 for name in self._chosen
             }
             self._urls = {name: f"http://{HOST}:{fixed.get(name) or ports.of(f'http-{name}')}" for name in self._chosen}
+            self._push_origin = self._extra.get("HAGUKUMI_EGRESS_ALLOWED_ORIGIN", f"http://{HOST}:{ports.of('push')}")
             probes = {name: f"http://{HOST}:{ports.of(f'probe-{name}')}" for name in self._chosen}
             keys = self.secrets.internal_keys(SERVICES)
             self._services = {
@@ -211,8 +224,9 @@ class Platform(RunningPlatform):
                     self._urls[name],
                     probes[name],
                     self._settings(name, probes[name], keys[name]),
-                    data,
-                    self.supervisor,
+                    log=data / "logs" / f"{name}.log",
+                    supervisor=self.supervisor,
+                    on_start=self._write_where,
                 )
                 for name in self._chosen
             }
@@ -268,7 +282,7 @@ class Platform(RunningPlatform):
         for service in self._services.values():
             service.wait_ready(within)
             self._done(service.service, begun, f"Service {service.service}")
-        write_private(self.data / "platform.json", json.dumps(self._found, indent=1))
+        self._write_where()
 
     def stop(self) -> None:
         """Stop everything that it started; the lock on the folder goes last."""
@@ -312,19 +326,29 @@ class Platform(RunningPlatform):
             if self._environment == "development":
                 found["ISSUER_KEY_FILE"] = str(self.secrets.signing_key("development-issuer"))
         if name == "notify":
-            found["VAPID_KEY_FILE"] = str(_vapid_key(self.secrets.folder / "vapid.pem"))
+            found["VAPID_KEY_FILE"] = str(self.secrets.push_key())
+            if self._environment == "development":
+                found["EGRESS_ALLOWED_ORIGIN"] = self._push_origin
         return {
             **{f"HAGUKUMI_{key}": value for key, value in found.items()},
             **self._extra,
             **self._own_extra.get(name, {}),
         }
 
+    def _write_where(self) -> None:
+        """Keep platform.json true: services get another process number with each start."""
+        for name, service in self._services.items():
+            self._found["services"][name]["pid"] = service.pid
+        write_private(self.data / "platform.json", json.dumps(self._found, indent=1))
+
     def _where(self, probes: Mapping[str, str]) -> dict[str, Any]:
         """What platform.json says: addresses, and files with secrets, never a secret itself."""
         return {
             "pid": os.getpid(),
             "environment": self._environment,
-            "kafka": self.kafka.bootstrap,
+            "gateway_url": self._urls.get("gateway"),
+            "kafka_bootstrap": self.kafka.bootstrap,
+            "push_origin": self._push_origin,
             "kafka_users": {user: str(self.secrets.password_file(user)) for user in topology.users()},
             "services": {
                 name: {"url": self._urls[name], "probes": probes[name], "store": self.stores[name].url}
@@ -348,16 +372,6 @@ def _run(begin: Callable[[], Coroutine[Any, Any, None]]) -> None:
     thread.join()
     if failures:
         raise failures[0]
-
-
-def _vapid_key(path: Path) -> Path:
-    """The key that signs Web Push requests (VAPID), as PEM."""
-    if not path.exists():
-        pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
-        write_private(path, pem.decode())
-    return path
 
 
 def _take_lock(data: Path) -> int:

@@ -37,10 +37,10 @@ class Process:
         environment: Mapping[str, str] | None = None,
         folder: Path = ROOT,
         ready: Callable[[], bool] | None = None,
-        pid_file: Path | None = None,
+        on_start: Callable[[], None] | None = None,
     ) -> None:
         self.name = name
-        self.pid_file = pid_file
+        self.on_start = on_start
         self.command = list(command)
         self.log = log
         self.environment = dict(environment or {})
@@ -84,11 +84,10 @@ class Process:
                     start_new_session=True,
                 )
             self._supervisor.hold(self._process.pid)
-            if self.pid_file is not None:
-                self.pid_file.parent.mkdir(parents=True, exist_ok=True)
-                self.pid_file.write_text(str(self._process.pid))
             self.starts += 1
             self._started_at = time.monotonic()
+            if self.on_start is not None:
+                self.on_start()
 
     def wait_ready(self, within: float = 60.0) -> float:
         """Seconds until it answers; raises StackError with the end of its log when it ends or does not answer."""

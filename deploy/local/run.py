@@ -4,6 +4,8 @@ import asyncio
 import importlib
 import json
 import signal
+import subprocess  # nosec B404 - the demo, as a program of its own
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
 from deploy.local.errors import StackError
-from deploy.local.platform import Platform
+from deploy.local.platform import Platform, RunningPlatform
 from shared.kafka_admin import clinic_user, municipality_user
 
 DEFAULT_PORT = 8000
@@ -40,9 +42,14 @@ def main(
         str, typer.Option(envvar="HAGUKUMI_EGRESS_ALLOWED_ORIGIN", help="One local origin that pushes may go to.")
     ] = "",
     otel: Annotated[str, typer.Option(envvar="HAGUKUMI_OTEL_ENDPOINT", help="A trace collector.")] = "",
+    demo: Annotated[
+        bool, typer.Option(help="Tell the story, on the platform that runs here if one does, and end.")
+    ] = False,
     driver: Annotated[str, typer.Option(envvar="HAGUKUMI_MONGO_DRIVER", help="pymongo or motor.")] = "pymongo",
 ) -> None:
     """Start everything, say when it is ready, and stop everything on Ctrl-C or SIGTERM."""
+    if demo and _runs(data):
+        raise typer.Exit(_tell(data))
     settings = {"HAGUKUMI_MONGO_DRIVER": driver}
     if egress:
         settings["HAGUKUMI_EGRESS_ALLOWED_ORIGIN"] = egress
@@ -58,6 +65,8 @@ def main(
             platform.bring_up()
             if seed:
                 _seed(platform, size, seed, show)
+        if demo:
+            raise typer.Exit(_tell(data))
         where_to_look(platform)
         print(f"Hagukumi is ready: {platform.gateway_url} · Kafka {platform.kafka_bootstrap}", flush=True)
         threading.Event().wait()
@@ -72,6 +81,20 @@ def main(
         _quiet()
         if platform is not None:
             platform.stop()
+
+
+def _runs(data: Path) -> bool:
+    """Whether a platform runs on this folder."""
+    try:
+        RunningPlatform.of(data)
+    except StackError:
+        return False
+    return True
+
+
+def _tell(data: Path) -> int:
+    """Tell the story; the exit code says whether all of it was true."""
+    return subprocess.run([sys.executable, "-m", "deploy.local.demo", "--data", str(data)], check=False).returncode
 
 
 def _stop(number: int, frame: FrameType | None) -> None:

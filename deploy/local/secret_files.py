@@ -3,20 +3,27 @@
 import json
 import os
 import secrets
+import threading
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 from joserfc.jwk import ECKey
 
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner may read; it is there whole or not at all."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    fresh = path.with_name(f"{path.name}.{os.getpid()}")
+    fresh = path.with_name(f"{path.name}.{os.getpid()}.{threading.get_ident()}")
     with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
     fresh.replace(path)
+
+
+ADMIN = "admin"
+CONTROLLER = "controller"
 
 
 class SecretFiles:
@@ -42,6 +49,16 @@ class SecretFiles:
         path = self.folder / f"{name}.json"
         if not path.exists():
             write_private(path, json.dumps(_new_key(name.removeprefix("internal-"))))
+        return path
+
+    def push_key(self) -> Path:
+        """The file with the key that signs Web Push requests (VAPID), as PEM."""
+        path = self.folder / "vapid.pem"
+        if not path.exists():
+            pem = ec.generate_private_key(ec.SECP256R1()).private_bytes(
+                serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            )
+            write_private(path, pem.decode())
         return path
 
     def internal_keys(self, services: Iterable[str]) -> dict[str, Path]:

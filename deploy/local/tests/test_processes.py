@@ -39,14 +39,17 @@ def runs(pid: int) -> bool:
 
 
 def test_a_process_that_dies_is_started_again_and_one_that_was_stopped_is_not(tmp_path: Path, own: Supervisor) -> None:
-    process = Process("sleeper", SLEEPER, log=tmp_path / "log", supervisor=own, pid_file=tmp_path / "pid")
+    noted: list[int | None] = []
+    process = Process(
+        "sleeper", SLEEPER, log=tmp_path / "log", supervisor=own, on_start=lambda: noted.append(process.pid)
+    )
     own.watch(every=0.05)
     process.start()
     first = process.pid
     assert first is not None
     os.kill(first, signal.SIGKILL)
     assert until(lambda: process.alive and process.pid != first)
-    assert until(lambda: (tmp_path / "pid").read_text() == str(process.pid))
+    assert noted == [first, process.pid]
     process.stop()
     starts = process.starts
     assert not until(lambda: process.starts > starts, within=2.0)
