@@ -277,7 +277,9 @@ def install_problems(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def on_http(request: Request, error: HTTPException) -> JSONResponse:
         problem: Problem = NotFound()
-        if error.status_code == 405:
+        if isinstance(error.__cause__, Problem):
+            problem = error.__cause__
+        elif error.status_code == 405:
             problem = MethodNotAllowed(headers=dict(error.headers or {}))
         elif error.status_code == 415:
             problem = UnsupportedMedia()
