@@ -110,7 +110,7 @@ class Producer:
         except (KafkaError, TimeoutError, OSError) as error:
             await self._discard()
             return [SendFailed(type(error).__name__, final=False) for _ in messages]
-        done, late = await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S)
+        _done, late = await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S)
         outcomes: list[SendFailed | None] = []
         broken = bool(late)
         for future in waiting:

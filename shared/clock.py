@@ -32,7 +32,7 @@ def wire_instant(instant: datetime) -> str:
 
 def read_instant(text: str) -> datetime:
     """The instant that `wire_instant` wrote."""
-    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+    return datetime.fromisoformat(text)
 
 
 def tokyo_day(instant: datetime) -> date:

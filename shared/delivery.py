@@ -132,7 +132,7 @@ class Follower:
         if rejected:
             why = {(e.id): code for e, code in rejected}
             for record in records:
-                found = {name: raw for name, raw in record.headers}.get("ce_id", b"").decode(errors="replace")
+                found = dict(record.headers).get("ce_id", b"").decode(errors="replace")
                 if found in why:
                     letters.append(_letter(record, why.pop(found)))
         if not letters:

@@ -6,7 +6,7 @@ import time
 import uuid
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Self
 
 import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -180,7 +180,7 @@ class MunicipalSystem:
         self._consumer: AIOKafkaConsumer | None = None
         self._replies: dict[str, tuple[str, dict[str, Any]]] = {}
 
-    async def __aenter__(self) -> "MunicipalSystem":
+    async def __aenter__(self) -> Self:
         self._producer = AIOKafkaProducer(**self.kafka.options(), acks="all")
         await self._producer.start()
         self._consumer = AIOKafkaConsumer(**self.kafka.options(), enable_auto_commit=False, auto_offset_reset="latest")

@@ -10,6 +10,7 @@ import time
 import uuid
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -17,11 +18,11 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from rich.console import Console
+from shared.testing.push_service import PushService, Receiver
 
 from deploy.local.client import Api, Caller, ClinicFeed, KafkaUser, MunicipalSystem, Untrue, demand, until
-from deploy.local.organisations import CLINICS, MUNICIPALITIES, Organisations
+from deploy.local.organisations import MUNICIPALITIES, Organisations
 from shared.clock import tokyo_day, tokyo_time
-from shared.testing.push_service import PushService, Receiver
 
 FIRST, SECOND = sorted(MUNICIPALITIES)
 CLINIC, OTHER_CLINIC = "wakaba", "aozora"
@@ -663,13 +664,11 @@ async def two_hundred_doses_and_two_crashes(story: Story) -> None:
     planned: list[str] = []
     for child in children:
         record = await until(
-            lambda child=child: _record(guardian, child, len(VACCINES)), f"child {child} has its doses", within=60
+            partial(_record, guardian, child, len(VACCINES)), f"child {child} has its doses", within=60
         )
         found |= {dose["id"] for dose in record["doses"]}
         demand(len(record["doses"]) == len(VACCINES), f"{len(record['doses'])} doses instead of {len(VACCINES)}")
-        plan = await until(
-            lambda child=child: _plan_with(guardian, child, len(VACCINES)), "each is in its plan", within=60
-        )
+        plan = await until(partial(_plan_with, guardian, child, len(VACCINES)), "each is in its plan", within=60)
         planned += sorted({dose["id"] for dose in plan["doses"]})
     lost = set(acknowledged.values()) - found
     console.print(

@@ -1,6 +1,5 @@
 """What the tests of the backbone are built from: a toy family of events, real documents, a relay that only remembers."""
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -35,19 +34,19 @@ def relay() -> RememberingRelay:
 
 
 @pytest.fixture
-async def owners(store: Store, relay: RememberingRelay) -> AsyncIterator[Documents]:
+async def owners(store: Store, relay: RememberingRelay) -> Documents:
     """A collection of aggregates."""
     documents = Documents(store, "owners", relay=relay, clock=Clock())
     await documents.ensure_indexes()
-    yield documents
+    return documents
 
 
 @pytest.fixture
-async def views(store: Store, relay: RememberingRelay) -> AsyncIterator[Documents]:
+async def views(store: Store, relay: RememberingRelay) -> Documents:
     """A collection of views."""
     documents = Documents(store, "views", relay=relay, clock=Clock())
     await documents.ensure_indexes()
-    yield documents
+    return documents
 
 
 def facts(subject: str, count: int, *, first: int = 1) -> list[Envelope]:

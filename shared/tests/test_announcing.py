@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
@@ -142,7 +142,7 @@ async def test_a3_nothing_overtakes_an_event_that_failed(
     send = producer.send
 
     async def refusing(messages: Sequence[bus.Message]) -> list[SendFailed | None]:
-        outcomes = []
+        outcomes: list[SendFailed | None] = []
         for message in messages:
             refused = message.key == bad.encode() and dict(message.headers)["ce_revision"] == b"2"
             outcomes += [SendFailed("MessageSizeTooLargeError", final=True)] if refused else await send([message])
@@ -239,7 +239,7 @@ class Reader:
         self.runtime.follow(TOPIC, self.view)
         self.group = "schedule.records.child"
 
-    async def __aenter__(self) -> "Reader":
+    async def __aenter__(self) -> Self:
         await self.runtime.start()
         return self
 
@@ -305,7 +305,8 @@ async def test_r3_a_batch_that_could_not_be_stored_comes_again(
 ) -> None:
     subject = new_id()
     reader = Reader(local_kafka, local_store)
-    apply, failures = reader.view.apply, []
+    apply = reader.view.apply
+    failures: list[int] = []
 
     async def failing(batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
         if len(failures) < 2:
