@@ -1,13 +1,17 @@
 """Documents <-> domain objects; the only file that names the gateway's collections.
 
 Views (rebuilt from the owners' history): `children` (except its `feeds` and stream heads), `access` (derived from it),
-`plans`. Primary (never rebuilt): `directory`, `audit`, `audit_chains`, `sessions`.
+`feed_ends` (derived from it), `plans`. Primary (never rebuilt): `directory`, `intake`, `clock`, `audit`, `audit_chains`,
+`sessions`.
 """
+
+from collections.abc import Iterable
+from datetime import date
 
 from services.gateway.domain import child_view
 from shared.documents import Document
 from shared.ids import derived_id
-from shared.store import Doc
+from shared.store import Doc, Store
 from shared.views import Derived
 
 CHILDREN = "children"
@@ -17,6 +21,9 @@ DIRECTORY = "directory"
 AUDIT = "audit"
 AUDIT_CHAINS = "audit_chains"
 SESSIONS = "sessions"
+FEED_ENDS = "feed_ends"
+INTAKE = "intake"
+CLOCK = "clock"
 
 
 # Who may find which child -----------------------------------------------------------------------------------------
@@ -30,4 +37,43 @@ def access_rows(doc: Document) -> dict[str, Doc]:
     }
 
 
-CHILD_DERIVED = (Derived(ACCESS, access_rows, (("reader", "child"),)),)
+# Clinic feeds -----------------------------------------------------------------------------------------------------
+
+
+def feed_end_rows(doc: Document) -> dict[str, Doc]:
+    """One row for each open feed whose consent has a last day: an index of what ends when."""
+    consents = doc.state.get("consents", {})
+    return {
+        f"{clinic}:{doc.id}": {"child": doc.id, "until": consents[clinic]["until"]}
+        for clinic, feed in doc.state.get("feeds", {}).items()
+        if feed["open"] and consents.get(clinic, {}).get("until")
+    }
+
+
+async def children_with_ended_consent(store: Store, today: date) -> list[str]:
+    """The children of whom some open feed's consent had its last day before today."""
+    rows = await store.find(FEED_ENDS, {"until": {"$gte": "", "$lt": today.isoformat()}}, fields=["child", "gone"])
+    return sorted({row["child"] for row in rows if not row["gone"]})
+
+
+async def registered_clinics(store: Store, clinics: Iterable[str]) -> set[str]:
+    """Those of these that are in the directory as clinics, and so have a topic."""
+    docs = await store.get_many(DIRECTORY, clinics, ["state.kind"])
+    return {key for key, doc in docs.items() if doc["state"]["kind"] == "clinic"}
+
+
+def feed_ended(doc: Document, clinic: str, *, revision: int) -> bool:
+    """Whether the child's withdrawal at `revision` has reached the clinic's topic: the end marker is published (D5)."""
+    feed = doc.state.get("feeds", {}).get(clinic)
+    waiting = {entry["stream"] for entry in doc.loaded.get("outbox", ())}
+    return (
+        doc.read_to("records.child", doc.id) >= revision
+        and (feed is None or not feed["open"])
+        and f"clinic.{clinic}" not in waiting
+    )
+
+
+CHILD_DERIVED = (
+    Derived(ACCESS, access_rows, (("reader", "child"),)),
+    Derived(FEED_ENDS, feed_end_rows, (("until",),)),
+)

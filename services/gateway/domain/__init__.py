@@ -1,0 +1,1 @@
+"""The gateway's rules: pure, no clock, no driver, no framework."""

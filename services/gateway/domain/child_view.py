@@ -1,0 +1,236 @@
+"""What the gateway knows of a child, built from the record's events and from answered questionnaires.
+
+Everything here is a pure function on the view's `state` (plain JSON values, dates as text):
+
+    facts            birth_date, sex, name, municipality, district, gestation_days, birth_weight_g, twin_group
+    facts_revision   revision of the last change of what a clinic sees of the child itself
+    guardians        sorted list of opaque ids
+    consents         organisation -> {kind, purpose, until, revision, feed}; `feed`: the clinic had a topic when it was given
+    doses            id -> dose as in the event, and `revision` of its last change
+    retracted_doses  the same, of doses that were entered in error
+    checkups, growth, conditions, responses   id -> the fact
+    questionnaires   response id -> what a clinic's feed needs of it, and the doctor's decision
+    answers          response id -> its answers, kept only until the named clinic has them
+    feeds            clinic -> {open, sent: {thing -> version}}: primary data, see clinic_feed.py
+    municipality     the town of residence
+    alive, died_on
+    plan_relevant    revision of the last event that can change the plan
+"""
+
+from collections.abc import Callable
+from datetime import date
+from typing import Any
+
+from shared.events import questionnaire as q
+from shared.events import records as r
+from shared.events.base import Event
+
+State = dict[str, Any]
+Apply = Callable[[State, Any, int], None]
+
+
+def known(state: State) -> bool:
+    """Whether the record itself has arrived; a questionnaire may come before it."""
+    return "facts" in state
+
+
+def in_force(consent: State, today: date) -> bool:
+    """Whether the consent holds on this day; its last day is part of it."""
+    until = consent.get("until")
+    return until is None or date.fromisoformat(until) >= today
+
+
+def consented(state: State, organisation: str, today: date) -> bool:
+    """Whether the organisation has this child's consent in force."""
+    consent = state.get("consents", {}).get(organisation)
+    return consent is not None and in_force(consent, today)
+
+
+def readers(state: State) -> dict[str, str | None]:
+    """Who may find this child in a list: `guardian:<id>`, `clinic:<id>`, `municipality:<code>` -> last day, if any."""
+    if not known(state):
+        return {}
+    found: dict[str, str | None] = {f"guardian:{guardian}": None for guardian in state["guardians"]}
+    for organisation, consent in state.get("consents", {}).items():
+        found[f"{consent['kind']}:{organisation}"] = consent.get("until")
+    found[f"municipality:{state['municipality']}"] = None
+    return found
+
+
+# The record -------------------------------------------------------------------------------------------------------
+
+
+def _registered(state: State, event: r.ChildRegistered, revision: int) -> None:
+    state["guardians"] = sorted({*state.get("guardians", ()), *event.guardians})
+    state["alive"] = True
+    _facts(state, event.child, revision)
+
+
+def _corrected(state: State, event: r.ChildCorrected, revision: int) -> None:
+    _facts(state, event.child, revision)
+
+
+def _facts(state: State, child: r.ChildFacts, revision: int) -> None:
+    state["facts"] = child.model_dump(mode="json", exclude_none=True)
+    state["municipality"] = child.municipality
+    state["facts_revision"] = revision
+
+
+def _moved(state: State, event: r.ChildMoved, revision: int) -> None:
+    state["municipality"] = event.to_municipality
+    if known(state):
+        state["facts"] = {**state["facts"], "municipality": event.to_municipality}
+
+
+def _died(state: State, event: r.ChildDied, revision: int) -> None:
+    state.update(alive=False, died_on=event.died_on.isoformat(), facts_revision=revision)
+
+
+def _dose(state: State, event: r.DoseRecorded | r.DoseCorrected, revision: int) -> None:
+    dose = event.dose
+    state.setdefault("doses", {})[dose.id] = {**dose.model_dump(mode="json", exclude_none=True), "revision": revision}
+
+
+def _dose_retracted(state: State, event: r.DoseRetracted, revision: int) -> None:
+    dose = state.get("doses", {}).pop(event.dose_id, None)
+    if dose is not None:
+        state.setdefault("retracted_doses", {})[event.dose_id] = {**dose, "revision": revision, "reason": event.reason}
+
+
+def _checkup(state: State, event: r.CheckupRecorded, revision: int) -> None:
+    _keep(state, "checkups", event.checkup_id, event, revision, "checkup_id")
+
+
+def _growth(state: State, event: r.GrowthMeasured, revision: int) -> None:
+    _keep(state, "growth", event.measurement_id, event, revision, "measurement_id")
+
+
+def _condition(state: State, event: r.ConditionRecorded, revision: int) -> None:
+    _keep(state, "conditions", event.condition_id, event, revision, "condition_id")
+
+
+def _condition_retracted(state: State, event: r.ConditionRetracted, revision: int) -> None:
+    state.get("conditions", {}).pop(event.condition_id, None)
+
+
+def _filed(state: State, event: r.QuestionnaireFiled, revision: int) -> None:
+    _keep(state, "responses", event.response_id, event, revision, "response_id")
+
+
+def _keep(state: State, family: str, key: str, event: Event, revision: int, id_field: str) -> None:
+    fact = event.model_dump(mode="json", exclude_none=True, exclude={id_field, "by"})
+    state.setdefault(family, {})[key] = {**fact, "id": key, "revision": revision}
+
+
+def _guardian_added(state: State, event: r.GuardianAdded, revision: int) -> None:
+    state["guardians"] = sorted({*state.get("guardians", ()), event.guardian})
+
+
+def _guardian_removed(state: State, event: r.GuardianRemoved, revision: int) -> None:
+    state["guardians"] = [one for one in state.get("guardians", ()) if one != event.guardian]
+
+
+def _consent_given(state: State, event: r.ConsentGiven, revision: int) -> None:
+    state.setdefault("consents", {})[event.organisation] = {
+        "kind": event.kind,
+        "purpose": event.purpose,
+        "until": event.until.isoformat() if event.until else None,
+        "revision": revision,
+    }
+
+
+def _consent_withdrawn(state: State, event: r.ConsentWithdrawn, revision: int) -> None:
+    state.get("consents", {}).pop(event.organisation, None)
+
+
+RECORD: dict[type[Event], Apply] = {
+    r.ChildRegistered: _registered,
+    r.ChildCorrected: _corrected,
+    r.ChildMoved: _moved,
+    r.ChildDied: _died,
+    r.DoseRecorded: _dose,
+    r.DoseCorrected: _dose,
+    r.DoseRetracted: _dose_retracted,
+    r.CheckupRecorded: _checkup,
+    r.GrowthMeasured: _growth,
+    r.ConditionRecorded: _condition,
+    r.ConditionRetracted: _condition_retracted,
+    r.QuestionnaireFiled: _filed,
+    r.GuardianAdded: _guardian_added,
+    r.GuardianRemoved: _guardian_removed,
+    r.ConsentGiven: _consent_given,
+    r.ConsentWithdrawn: _consent_withdrawn,
+}
+"""What each event of the record changes."""
+
+PLAN_RELEVANT: frozenset[type[Event]] = frozenset(
+    {
+        r.ChildRegistered,
+        r.ChildCorrected,
+        r.ChildMoved,
+        r.ChildDied,
+        r.DoseRecorded,
+        r.DoseCorrected,
+        r.DoseRetracted,
+        r.CheckupRecorded,
+        r.ConditionRecorded,
+        r.ConditionRetracted,
+    }
+)
+"""After these the schedule counts anew and says so: a read of the plan may wait for it."""
+
+
+# Questionnaires ---------------------------------------------------------------------------------------------------
+
+
+def _submitted(state: State, event: q.QuestionnaireSubmitted, revision: int, response: str) -> None:
+    before = state.setdefault("questionnaires", {}).get(response, {})
+    state["questionnaires"][response] = {
+        **before,
+        "form": event.form,
+        "form_version": event.form_version,
+        "clinic": event.clinic,
+        "submitted_at": event.model_dump(mode="json")["submitted_at"],
+        "revision": revision,
+        "status": "submitted",
+        "again": before.get("status") == "submitted",
+    }
+    if event.clinic is not None:
+        state.setdefault("answers", {})[response] = [
+            answer.model_dump(mode="json", exclude_none=True, exclude={"asked_as"}) for answer in event.answers
+        ]
+
+
+def _decided(state: State, event: q.TriageDecided, revision: int, response: str) -> None:
+    filed = state.setdefault("questionnaires", {}).setdefault(response, {"status": "unknown", "clinic": None})
+    filed["decision"] = {
+        **event.model_dump(mode="json", include={"organisation", "decision", "explained", "decided_at", "temperature_c"}),
+        "revision": revision,
+    }
+
+
+def _response_withdrawn(state: State, event: q.ResponseWithdrawn, revision: int, response: str) -> None:
+    filed = state.get("questionnaires", {}).get(response)
+    if filed is not None:
+        filed.update(status="withdrawn", revision=revision)
+    state.get("answers", {}).pop(response, None)
+
+
+RESPONSES: dict[type[Event], Callable[[State, Any, int, str], None]] = {
+    q.QuestionnaireSubmitted: _submitted,
+    q.TriageDecided: _decided,
+    q.ResponseWithdrawn: _response_withdrawn,
+}
+"""What each event of a questionnaire changes in its child's document."""
+
+
+def apply_record(state: State, event: Event, revision: int) -> None:
+    """Apply one event of the record, in its order."""
+    RECORD[type(event)](state, event, revision)
+    if type(event) in PLAN_RELEVANT:
+        state["plan_relevant"] = revision
+
+
+def apply_response(state: State, event: Event, revision: int, response: str) -> None:
+    """Apply one event of a questionnaire, in that response's order."""
+    RESPONSES[type(event)](state, event, revision, response)

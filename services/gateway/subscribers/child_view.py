@@ -1,0 +1,145 @@
+"""Children as the gateway reads them, and the clinics' feeds that follow from them."""
+
+import json
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from services.gateway import store as kept
+from services.gateway.domain import child_view, clinic_feed
+from shared.documents import Document, mark
+from shared.events import questionnaire as q
+from shared.events import records as r
+from shared.events.base import Envelope, Event
+from shared.service import Runtime
+from shared.views import View, decode
+
+R4 = "http://hl7.org/fhir/StructureDefinition/"
+
+
+class ChildView(View):
+    """The view of records.child and questionnaire.response: one document per child, one order per child and clinic."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._clinics: set[str] = set()
+        super().__init__(
+            runtime.documents(kept.CHILDREN),
+            {
+                **{cls: self._on_record for cls in child_view.RECORD},
+                **{cls: self._on_response for cls in child_view.RESPONSES},
+            },
+            target=target_of,
+            derived=kept.CHILD_DERIVED,
+        )
+
+    async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
+        """Learn first which of the clinics that are given consent have a topic, then apply."""
+        await self._learn_clinics(batch)
+        return await super().apply(batch)
+
+    async def end_expired(self) -> int:
+        """Send the end marker of every feed whose consent's last day has passed; how many documents it was."""
+        children = await kept.children_with_ended_consent(self.documents.store, self._runtime.clock.today())
+        for child in children:
+
+            def decide(doc: Document) -> dict[str, Any]:
+                self.tell(doc)
+                self.mark_derived(doc)
+                return {}
+
+            await self.documents.change(child, decide)
+        return len(children)
+
+    def tell(self, doc: Document) -> None:
+        """Emit what the clinics do not know yet, each in its own dense sequence."""
+        clock = self._runtime.clock
+        for item in clinic_feed.announce(doc.state, doc.id, today=clock.today(), now=clock.now()):
+            stream = f"clinic.{item.clinic}"
+            doc.emit_raw(
+                json.dumps(item.resource, ensure_ascii=False, separators=(",", ":")),
+                clock.now(),
+                type_=item.type,
+                stream=stream,
+                topic=f"{stream}.v1",
+                # The town of residence is none of the clinic's business.
+                tenant="",
+                headers={
+                    "ce_sequence": str(doc.heads.get(mark(stream, doc.id), 0) + 1),
+                    "ce_dataschema": R4 + item.resource["resourceType"],
+                    "content-type": "application/fhir+json",
+                },
+            )
+
+    def _on_record(self, doc: Document, event: Event, envelope: Envelope) -> None:
+        child_view.apply_record(doc.state, event, envelope.revision)
+        if isinstance(event, r.ConsentGiven) and event.kind == "clinic":
+            # A clinic without a topic has no feed: its records would hold up those of all others.
+            doc.state["consents"][event.organisation]["feed"] = event.organisation in self._clinics
+        doc.tenant = doc.state.get("municipality", "")
+        self.tell(doc)
+
+    def _on_response(self, doc: Document, event: Event, envelope: Envelope) -> None:
+        child_view.apply_response(doc.state, event, envelope.revision, envelope.subject)
+        self.tell(doc)
+
+    async def _learn_clinics(self, batch: Sequence[Envelope]) -> None:
+        given = {
+            event.organisation
+            for envelope in batch
+            if envelope.type == r.ConsentGiven.event_type() and isinstance(event := _read(envelope), r.ConsentGiven)
+        }
+        if unknown := given - self._clinics:
+            self._clinics |= await kept.registered_clinics(self.documents.store, unknown)
+
+
+def target_of(envelope: Envelope) -> str:
+    """The child that an event is about. What says no child stays under its own subject and holds up nobody else."""
+    if envelope.stream == r.ChildEvent.stream:
+        return envelope.subject
+    if envelope.type in _RESPONSE_TYPES:
+        event = _read(envelope)
+        return str(getattr(event, "child", "")) or envelope.subject
+    try:
+        child = json.loads(envelope.data).get("child")
+    except (ValueError, AttributeError):
+        child = None
+    return child if isinstance(child, str) and child else envelope.subject
+
+
+_RESPONSE_TYPES = frozenset(cls.event_type() for cls in child_view.RESPONSES)
+
+
+def _read(envelope: Envelope) -> Event | None:
+    try:
+        return decode(envelope)
+    except ValidationError:
+        return None
+
+
+def follow_children(runtime: Runtime) -> ChildView:
+    """Subscribe to records and questionnaires, and end feeds when a consent's last day has passed."""
+    view = ChildView(runtime)
+    runtime.follow(r.ChildEvent.topic(), view)
+    runtime.follow(q.ResponseEvent.topic(), view)
+    runtime.background.append(_every(60.0, view.end_expired))
+    runtime.on_clock.append(_quietly(view.end_expired))
+    return view
+
+
+def _every(seconds: float, do: Callable[[], Any]) -> Callable[[], Any]:
+    import asyncio
+
+    async def loop() -> None:
+        await do()
+        await asyncio.sleep(seconds)
+
+    return loop
+
+
+def _quietly(do: Callable[[], Any]) -> Callable[[], Any]:
+    async def once() -> None:
+        await do()
+
+    return once
