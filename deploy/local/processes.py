@@ -19,6 +19,7 @@ STOP_WITHIN_S = 20.0
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _STEADY_S = 30.0
+_TRIES = 2
 
 
 class Process:
@@ -91,9 +92,10 @@ class Process:
 
     def wait_ready(self, within: float = 60.0) -> float:
         """Seconds until it answers; raises StackError with the end of its log when it ends or does not answer."""
-        begun = time.monotonic()
+        begun, before = time.monotonic(), self.starts
         while self._ready is not None and not self._ready():
-            if not self.alive and not self._supervisor.restarting(self):
+            hopeless = self.starts - before >= _TRIES or not self._supervisor.restarting(self)
+            if not self.alive and hopeless:
                 raise StackError(f"{self.name} ended while starting. {self.last_words()}")
             if time.monotonic() - begun > within:
                 raise StackError(f"{self.name} did not answer within {within:.0f} s. {self.last_words()}")
