@@ -1,0 +1,1 @@
+"""The schedule: what is due when, why, and who is late."""

@@ -1,0 +1,1 @@
+"""The rules of the schedule: values in, values out, no input or output and no clock."""

@@ -1,0 +1,48 @@
+"""Was the dose given long enough after what came before? (CDSi 4.6 §6.5, §6.6, Tables 6-18 to 6-22)"""
+
+from services.schedule.domain.rules import Interval, TargetDose
+from services.schedule.domain.series_walk import Walk
+from services.schedule.domain.statuses import Code, Reason
+
+
+def reference_day(interval: Interval, walk: Walk, before: int) -> int | None:
+    """The day that an interval counts from, None where there is none: then the interval says nothing.
+
+    Looks at doses whose place in the chart is before `before`. CALCDTINT-1: the previous dose of the series counts
+    whether it was valid or not, unless extraneous, sub-standard or inadvertent. CALCDTINT-8: the most recent of named
+    vaccines is sought in the whole history, since it may belong to another antigen.
+    """
+    if interval.from_previous:
+        return walk.previous_day
+    if interval.from_target is not None:
+        return walk.satisfied_day(interval.from_target)
+    if interval.from_observation is not None:
+        return walk.chart.latest.get(interval.from_observation)
+    doses = walk.chart.doses
+    for place in range(before - 1, -1, -1):
+        if doses[place].vaccine in interval.from_most_recent and place not in walk.inadvertent:
+            return doses[place].day
+    return None
+
+
+def evaluate_interval(target: TargetDose, walk: Walk, place: int) -> tuple[Reason, ...]:
+    """The preferable intervals that the dose fails, unless the allowable ones, all together, rescue it."""
+    failed = _too_soon(target.intervals, walk, place)
+    if failed and target.allowable_intervals and not _too_soon(target.allowable_intervals, walk, place):
+        return ()
+    return failed
+
+
+def _too_soon(intervals: tuple[Interval, ...], walk: Walk, place: int) -> tuple[Reason, ...]:
+    given = walk.chart.doses[place].day
+    failed: tuple[Reason, ...] = ()
+    for interval in intervals:
+        if interval.absolute_minimum is None or not interval.effective <= given <= interval.cessation:
+            continue
+        reference = reference_day(interval, walk, place)
+        if reference is None:
+            continue
+        first = interval.absolute_minimum.date_ordinal(reference)
+        if given < first:
+            failed = (*failed, Reason(Code.TOO_SOON, interval.ref, first))
+    return failed

@@ -1,0 +1,447 @@
+"""Reads CDSi supporting data (the CDC's XML, one file per antigen and one for the schedule) into typed rules.
+
+Elements that are absent, empty or "n/a" mean that there is no such rule (CDSi 4.6 §2.4); elements that no rule needs
+are passed over, so that a release with more of them still loads. What cannot be understood is an error that names the
+file, the series or dose, and the element: half a rule is worse than none.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from functools import cache
+from pathlib import Path
+from xml.etree import ElementTree
+from xml.etree.ElementTree import Element
+
+from services.schedule.domain import rules
+from services.schedule.domain.offsets import FIRST_DAY, LAST_DAY, Offset
+from services.schedule.domain.rule_set import RuleError
+from services.schedule.domain.rules import ConditionKind, CountLogic, SeriesKind
+
+_TERM = re.compile(r"([+-]?)\s*(\d+)\s*(day|week|month|year)s?", re.IGNORECASE)
+_LONGEST_YEARS = 300
+_MONTHS = {"month": 1, "year": 12}
+_DAYS = {"day": 1, "week": 7}
+_CODE_IN_TEXT = re.compile(r"\((\d+)\)\s*$")
+_COUNT_LOGIC = {
+    "greater than": CountLogic.GREATER_THAN,
+    "equal to": CountLogic.EQUAL,
+    "equal": CountLogic.EQUAL,
+    "less than": CountLogic.LESS_THAN,
+}
+
+
+def load_supporting_data(folder: Path) -> rules.Rules:
+    """The rules in a folder of supporting data; RuleError where a file is missing or cannot be understood."""
+    if not folder.is_dir():
+        raise RuleError(str(folder), "-", "folder", "there is no such folder")
+    antigens: dict[str, rules.Antigen] = {}
+    schedule: _Place | None = None
+    for path in sorted(folder.glob("*.xml")):
+        place = _Place(path.name, _root_of(path))
+        if place.element.tag == "scheduleSupportingData":
+            schedule = place
+        elif place.element.tag == "antigenSupportingData":
+            antigen = _antigen(place)
+            if antigen.name in antigens:
+                raise place.error("targetDisease", f"{antigen.name} stands in two files")
+            antigens[antigen.name] = antigen
+    if schedule is None:
+        raise RuleError(str(folder), "-", "scheduleSupportingData", "no file holds the schedule")
+    if not antigens:
+        raise RuleError(str(folder), "-", "antigenSupportingData", "no file holds an antigen")
+    return rules.Rules(
+        antigens=antigens,
+        vaccine_groups=_vaccine_groups(schedule, antigens),
+        associations=_associations(schedule),
+        conflicts=_conflicts(schedule),
+        observations={
+            code: each.text("observationTitle") or code
+            for each in schedule.all("observations/observation")
+            if (code := each.text("observationCode")) is not None
+        },
+    )
+
+
+def cvx(text: str) -> str:
+    """A CVX code as the rules hold it: at least two digits, so that "3" and "03" are one; ValueError if none."""
+    return f"{int(text):02d}"
+
+
+@cache
+def offset(text: str) -> Offset:
+    """ "6 weeks - 4 days" as months and days; ValueError when it is nothing of the kind."""
+    months = days = 0
+    rest = text.replace("\N{EN DASH}", "-").replace("\N{MINUS SIGN}", "-")
+    for sign, amount, unit in _TERM.findall(rest):
+        signed = -int(amount) if sign == "-" else int(amount)
+        months += signed * _MONTHS.get(unit.lower(), 0)
+        days += signed * _DAYS.get(unit.lower(), 0)
+    if _TERM.sub("", rest).strip() or not rest.strip():
+        raise ValueError(f"{text!r} is not a length of time")
+    if abs(months) > 12 * _LONGEST_YEARS or abs(days) > 366 * _LONGEST_YEARS:
+        raise ValueError(f"{text!r} is longer than {_LONGEST_YEARS} years")
+    return Offset(months, days)
+
+
+def _root_of(path: Path) -> Element:
+    content = path.read_bytes()
+    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
+        raise RuleError(path.name, "-", "DOCTYPE", "supporting data has no document type: entities are not read")
+    try:
+        return ElementTree.fromstring(content)  # noqa: S314 - entities are refused above
+    except ElementTree.ParseError as error:
+        raise RuleError(path.name, "-", "XML", str(error)) from None
+
+
+class _Place:
+    """An element with where it stands, so that an error can say it."""
+
+    __slots__ = ("element", "file", "rule")
+
+    def __init__(self, file: str, element: Element, rule: str = "-") -> None:
+        self.file, self.element, self.rule = file, element, rule
+
+    def error(self, field: str, why: str) -> RuleError:
+        return RuleError(self.file, self.rule, field, why)
+
+    def all(self, path: str, rule: str | None = None) -> Iterator["_Place"]:
+        """The elements under a path that hold anything: an empty one means that there is no such rule."""
+        for element in self.element.iterfind(path):
+            if len(element):
+                yield _Place(self.file, element, rule or self.rule)
+
+    def text(self, path: str) -> str | None:
+        """The text under a path; None where it is absent, empty or "n/a"."""
+        return _said(self.element.findtext(path))
+
+    def texts(self, path: str) -> list[str]:
+        return [text for element in self.element.iterfind(path) if (text := _said(element.text)) is not None]
+
+    def required(self, path: str) -> str:
+        text = self.text(path)
+        if text is None:
+            raise self.error(path, "is missing")
+        return text
+
+    def is_yes(self, path: str) -> bool:
+        return (self.text(path) or "").lower() in {"y", "yes"}
+
+    def number(self, path: str) -> int | None:
+        text = self.text(path)
+        if text is None:
+            return None
+        found = re.search(r"\d+", text)
+        if found is None:
+            raise self.error(path, f"{text!r} holds no number")
+        return int(found[0])
+
+    def offset(self, path: str) -> Offset | None:
+        text = self.text(path)
+        if text is None:
+            return None
+        try:
+            return offset(text)
+        except ValueError as error:
+            raise self.error(path, str(error)) from None
+
+    def day(self, path: str, default: int) -> int:
+        text = self.text(path)
+        if text is None:
+            return default
+        try:
+            if "/" in text:
+                month, day, year = text.split("/")
+                return date(int(year), int(month), int(day)).toordinal()
+            return date.fromisoformat(text).toordinal()
+        except ValueError:
+            raise self.error(path, f"{text!r} is not a day") from None
+
+    def vaccines(self, path: str) -> frozenset[str]:
+        """A list of CVX codes with semicolons; older releases name the vaccine and put the code in brackets."""
+        parts = [part.strip() for part in (self.text(path) or "").split(";")]
+        return frozenset(self.vaccine(path, part) for part in parts if part)
+
+    def vaccine(self, path: str, text: str) -> str:
+        in_brackets = _CODE_IN_TEXT.search(text)
+        try:
+            return cvx(in_brackets[1] if in_brackets else text)
+        except ValueError:
+            raise self.error(path, f"{text!r} is not a CVX code") from None
+
+
+def _said(text: str | None) -> str | None:
+    stripped = (text or "").strip()
+    return None if not stripped or stripped.lower() == "n/a" else stripped
+
+
+def _list(text: str | None) -> frozenset[str]:
+    return frozenset(part.strip() for part in (text or "").split(";") if part.strip())
+
+
+def _antigen(place: _Place) -> rules.Antigen:
+    name = next((text for text in place.texts("series/targetDisease")), None)
+    if name is None:
+        raise place.error("series/targetDisease", "is missing")
+    return rules.Antigen(
+        name=name,
+        series=tuple(_series(each, name) for each in place.all("series")),
+        immune_by=frozenset(place.texts("immunity/clinicalHistory/guidelineCode")),
+        born_before=tuple(
+            rules.BornBefore(
+                day=each.day("immunityBirthDate", FIRST_DAY),
+                country=each.text("birthCountry"),
+                exclusions=frozenset(each.texts("exclusion/exclusionCode")),
+            )
+            for each in place.all("immunity/dateOfBirth")
+        ),
+        contraindications=tuple(
+            rules.Contraindication(each.required("observationCode"), each.offset("beginAge"), each.offset("endAge"))
+            for each in place.all("contraindications/vaccineGroup/contraindication", "contraindications")
+        ),
+        vaccine_contraindications=tuple(
+            rules.Contraindication(
+                each.required("observationCode"),
+                vaccine.offset("beginAge"),
+                vaccine.offset("endAge"),
+                vaccine.vaccine("cvx", vaccine.required("cvx")),
+            )
+            for each in place.all("contraindications/vaccine/contraindication", "contraindications")
+            for vaccine in each.all("contraindicatedVaccine")
+        ),
+    )
+
+
+def _series(place: _Place, antigen: str) -> rules.Series:
+    name = place.required("seriesName")
+    place = _Place(place.file, place.element, name)
+    kinds = {kind.value.lower(): kind for kind in SeriesKind}
+    kind = kinds.get(place.required("seriesType").lower())
+    if kind is None:
+        raise place.error("seriesType", f"{place.text('seriesType')!r} is not one of {', '.join(SeriesKind)}")
+    preference = place.number("selectSeries/seriesPreference")
+    doses = tuple(
+        _target_dose(each, index) for index, each in enumerate(place.all("seriesDose"), 1)
+    )
+    return rules.Series(
+        name=name,
+        antigen=antigen,
+        vaccine_group=place.required("vaccineGroup"),
+        kind=kind,
+        group=place.required("selectSeries/seriesGroup"),
+        doses=doses,
+        equivalent_groups=_list(place.text("equivalentSeriesGroups")),
+        genders=frozenset(text.lower() for text in place.texts("requiredGender")),
+        is_default=place.is_yes("selectSeries/defaultSeries"),
+        product_path=place.is_yes("selectSeries/productPath"),
+        priority=(place.text("selectSeries/seriesPriority") or "A").upper(),
+        preference=rules.NO_PREFERENCE if preference is None else preference,
+        min_age_to_start=place.offset("selectSeries/minAgeToStart"),
+        max_age_to_start=place.offset("selectSeries/maxAgeToStart"),
+        indications=tuple(
+            rules.Indication(code, each.offset("beginAge"), each.offset("endAge"))
+            for each in place.all("indication")
+            if (code := each.text("observationCode/code")) is not None
+        ),
+        asks_for_complete_groups=any(
+            condition.kind is ConditionKind.COMPLETED_SERIES
+            for dose in doses
+            for skip in (*dose.skips_evaluating, *dose.skips_forecasting)
+            for skip_set in skip.sets
+            for condition in skip_set.conditions
+        ),
+    )
+
+
+def _target_dose(place: _Place, index: int) -> rules.TargetDose:
+    number = place.number("doseNumber") or index
+    ref = f"{place.rule}, dose {number}"
+    place = _Place(place.file, place.element, ref)
+    skips = [(each, _skip(each)) for each in place.all("conditionalSkip")]
+    return rules.TargetDose(
+        number=number,
+        ref=ref,
+        ages=tuple(_age(each) for each in place.all("age")),
+        intervals=tuple(_interval(each) for each in place.all("interval")),
+        allowable_intervals=tuple(_interval(each) for each in place.all("allowableInterval")),
+        preferable=tuple(_vaccine(each) for each in place.all("preferableVaccine") if each.text("cvx") is not None),
+        allowable=tuple(_vaccine(each) for each in place.all("allowableVaccine") if each.text("cvx") is not None),
+        inadvertent=frozenset(
+            each.vaccine("cvx", each.required("cvx"))
+            for each in place.all("inadvertentVaccine")
+            if each.text("cvx") is not None
+        ),
+        skips_evaluating=tuple(skip for each, skip in skips if _context(each) in {"evaluation", "both"}),
+        skips_forecasting=tuple(skip for each, skip in skips if _context(each) in {"forecast", "both"}),
+        recurring=place.is_yes("recurringDose"),
+        season=_season(place),
+    )
+
+
+def _season(place: _Place) -> rules.Season | None:
+    for each in place.all("seasonalRecommendation"):
+        start, end = each.text("startDate"), each.text("endDate")
+        if start is not None or end is not None:
+            return rules.Season(
+                each.day("startDate", FIRST_DAY) if start is not None else None, each.day("endDate", LAST_DAY)
+            )
+    return None
+
+
+def _age(place: _Place) -> rules.Age:
+    return rules.Age(
+        ref=f"{place.rule}, age",
+        absolute_minimum=place.offset("absMinAge"),
+        minimum=place.offset("minAge"),
+        earliest_recommended=place.offset("earliestRecAge"),
+        latest_recommended=place.offset("latestRecAge"),
+        maximum=place.offset("maxAge"),
+        effective=place.day("effectiveDate", FIRST_DAY),
+        cessation=place.day("cessationDate", LAST_DAY),
+    )
+
+
+def _interval(place: _Place) -> rules.Interval:
+    return rules.Interval(
+        ref=f"{place.rule}, {place.element.tag}",
+        from_previous=place.is_yes("fromPrevious"),
+        from_target=place.number("fromTargetDose"),
+        from_most_recent=place.vaccines("fromMostRecent"),
+        from_observation=_observation_code(place),
+        absolute_minimum=place.offset("absMinInt"),
+        minimum=place.offset("minInt"),
+        earliest_recommended=place.offset("earliestRecInt"),
+        latest_recommended=place.offset("latestRecInt"),
+        # The data say "override" where the specification says "Y".
+        overrides=(place.text("intervalPriority") or "").lower() in {"override", "y", "yes"},
+        effective=place.day("effectiveDate", FIRST_DAY),
+        cessation=place.day("cessationDate", LAST_DAY),
+    )
+
+
+def _observation_code(place: _Place) -> str | None:
+    code = place.text("fromRelevantObs/code")
+    if code is not None:
+        return code
+    in_brackets = _CODE_IN_TEXT.search(place.text("fromRelevantObs") or "")
+    return in_brackets[1] if in_brackets else None
+
+
+def _vaccine(place: _Place) -> rules.VaccineRule:
+    volume = place.text("volume")
+    try:
+        amount = float(volume) if volume is not None else None
+    except ValueError:
+        amount = None
+    return rules.VaccineRule(
+        vaccine=place.vaccine("cvx", place.required("cvx")),
+        begin=place.offset("beginAge"),
+        end=place.offset("endAge"),
+        trade_name=place.text("tradeName"),
+        maker=place.text("mvx"),
+        volume=amount,
+        recommend=place.is_yes("forecastVaccineType"),
+    )
+
+
+def _context(place: _Place) -> str:
+    context = (place.text("context") or "both").lower()
+    if context not in {"evaluation", "forecast", "both"}:
+        raise place.error("conditionalSkip/context", f"{context!r} is not evaluation, forecast or both")
+    return context
+
+
+def _skip(place: _Place) -> rules.Skip:
+    sets = tuple(
+        rules.SkipSet(
+            conditions=tuple(_condition(condition) for condition in each.all("condition")),
+            needs_all=(each.text("conditionLogic") or "and").lower() != "or",
+            effective=each.day("effectiveDate", FIRST_DAY),
+            cessation=each.day("cessationDate", LAST_DAY),
+        )
+        for each in place.all("set")
+    )
+    return rules.Skip(sets, needs_all=(place.text("setLogic") or "or").lower() == "and")
+
+
+def _condition(place: _Place) -> rules.Condition:
+    kind = _condition_kind(place)
+    logic = (place.text("doseCountLogic") or "greater than").lower()
+    if logic not in _COUNT_LOGIC:
+        raise place.error("condition/doseCountLogic", f"{logic!r} is not greater than, equal to or less than")
+    return rules.Condition(
+        kind=kind,
+        begin_age=place.offset("beginAge"),
+        end_age=place.offset("endAge"),
+        start_day=place.day("startDate", FIRST_DAY),
+        end_day=place.day("endDate", LAST_DAY),
+        interval=place.offset("interval"),
+        series_groups=_list(place.text("seriesGroups")),
+        vaccines=place.vaccines("vaccineTypes"),
+        only_valid=(place.text("doseType") or "total").lower() == "valid",
+        count=place.number("doseCount") or 0,
+        logic=_COUNT_LOGIC[logic],
+    )
+
+
+def _condition_kind(place: _Place) -> ConditionKind:
+    said = place.required("conditionType").lower()
+    if said.startswith("vaccine count"):
+        return ConditionKind.VACCINE_COUNT
+    kinds = {
+        "age": ConditionKind.AGE,
+        "interval": ConditionKind.INTERVAL,
+        "completed series": ConditionKind.COMPLETED_SERIES,
+    }
+    if said not in kinds:
+        raise place.error("condition/conditionType", f"{said!r} is not a type of condition")
+    return kinds[said]
+
+
+def _vaccine_groups(place: _Place, antigens: dict[str, rules.Antigen]) -> dict[str, rules.VaccineGroup]:
+    """The groups with those of their antigens that have rules; a group named only by a series is added."""
+    members: dict[str, list[str]] = {}
+    for each in place.all("vaccineGroupToAntigenMap/vaccineGroupMap"):
+        members[each.required("name")] = [name for name in each.texts("antigen") if name in antigens]
+    mapped = {name for names in members.values() for name in names}
+    for antigen in antigens.values():
+        if antigen.name not in mapped:
+            for group in dict.fromkeys(series.vaccine_group for series in antigen.series):
+                members.setdefault(group, []).append(antigen.name)
+    full = {
+        each.required("name")
+        for each in place.all("vaccineGroups/vaccineGroup")
+        if each.is_yes("administerFullVaccineGroup")
+    }
+    return {name: rules.VaccineGroup(name, tuple(names), name in full) for name, names in members.items() if names}
+
+
+def _associations(place: _Place) -> dict[str, tuple[rules.Association, ...]]:
+    return {
+        each.vaccine("cvx", each.required("cvx")): tuple(
+            rules.Association(
+                association.required("antigen"),
+                association.offset("associationBeginAge"),
+                association.offset("associationEndAge"),
+            )
+            for association in each.all("association")
+        )
+        for each in place.all("cvxToAntigenMap/cvxMap", "cvxToAntigenMap")
+    }
+
+
+def _conflicts(place: _Place) -> dict[str, dict[str, rules.Conflict]]:
+    conflicts: dict[str, dict[str, rules.Conflict]] = {}
+    for each in place.all("liveVirusConflicts/liveVirusConflict", "liveVirusConflicts"):
+        previous = each.vaccine("previous/cvx", each.required("previous/cvx"))
+        current = each.vaccine("current/cvx", each.required("current/cvx"))
+        end = each.offset("conflictEndInterval")
+        if end is None:
+            raise each.error("conflictEndInterval", "is missing")
+        conflicts.setdefault(current, {})[previous] = rules.Conflict(
+            ref=f"conflict of {current} after {previous}",
+            begin=each.offset("conflictBeginInterval") or Offset(0, 1),
+            minimum_end=each.offset("minConflictEndInterval") or end,
+            end=end,
+        )
+    return conflicts
