@@ -48,7 +48,11 @@ def register(wish: ChildWish, caller: Caller, today: date) -> list[ChildEvent]:
     check_role(caller, "register")
     findings = Findings()
     facts = _facts(wish, today, findings)
-    if caller.role != "guardian" and wish.municipality != caller.municipality:
+    if (
+        caller.role != "guardian"
+        and wish.municipality != caller.municipality
+        and is_municipality_code(wish.municipality)
+    ):
         findings.add(
             "/municipality",
             "municipality-foreign",

@@ -1,0 +1,330 @@
+"""Who gets in: role by route by relation, written by hand; and what bad input is told."""
+
+import json
+import time
+from datetime import timedelta
+from typing import Any
+
+import httpx
+import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
+
+from services.records.domain.access import Caller
+from services.records.tests.conftest import BODY, Door
+from services.records.tests.families import (
+    CLINIC,
+    FATHER,
+    MOTHER,
+    NURSE,
+    OPERATOR,
+    OTHER_CLINIC,
+    OTHER_NURSE,
+    OTHER_TOWN,
+    REGISTER,
+    STRANGER,
+    TODAY,
+    TOWN,
+)
+from shared.auth import InternalTokens, Principal
+from shared.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+CALLERS = {
+    "guardian of the child": MOTHER,
+    "another guardian": STRANGER,
+    "clinic with consent": CLINIC,
+    "clinic without consent": OTHER_CLINIC,
+    "staff of the town": NURSE,
+    "staff of another town": OTHER_NURSE,
+    "system of the town": REGISTER,
+    "operator": OPERATOR,
+}
+
+# For each route: what each of CALLERS gets, in their order. 404 is what a missing child gets; 403 is for the role.
+TABLE: dict[str, tuple[int, ...]] = {
+    "POST /v1/children": (201, 201, 403, 403, 201, 201, 201, 403),
+    "PUT /v1/children/{child}": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/children/{child}/doses": (201, 404, 201, 404, 201, 404, 201, 403),
+    "PUT /v1/children/{child}/doses/{clinics}": (403, 404, 200, 404, 200, 404, 200, 403),
+    "PUT /v1/children/{child}/doses/{mothers}": (200, 404, 403, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/doses/{clinics}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/doses/{mothers}/retraction": (200, 404, 403, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/checkups": (403, 403, 201, 404, 201, 404, 201, 403),
+    "POST /v1/children/{child}/growth": (201, 404, 201, 404, 201, 404, 201, 403),
+    "POST /v1/children/{child}/conditions": (201, 404, 201, 404, 201, 404, 201, 403),
+    "POST /v1/children/{child}/conditions/{condition}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/guardian-codes": (403, 403, 403, 403, 201, 404, 201, 403),
+    "POST /v1/guardian-links": (201, 201, 403, 403, 403, 403, 403, 403),
+    "PUT /v1/children/{child}/consents/clinic-2": (200, 404, 403, 403, 403, 403, 403, 403),
+    "DELETE /v1/children/{child}/consents/clinic-1": (200, 404, 403, 403, 403, 403, 403, 403),
+    "POST /v1/children/{child}/move": (403, 403, 403, 403, 200, 404, 200, 403),
+    "GET /v1/children/{child}/history": (200, 404, 200, 404, 200, 404, 200, 403),
+}
+
+
+def body_for(route: str, code: str) -> Any:
+    """A good body for each route."""
+    if route == "POST /v1/children":
+        return BODY
+    if route == "PUT /v1/children/{child}":
+        return {**BODY, "district": "一丁目", "reason": "moved within the town"}
+    if route.endswith("/retraction"):
+        return {"reason": "slip"}
+    last = route.rsplit("/", 1)[-1]
+    return {
+        "doses": {"given_on": "2026-09-02", "cvx": "170"},
+        "{clinics}": {"given_on": "2026-07-05", "cvx": "08", "reason": "wrong day"},
+        "{mothers}": {"given_on": "2026-07-06", "cvx": "216", "reason": "wrong day"},
+        "checkups": {"kind": "checkup_3m", "done_on": "2026-08-10"},
+        "growth": {"measured_on": "2026-08-10", "weight_kg": 6.1},
+        "conditions": {"code": "varicella_disease", "since": "2026-09-01"},
+        "guardian-codes": {"count": 1},
+        "guardian-links": {"code": code},
+        "clinic-2": {"purpose": "care"},
+        "move": {"to_municipality": OTHER_TOWN, "effective_on": "2026-11-20"},
+    }.get(last)
+
+
+def test_every_route_of_the_service_has_a_row(door: Door) -> None:
+    routed = {
+        f"{method.upper()} {path}"
+        for path, methods in door.app.openapi()["paths"].items()
+        for method in methods
+        if path.startswith("/v1/")
+    }
+    names = {"{clinics}": "{dose}", "{mothers}": "{dose}", "clinic-1": "{organisation}", "clinic-2": "{organisation}"}
+    rows = set(TABLE)
+    for ours, theirs in names.items():
+        rows = {row.replace(ours, theirs) for row in rows}
+    assert rows == routed
+
+
+async def everything(door: Door) -> dict[str, str]:
+    """A child with a clinic's dose, a mother's dose, a clinic's condition and an open code."""
+    child = await door.family()
+    condition = await door.does(CLINIC, "POST", f"/v1/children/{child}/conditions", {"code": "scid"})
+    codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes")
+    return {
+        "child": child,
+        "clinics": await door.gives(child, "08"),
+        "mothers": await door.gives(child, "216", MOTHER),
+        "condition": condition["id"],
+        "code": codes["codes"][0]["code"],
+    }
+
+
+@pytest.mark.parametrize("route", list(TABLE))
+async def test_role_by_route_by_relation(door: Door, route: str) -> None:
+    method, _, template = route.partition(" ")
+    got: list[int] = []
+    made: dict[str, str] = {}
+    for who, caller in CALLERS.items():
+        made = made or await everything(door)
+        body = body_for(route, made["code"])
+        if route == "POST /v1/children" and who == "staff of another town":
+            body = {**BODY, "municipality": OTHER_TOWN}
+        headers = {"If_Match": await door.etag(made["child"])} if method == "PUT" else {}
+        before = await door.document(made["child"])
+        answer = await door.call(caller, method, template.format(**made), body, **headers)
+        got.append(answer.status_code)
+        if answer.is_success:
+            made = {}
+        else:
+            assert await door.document(made["child"]) == before
+    assert dict(zip(CALLERS, got, strict=True)) == dict(zip(CALLERS, TABLE[route], strict=True))
+
+
+@pytest.mark.parametrize("route", [route for route in TABLE if "{child}" in route])
+async def test_a_foreign_child_and_a_missing_one_are_the_same_bytes(door: Door, route: str) -> None:
+    """Also where the version is named: a wrong If-Match must not tell that there is something to match."""
+    method, _, template = route.partition(" ")
+    made = await everything(door)
+    for caller in (STRANGER, OTHER_CLINIC, OTHER_NURSE):
+        answers = []
+        for child in (made["child"], "0" * 32):
+            path = template.format(**{**made, "child": child})
+            answer = await door.call(caller, method, path, body_for(route, "x"), If_Match='"99"')
+            answers.append((answer.status_code, _without_trace(answer), dict(answer.headers)))
+        assert answers[0] == answers[1]
+        assert answers[0][0] in {403, 404}
+
+
+# Tokens -----------------------------------------------------------------------------------------------------------
+
+
+async def test_without_a_good_token_nothing_runs(door: Door, keys: dict[str, Any]) -> None:
+    child = await door.family()
+    principal_claims = {"sub": "nurse-1", "role": "staff", "mun": TOWN}
+    now = int(time.time())
+    claims = {"iss": "gateway", "aud": "records", "iat": now, "exp": now + 30, "jti": "1", "scope": "act"}
+    forger = ECKey.generate_key("P-256", private=True)
+    head = {"alg": "ES256", "typ": "hagukumi+jwt", "kid": "gateway"}
+    schedule = InternalTokens(Settings(service="schedule", internal_keys_file=keys["schedule"]))
+    genuine = door.token(NURSE)
+    bad: dict[str, str | None] = {
+        "none at all": None,
+        "no bearer": genuine.removeprefix("Bearer "),
+        "forged by another key": "Bearer " + jwt.encode(head, {**claims, **principal_claims}, forger),
+        "for another audience": door.token(NURSE, "schedule"),
+        "signed by another service": "Bearer "
+        + schedule.sign("records", "act", Principal("nurse-1", "staff", municipality=TOWN)),
+        "for healing only": "Bearer " + door.tokens.sign("records", "heal"),
+        "cut": genuine[:-4],
+        "of another shape": "Bearer a.b.c",
+        "far too long": "Bearer " + "a" * 100_000,
+    }
+    before = await door.document(child)
+    for name, token in bad.items():
+        headers = {"authorization": token} if token is not None else {}
+        answer = await door.call(None, "POST", f"/v1/children/{child}/guardian-codes", {}, **headers)
+        assert answer.status_code == 401, name
+        assert answer.headers["www-authenticate"] == "Bearer"
+    assert await door.document(child) == before
+
+
+# Bad input --------------------------------------------------------------------------------------------------------
+
+
+def dose(**changes: Any) -> dict[str, Any]:
+    found = {"given_on": "2026-07-02", "cvx": "08", **changes}
+    return {name: value for name, value in found.items() if value is not ...}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{",
+        b"",
+        b"\xff\xfe",
+        b'{"given_on": NaN, "cvx": "08"}',
+        b'{"given_on": "2026-07-02", "cvx": "08", "cvx": "216"}',
+        b'{"given_on": "2026-07-02", "cvx": "\\ud800"}',
+        b'{"a":' * 40 + b"1" + b"}" * 40,
+    ],
+)
+async def test_what_is_no_json_of_ours_is_refused(door: Door, raw: bytes) -> None:
+    child = await door.family()
+    answer = await door.call(CLINIC, "POST", f"/v1/children/{child}/doses", raw)
+    assert answer.status_code in {400, 422}
+    assert answer.headers["content-type"] == "application/problem+json"
+
+
+@pytest.mark.parametrize(
+    ("body", "pointer", "code"),
+    [
+        (dose(colour="green"), "/colour", "extra-forbidden"),
+        (dose(given_on=...), "/given_on", "missing"),
+        (dose(given_on="2026-13-01"), "/given_on", "date-parsing"),
+        (dose(given_on="2026-02-30"), "/given_on", "date-parsing"),
+        (dose(given_on="2026-07-02T00:00:00"), "/given_on", "date-parsing"),
+        (dose(given_on=20260702), "/given_on", "date-parsing"),
+        (dose(given_on="令和8年7月2日"), "/given_on", "date-parsing"),
+        (dose(given_on=(TODAY + timedelta(days=1)).isoformat()), "/given_on", "in-the-future"),
+        (dose(given_on="2026-04-30"), "/given_on", "before-birth"),
+        (dose(cvx=8), "/cvx", "string-type"),
+        (dose(cvx="999"), "/cvx", "vaccine-unknown"),
+        (dose(cvx={"$ne": "08"}), "/cvx", "string-type"),
+        (dose(cvx="08", lot="x" * 101), "/lot", "string-too-long"),
+        (dose(lot=""), "/lot", "string-too-short"),
+        (dose(dose_ml="0.5"), "/dose_ml", "float-type"),
+        (dose(dose_ml=True), "/dose_ml", "float-type"),
+        (dose(dose_ml=1e300), "/dose_ml", "out-of-range"),
+        (dose(performer="a\u202eb"), "/performer", "text-characters"),
+        (dose(site="a\u0000b"), "/site", "text-characters"),
+        (dose(cvx=..., vaccine={"system": "urn:x", "code": "1", "$where": "1"}), "/vaccine/$where", "extra-forbidden"),
+    ],
+)
+async def test_a_bad_dose_is_refused_at_its_place(door: Door, body: Any, pointer: str, code: str) -> None:
+    child = await door.family()
+    before = await door.document(child)
+    answer = await door.call(CLINIC, "POST", f"/v1/children/{child}/doses", body, Accept_Language="ja")
+    assert answer.status_code == 422, answer.text
+    found = {error["pointer"]: error["code"] for error in answer.json()["errors"]}
+    assert found.get(pointer) == code, found
+    assert await door.document(child) == before
+
+
+@pytest.mark.parametrize(
+    ("change", "pointer", "code"),
+    [
+        ({"birth_date": (TODAY + timedelta(days=1)).isoformat()}, "/birth_date", "in-the-future"),
+        ({"birth_date": "2026-13-01"}, "/birth_date", "date-parsing"),
+        ({"sex": 1}, "/sex", "literal-error"),
+        ({"sex": "X"}, "/sex", "literal-error"),
+        ({"gestation_days": True}, "/gestation_days", "int-type"),
+        ({"gestation_days": "275"}, "/gestation_days", "int-type"),
+        ({"gestation_days": 275.0}, "/gestation_days", "int-type"),
+        ({"gestation_days": 10**30}, "/gestation_days", "int-type"),
+        ({"municipality": "13991"}, "/municipality", "string-pattern-mismatch"),
+        ({"municipality": "139911"}, "/municipality", "municipality-code"),
+        ({"name": "若葉"}, "/name", "model-attributes-type"),
+        ({"name": {**BODY["name"], "family": "   "}}, "/name/family", "string-too-short"),
+        ({"name": {**BODY["name"], "family": "若葉\r\nBcc: x"}}, "/name/family", "text-characters"),
+        ({"my_number": "123456789012"}, "/my_number", "extra-forbidden"),
+        ({"twin_group": "a.b"}, "/twin_group", "string-pattern-mismatch"),
+    ],
+)
+async def test_bad_facts_of_a_child_are_refused_at_their_place(
+    door: Door, change: dict[str, Any], pointer: str, code: str
+) -> None:
+    answer = await door.call(NURSE, "POST", "/v1/children", {**BODY, **change})
+    assert answer.status_code == 422, answer.text
+    found = {error["pointer"]: error["code"] for error in answer.json()["errors"]}
+    assert found.get(pointer) == code, found
+    assert await door.runtime.store.count("children", {}) == 0
+
+
+async def test_a_refusal_speaks_the_callers_language_and_quotes_nothing(door: Door) -> None:
+    canary = "秘密の名前"
+    body = {**BODY, "name": {**BODY["name"], "family_kana": canary}}
+    japanese = await door.call(NURSE, "POST", "/v1/children", body, Accept_Language="ja")
+    english = await door.call(NURSE, "POST", "/v1/children", body, Accept_Language="en")
+    assert japanese.json()["errors"][0]["detail"] == "フリガナはカタカナで入力してください。"
+    assert english.json()["errors"][0]["detail"] == "The reading must be written in kana."
+    assert canary not in japanese.text + english.text
+
+
+@pytest.mark.parametrize("organisation", ["a.b", "$where", "a%00b", "x" * 65])
+async def test_an_organisation_in_a_path_is_never_a_key_or_an_operator(door: Door, organisation: str) -> None:
+    child = await door.family()
+    answer = await door.call(MOTHER, "PUT", f"/v1/children/{child}/consents/{organisation}", {"purpose": "care"})
+    assert answer.status_code in {404, 422}
+
+
+async def test_a_subject_with_dots_is_bound_like_any_other(door: Door) -> None:
+    dotted = Caller("mother.1@example.jp|$x", "guardian")
+    child = await door.born(dotted)
+    growth = {"measured_on": "2026-08-10", "weight_kg": 6.1}
+    assert (await door.call(dotted, "POST", f"/v1/children/{child}/growth", growth)).status_code == 201
+
+
+async def test_a_creating_call_needs_a_key(door: Door) -> None:
+    answer = await door.http.post("/v1/children", json=BODY, headers={"authorization": door.token(NURSE)})
+    assert (answer.status_code, answer.json()["type"].rsplit("/", 1)[-1]) == (400, "idempotency-key-required")
+
+
+async def test_a_body_beyond_its_bound_is_refused(door: Door) -> None:
+    answer = await door.call(NURSE, "POST", "/v1/children", json.dumps({**BODY, "district": "x" * 300_000}).encode())
+    assert answer.status_code == 413
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("PATCH", "/v1/children"), ("GET", "/v1/children/x/doses"), ("POST", "/v1/children/"), ("GET", "/")],
+)
+async def test_there_is_no_other_door(door: Door, method: str, path: str) -> None:
+    assert (await door.call(NURSE, method, path)).status_code in {404, 405}
+
+
+async def test_guardians_by_code_are_two(door: Door) -> None:
+    child = await door.born()
+    codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes", {"count": 2})
+    for who, code in zip((MOTHER, FATHER), codes["codes"], strict=True):
+        await door.does(who, "POST", "/v1/guardian-links", {"code": code["code"]})
+    assert [kind for _, kind, _ in await door.announced(child)] == ["ChildRegistered", "GuardianAdded", "GuardianAdded"]
+
+
+def _without_trace(answer: httpx.Response) -> dict[str, Any]:
+    return {name: value for name, value in answer.json().items() if name != "trace_id"}

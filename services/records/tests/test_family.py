@@ -1,0 +1,196 @@
+"""Guardians by one-time code, consent and its end, and moves: who may read changes, the record does not."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.records.domain import consent, family, moves
+from services.records.domain.access import check, is_related
+from services.records.tests.families import (
+    BORN,
+    CLINIC,
+    FATHER,
+    MOTHER,
+    NOON,
+    NURSE,
+    OTHER_NURSE,
+    OTHER_TOWN,
+    REGISTER,
+    STRANGER,
+    TODAY,
+    TOWN,
+    Child,
+)
+from services.records.tests.families import family as a_family
+from services.records.tests.test_children import places
+from shared.events.records import ChildMoved, ConsentGiven, ConsentWithdrawn, GuardianAdded
+from shared.problems import Forbidden, Invalid, NotFound
+
+SECRET = b"secret of the tests"
+
+
+def issue(child: Child, count: int = 1, request: str = "r1") -> list[str]:
+    codes = [family.code_of(SECRET, request, number) for number in range(count)]
+    family.issue_codes(child.record, [family.code_hash(code) for code in codes], NURSE, today=TODAY, now=NOON)
+    return codes
+
+
+def link(child: Child, code: str, who: Any, at: Any = NOON) -> Any:
+    return child.happens(family.link_guardian(child.record, family.code_hash(code), who, now=at))
+
+
+def test_codes_are_drawn_from_the_request_and_look_like_nothing_else() -> None:
+    assert family.code_of(SECRET, "r1", 0) == family.code_of(SECRET, "r1", 0)
+    others = {family.code_of(SECRET, "r1", 1), family.code_of(SECRET, "r2", 0), family.code_of(b"other", "r1", 0)}
+    assert len(others | {family.code_of(SECRET, "r1", 0)}) == 4
+
+
+def test_a_code_binds_a_guardian_once() -> None:
+    child = Child()
+    (code,) = issue(child)
+    (event,) = link(child, code, MOTHER)
+    assert isinstance(event, GuardianAdded)
+    assert (event.guardian, event.proven_by) == ("mother-1", "code")
+    with pytest.raises(Invalid) as refused:
+        link(child, code, FATHER)
+    assert places(refused.value) == {"/code": "code-not-valid"}
+    assert "father-1" not in child.record.guardians
+
+
+def test_the_record_holds_no_code_that_could_be_used() -> None:
+    child = Child()
+    (code,) = issue(child)
+    assert code not in str(child.record)
+    assert code.replace("-", "") not in str(child.record)
+
+
+@pytest.mark.parametrize("written", [str.lower, lambda code: code.replace("-", " "), lambda code: f" {code} "])
+def test_how_a_code_is_written_does_not_matter(written: Any) -> None:
+    child = Child()
+    (code,) = issue(child)
+    assert link(child, written(code), MOTHER)
+
+
+def test_a_code_ends_after_thirty_days() -> None:
+    child = Child()
+    first, second = issue(child, 2)
+    assert link(child, first, MOTHER, NOON + timedelta(days=30, seconds=-1))
+    with pytest.raises(Invalid):
+        link(child, second, FATHER, NOON + timedelta(days=30))
+
+
+def test_every_refusal_is_the_same() -> None:
+    child = Child()
+    used, late = issue(child, 2)
+    link(child, used, MOTHER)
+    bodies = []
+    for code, at in ((used, NOON), (late, NOON + timedelta(days=31)), ("AAAA-AAAA-AAAA", NOON)):
+        with pytest.raises(Invalid) as refused:
+            link(child, code, STRANGER, at)
+        bodies.append(refused.value.body("ja"))
+    assert bodies[0] == bodies[1] == bodies[2] == family.code_refused().body("ja")
+
+
+def test_a_bound_guardian_who_enters_another_code_stays_bound() -> None:
+    child = Child()
+    first, second = issue(child, 2)
+    link(child, first, MOTHER)
+    assert link(child, second, MOTHER) == []
+    with pytest.raises(Invalid):
+        link(child, second, FATHER)
+
+
+def test_codes_are_the_municipalitys_to_issue_and_not_without_end() -> None:
+    child = a_family()
+    for caller, error in ((MOTHER, Forbidden), (CLINIC, Forbidden), (OTHER_NURSE, NotFound)):
+        with pytest.raises(error):
+            family.issue_codes(child.record, ["h"], caller, today=TODAY, now=NOON)
+    issued = [f"h{number}" for number in range(family.MOST_OPEN_CODES)]
+    family.issue_codes(child.record, issued, REGISTER, today=TODAY, now=NOON)
+    with pytest.raises(Invalid) as refused:
+        family.issue_codes(child.record, ["one more"], NURSE, today=TODAY, now=NOON)
+    assert places(refused.value) == {"/count": "too-many"}
+    much_later = NOON + timedelta(days=61)
+    family.issue_codes(child.record, ["one more"], NURSE, today=TODAY, now=much_later)
+    assert set(child.record.codes) == {"one more"}
+
+
+# Consent ----------------------------------------------------------------------------------------------------------
+
+
+def trust(purpose: str = "care", until: date | None = None) -> consent.ConsentWish:
+    return consent.ConsentWish(organisation="clinic-1", kind="clinic", purpose=purpose, until=until)
+
+
+def test_a_clinic_reads_from_consent_to_withdrawal() -> None:
+    child = Child(MOTHER)
+    assert not is_related(child.record, CLINIC, TODAY)
+    (given,) = child.happens(consent.give(child.record, trust(), MOTHER, TODAY))
+    assert isinstance(given, ConsentGiven)
+    assert is_related(child.record, CLINIC, TODAY)
+    (withdrawn,) = child.happens(consent.withdraw(child.record, "clinic-1", MOTHER, TODAY))
+    assert isinstance(withdrawn, ConsentWithdrawn)
+    assert not is_related(child.record, CLINIC, TODAY)
+
+
+def test_the_same_consent_again_is_no_fact_but_another_end_is() -> None:
+    child = Child(MOTHER)
+    child.happens(consent.give(child.record, trust(), MOTHER, TODAY))
+    assert consent.give(child.record, trust(), MOTHER, TODAY) == []
+    assert consent.give(child.record, trust(until=TODAY), MOTHER, TODAY)
+
+
+def test_consent_is_a_guardians_alone_and_never_for_the_past() -> None:
+    child = a_family()
+    for caller, error in ((NURSE, Forbidden), (CLINIC, Forbidden), (STRANGER, NotFound)):
+        with pytest.raises(error):
+            consent.give(child.record, trust(), caller, TODAY)
+    with pytest.raises(Invalid) as refused:
+        consent.give(child.record, trust(until=TODAY - timedelta(days=1)), MOTHER, TODAY)
+    assert places(refused.value) == {"/until": "in-the-past"}
+
+
+def test_what_was_never_given_cannot_be_withdrawn() -> None:
+    with pytest.raises(NotFound):
+        consent.withdraw(Child(MOTHER).record, "clinic-1", MOTHER, TODAY)
+
+
+# Moves ------------------------------------------------------------------------------------------------------------
+
+
+def going(to: str = OTHER_TOWN, on: date = TODAY) -> moves.MoveWish:
+    return moves.MoveWish(to_municipality=to, effective_on=on)
+
+
+@pytest.mark.parametrize("by", [NURSE, REGISTER])
+def test_after_a_move_the_new_town_reads_and_the_old_one_does_not(by: Any) -> None:
+    child = a_family()
+    (event,) = child.happens(moves.move(child.record, going(), by, TODAY))
+    assert isinstance(event, ChildMoved)
+    assert (event.from_municipality, event.to_municipality) == (TOWN, OTHER_TOWN)
+    check(child.record, OTHER_NURSE, "record_dose", TODAY)
+    for old in (NURSE, REGISTER):
+        with pytest.raises(NotFound):
+            check(child.record, old, "record_dose", TODAY)
+    check(child.record, MOTHER, "record_dose", TODAY)
+
+
+@pytest.mark.parametrize(
+    ("wish", "pointer", "code"),
+    [
+        (going(to=TOWN), "/to_municipality", "same-municipality"),
+        (going(to="139911"), "/to_municipality", "municipality-code"),
+        (going(on=TODAY + timedelta(days=1)), "/effective_on", "in-the-future"),
+        (going(on=BORN - timedelta(days=1)), "/effective_on", "before-birth"),
+    ],
+)
+def test_an_impossible_move_is_refused(wish: moves.MoveWish, pointer: str, code: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        moves.move(a_family().record, wish, NURSE, TODAY)
+    assert places(refused.value) == {pointer: code}
+
+
+def test_another_town_cannot_take_a_child() -> None:
+    with pytest.raises(NotFound):
+        moves.move(a_family().record, going(), OTHER_NURSE, TODAY)
