@@ -221,6 +221,7 @@ class Documents:
     ) -> tuple[Doc, Document]:
         """Load, decide, commit; again after a conflict; (answer, document).
 
+        `if_match` is the document's version, or `r` and the revision: that is what a reader of a view knows.
         Raises NotFound, PreconditionFailed (412), PreconditionRequired (428), KeyReused (422), Busy (503), Conflict (409).
         """
         if match_required and if_match is None:
@@ -248,7 +249,7 @@ class Documents:
             if not isinstance(answer, dict):
                 answer = await answer
             # After the decision, which knows who may: to a stranger a wrong version must look like a missing document.
-            if if_match is not None and if_match.strip('" ') != str(doc.version):
+            if if_match is not None and if_match.strip('" ') not in {str(doc.version), f"r{doc.revision}"}:
                 raise PreconditionFailed
             if await self.commit(doc, command, answer):
                 return answer, doc

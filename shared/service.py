@@ -5,7 +5,7 @@ import contextlib
 import dataclasses
 import json
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -190,12 +190,15 @@ def answer(doc: Document, stream: str, body: Doc, *, status: int = 200, location
 
 
 class Frame:
-    """ASGI: one span per request, the cause of everything it commits, a bound on the body, a histogram."""
+    """ASGI: one span per request, the cause of everything it commits, a bound on the body, a histogram, headers of every answer."""
 
-    def __init__(self, app: ASGIApp, max_body: int, trust_correlation: bool) -> None:
+    def __init__(
+        self, app: ASGIApp, max_body: int, trust_correlation: bool, answer_headers: Mapping[str, str] | None = None
+    ) -> None:
         self._app = app
         self._max_body = max_body
         self._trust = trust_correlation
+        self._answer_headers = {name.lower().encode(): value.encode() for name, value in (answer_headers or {}).items()}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -211,6 +214,9 @@ class Frame:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                own = {name for name, _ in message["headers"]}
+                added = [(name, value) for name, value in self._answer_headers.items() if name not in own]
+                message = {**message, "headers": [*message["headers"], *added]}
             await send(message)
 
         parent = propagate.extract({"traceparent": headers.get("traceparent", "")}) if self._trust else None
@@ -219,11 +225,11 @@ class Frame:
         ) as span:
             try:
                 if int(headers.get("content-length") or 0) > self._max_body:
-                    await _problem_response(TooLarge(), headers.get("accept-language", ""))(scope, receive, watched)
+                    await problem_response(TooLarge(), headers.get("accept-language", ""))(scope, receive, watched)
                 else:
                     await self._app(scope, _bounded(receive, self._max_body), watched)
             except ValueError:
-                await _problem_response(Malformed(), headers.get("accept-language", ""))(scope, receive, watched)
+                await problem_response(Malformed(), headers.get("accept-language", ""))(scope, receive, watched)
             finally:
                 route = getattr(scope.get("route"), "path", "none")
                 span.update_name(f"{scope['method']} {route}")
@@ -245,10 +251,11 @@ def _bounded(receive: Receive, limit: int) -> Receive:
     return counted
 
 
-def _problem_response(problem: Problem, accept_language: str) -> JSONResponse:
+def problem_response(problem: Problem, accept_language: str) -> JSONResponse:
+    """The problem as problem+json. Not there and not yours are the same bytes: a 404 carries no trace id."""
     language = language_of(accept_language)
     return JSONResponse(
-        problem.body(language, trace_id()),
+        problem.body(language, "" if problem.status == 404 else trace_id()),
         problem.status,
         {**problem.headers, "Content-Language": language, "Cache-Control": "no-store"},
         media_type="application/problem+json",
@@ -259,7 +266,7 @@ def install_problems(app: FastAPI) -> None:
     """Every error of this app becomes problem+json; none quotes the input, none shows a trace."""
 
     def respond(request: Request, problem: Problem) -> JSONResponse:
-        return _problem_response(problem, request.headers.get("accept-language", ""))
+        return problem_response(problem, request.headers.get("accept-language", ""))
 
     @app.exception_handler(Problem)
     async def on_problem(request: Request, problem: Problem) -> JSONResponse:
@@ -333,8 +340,9 @@ def create_service(
     description: str = "",
     trust_correlation: bool = True,
     middleware: Sequence[Any] = (),
+    answer_headers: Mapping[str, str] | None = None,
 ) -> FastAPI:
-    """The service's HTTP app; its lifespan starts and stops everything in `runtime`."""
+    """The service's HTTP app; its lifespan starts and stops everything in `runtime`. `answer_headers` go on every answer that lacks them."""
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -376,7 +384,12 @@ def create_service(
     install_problems(app)
     for one in middleware:
         app.add_middleware(*one) if isinstance(one, tuple) else app.add_middleware(one)
-    app.add_middleware(Frame, max_body=runtime.settings.max_body_bytes, trust_correlation=trust_correlation)
+    app.add_middleware(
+        Frame,
+        max_body=runtime.settings.max_body_bytes,
+        trust_correlation=trust_correlation,
+        answer_headers=answer_headers,
+    )
     for router in routers:
         app.include_router(router)
     app.include_router(_archive_router(runtime))

@@ -38,6 +38,8 @@ class Settings(BaseSettings):
 
     internal_keys_file: Path | None = None
     issuer_key_file: Path | None = None
+    issuer: str = "https://hagukumi.example/issuer"
+    issuer_keys_file: Path | None = Field(default=None, description="JWK set of the issuer that a production trusts")
     vapid_key_file: Path | None = None
     egress_allowed_origin: str | None = None
 
@@ -53,6 +55,10 @@ class Settings(BaseSettings):
     outbox_depth_service: int = 50_000
     sweep_after_ms: int = 3_000
     stop_after_rejections: int = 100
+    requests_per_second: float = Field(default=200.0, gt=0, description="Steady rate of one principal at the gateway")
+    requests_at_once: int = Field(default=1_000, gt=0, description="What one principal may ask on top of it in a burst")
+    requests_per_second_address: float = Field(default=2_000.0, gt=0)
+    requests_at_once_address: int = Field(default=10_000, gt=0)
     log_level: str = "INFO"
 
     faults: dict[str, Any] = Field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""Tools for whoever runs Hagukumi: `python -m shared.ops --help`."""
