@@ -71,7 +71,9 @@ def kafka_jars(say: Callable[[str], None] = print) -> Path:
                 fresh = Path(scratch) / "jars"
                 command = [maven, "--batch-mode", "--quiet", "--file", str(POM), "dependency:copy-dependencies"]
                 command += ["-DincludeScope=runtime", f"-DoutputDirectory={fresh}"]
-                answer = subprocess.run(command, capture_output=True, text=True, check=False)
+                answer = subprocess.run(
+                    command, env=_maven_environment(say), capture_output=True, text=True, check=False
+                )
                 if answer.returncode != 0:
                     raise StackError(f"Maven could not fetch Kafka's jars:\n{answer.stdout[-1500:]}")
                 _check(fresh, want)
@@ -104,6 +106,13 @@ def _maven(say: Callable[[str], None]) -> str:
     if found is None:
         raise StackError("Maven is needed and could not be installed. On Debian: apt-get install -y maven")
     return found
+
+
+def _maven_environment(say: Callable[[str], None]) -> dict[str, str]:
+    """Maven needs a Java too: where there is none at all, the bundled one."""
+    if shutil.which("java") or "JAVA_HOME" in os.environ:
+        return dict(os.environ)
+    return {**os.environ, "JAVA_HOME": str(Path(java(say)).parents[1])}
 
 
 class _lock:  # noqa: N801 - reads as the statement that it is

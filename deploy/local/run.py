@@ -17,7 +17,6 @@ from typing import Annotated
 import typer
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
-from rich.table import Table
 
 from deploy.local.errors import StackError
 from deploy.local.platform import Platform, RunningPlatform
@@ -72,7 +71,7 @@ def main(
         threading.Event().wait()
     except StackError as error:
         _quiet()
-        Console(stderr=True, highlight=False, markup=False).print(str(error))
+        Console(stderr=True, highlight=False, markup=False).print(str(error), soft_wrap=True)
         raise typer.Exit(1) from None
     except Stopped:
         _quiet()
@@ -145,28 +144,26 @@ def _seed(platform: Platform, size: int, seed: int, show: Shown) -> None:
 
 def where_to_look(platform: Platform) -> None:
     """Addresses, logins and Kafka users, for somebody who sees it for the first time."""
-    table = Table.grid(padding=(0, 2))
-    table.add_row("API documentation", f"{platform.gateway_url}/docs")
-    table.add_row("A token", f"POST {platform.gateway_url}/dev/token with one of these bodies:")
-    logins = platform.logins() or [
-        {
-            "role": "operator",
-            "who": "opens municipalities and clinics",
-            "body": {"subject": "operator-1", "role": "operator"},
-        }
+    operator = {"role": "operator", "who": "opens municipalities and clinics"}
+    logins = platform.logins() or [{**operator, "body": {"subject": "operator-1", "role": "operator"}}]
+    lines = [
+        ("API documentation", f"{platform.gateway_url}/docs"),
+        ("Sign in", f"POST {platform.gateway_url}/dev/token with one of these bodies"),
+        *((f"  {one['role']}", f"{json.dumps(one['body'], ensure_ascii=False)}  {one['who']}") for one in logins),
+        ("Kafka", f"{platform.kafka_bootstrap}, SASL_PLAINTEXT, SCRAM-SHA-256"),
+        (
+            "  a municipality",
+            f"user {municipality_user('000000')[:-6]}<code>, password: POST /v1/municipalities, told once",
+        ),
+        ("  a clinic", f"user {clinic_user('0')[:-1]}<id>, password: POST /v1/clinics, told once"),
+        ("  a service", f"user <service>, password in {_near(platform.secrets.folder)}/kafka-<service>"),
+        ("Metrics, health", f"{platform.probe_url('gateway')}/metrics and /readyz (each service: platform.json)"),
+        ("Logs", f"{_near(platform.data / 'logs')}/"),
     ]
-    for login in logins:
-        table.add_row(f"  {login['role']} · {login['who']}", json.dumps(login["body"], ensure_ascii=False))
-    table.add_row("Kafka", f"{platform.kafka_bootstrap} (SASL_PLAINTEXT, SCRAM-SHA-256)")
-    table.add_row("  users", f"password of each service's user: {_near(platform.secrets.folder)}/kafka-<service>")
-    table.add_row(
-        "  outsiders",
-        f"{municipality_user('000000').replace('000000', '<code>')}, {clinic_user('0').replace('0', '<id>')}: "
-        "POST /v1/municipalities and /v1/clinics answer their passwords once",
-    )
-    table.add_row("Health", "  ".join(f"{name} {platform.probe_url(name)}/readyz" for name in platform.services))
-    table.add_row("Logs", f"{_near(platform.data / 'logs')}/")
-    console.print(table, soft_wrap=True)
+    console.print()
+    for name, words in lines:
+        console.print(f"{name:<18} {words}", soft_wrap=True, markup=False)
+    console.print()
 
 
 def _near(path: Path) -> str:
