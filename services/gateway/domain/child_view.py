@@ -204,7 +204,9 @@ def _submitted(state: State, event: q.QuestionnaireSubmitted, revision: int, res
 def _decided(state: State, event: q.TriageDecided, revision: int, response: str) -> None:
     filed = state.setdefault("questionnaires", {}).setdefault(response, {"status": "unknown", "clinic": None})
     filed["decision"] = {
-        **event.model_dump(mode="json", include={"organisation", "decision", "explained", "decided_at", "temperature_c"}),
+        **event.model_dump(
+            mode="json", include={"organisation", "decision", "explained", "decided_at", "temperature_c"}
+        ),
         "revision": revision,
     }
 

@@ -100,9 +100,7 @@ def _doses(
         yield thing, dose["revision"], FeedItem(clinic, f"Immunization{happened}", resource)
 
 
-def _questionnaires(
-    state: State, child: str, clinic: str, sent: dict[str, int]
-) -> Iterator[tuple[str, int, FeedItem]]:
+def _questionnaires(state: State, child: str, clinic: str, sent: dict[str, int]) -> Iterator[tuple[str, int, FeedItem]]:
     filed: dict[str, State] = state.get("questionnaires", {})
     for response, one in sorted(filed.items(), key=lambda pair: (pair[1].get("submitted_at", ""), pair[0])):
         thing = f"answers:{response}"
@@ -118,8 +116,10 @@ def _questionnaires(
         decision = one.get("decision")
         thing = f"decision:{response}"
         if decision is not None and decision["organisation"] == clinic and sent.get(thing) != decision["revision"]:
-            yield thing, decision["revision"], FeedItem(
-                clinic, "TriageDecided", triage_decision(child, response, decision)
+            yield (
+                thing,
+                decision["revision"],
+                FeedItem(clinic, "TriageDecided", triage_decision(child, response, decision)),
             )
 
 

@@ -67,7 +67,12 @@ def _name(family: str, given: str, representation: str) -> FhirJson:
 
 
 def immunization(
-    child: str, dose: State, *, entered_in_error: bool = False, series: str | None = None, dose_number: int | None = None
+    child: str,
+    dose: State,
+    *,
+    entered_in_error: bool = False,
+    series: str | None = None,
+    dose_number: int | None = None,
 ) -> FhirJson:
     """One dose as JP Core Immunization. `dose` is the child view's; a dose that another entry superseded is in error too.
 

@@ -186,25 +186,26 @@ def _attributes(message: Message, attributes: dict[str, Any]) -> None:
         if isinstance(text, str) and 0 < len(text) <= _LONGEST_ATTRIBUTE and text.isprintable():
             setattr(message, name, text)
         elif isinstance(text, str) and text:
-            message.errors.append(error(f"/ce_{name}", "attribute-unusable", "255 文字以内の表示できる文字にしてください。"))
+            message.errors.append(
+                error(f"/ce_{name}", "attribute-unusable", "255 文字以内の表示できる文字にしてください。")
+            )
     time = attributes.pop("time", None)
     if time is not None:
         try:
             attributes["time"] = datetime.fromisoformat(time)
         except (TypeError, ValueError):
             message.errors.append(error("/ce_time", "not-rfc-3339", "時刻は RFC 3339 で書いてください。"))
+    required = ("specversion", "id", "source", "type")
+    missing = [name for name in required if name not in attributes]
+    message.errors += [error(f"/ce_{name}", "missing", "必須の属性です。") for name in missing]
     try:
-        CloudEvent(attributes)
+        # The library checks what is there; what is missing it would make up (an id, a specversion).
+        CloudEvent({**dict.fromkeys(missing, "x"), "specversion": "1.0", **attributes})
     except CloudEventValidationError as invalid:
-        for name in invalid.errors:
-            missing = name not in attributes
-            message.errors.append(
-                error(
-                    f"/ce_{name}",
-                    "missing" if missing else "attribute-unusable",
-                    "必須の属性です。" if missing else "CloudEvents 1.0 の属性として正しくありません。",
-                )
-            )
+        message.errors += [
+            error(f"/ce_{name}", "attribute-unusable", "CloudEvents 1.0 の属性として正しくありません。")
+            for name in invalid.errors
+        ]
 
 
 def _body(message: Message, data: Any) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from services.gateway.commands.intake import Audit, Intake
 from services.gateway.subscribers.child_view import ChildView, follow_children
 from services.gateway.subscribers.intake import follow_municipalities
 from services.gateway.subscribers.plan_view import follow_plans
@@ -17,8 +18,8 @@ class Subscriptions:
     plans: View
 
 
-def subscribe(runtime: Runtime) -> Subscriptions:
+def subscribe(runtime: Runtime, audit: Audit) -> Subscriptions:
     """Wire every subscription of the gateway."""
     subscriptions = Subscriptions(follow_children(runtime), follow_plans(runtime))
-    follow_municipalities(runtime)
+    follow_municipalities(runtime, Intake(runtime, audit))
     return subscriptions

@@ -27,8 +27,8 @@ class ChildView(View):
         super().__init__(
             runtime.documents(kept.CHILDREN),
             {
-                **{cls: self._on_record for cls in child_view.RECORD},
-                **{cls: self._on_response for cls in child_view.RESPONSES},
+                **dict.fromkeys(child_view.RECORD, self._on_record),
+                **dict.fromkeys(child_view.RESPONSES, self._on_response),
             },
             target=target_of,
             derived=kept.CHILD_DERIVED,
