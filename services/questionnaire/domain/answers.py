@@ -186,6 +186,6 @@ def raised_flags(form: Form, answers: Mapping[str, Scalar], *, today: date, born
     return tuple(
         flag.code
         for flag in form.flags
-        if all(c.question in counted and c.holds(counted) for c in flag.when)
+        if all(condition.holds(counted) for condition in flag.when)
         and (flag.age_days_at_least is None or age >= flag.age_days_at_least)
     )

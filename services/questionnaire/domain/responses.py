@@ -200,7 +200,6 @@ def submit(
     )
     asked = {item.link_id for item in form.enabled(answers)}
     response.answers = {link_id: value for link_id, value in response.answers.items() if link_id in asked}
-    response.prefilled &= asked
     response.status = "submitted"
     events: list[ResponseEvent] = [
         QuestionnaireSubmitted(

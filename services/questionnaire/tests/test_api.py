@@ -383,6 +383,7 @@ WITHDRAWN = Principal("doctor-4", "clinic", organisation="clinic-4")
 CONSENTED = Principal("doctor-5", "clinic", organisation="clinic-5")
 NOWHERE = Principal("doctor-6", "clinic")
 FORMER = Principal("former-1", "guardian")
+IN_DISGUISE = Principal("nurse-3", "staff", organisation="clinic-1", municipality="131016")
 OTHER_TOWN = Principal("nurse-2", "staff", municipality="271004")
 
 PRINCIPALS = {
@@ -398,6 +399,7 @@ PRINCIPALS = {
     "a clinic without an organisation": NOWHERE,
     "staff of the town": STAFF,
     "staff of another town": OTHER_TOWN,
+    "staff who claim the clinic's organisation": IN_DISGUISE,
     "the town's system": INTAKE,
     "operator": OPERATOR,
 }
@@ -416,6 +418,7 @@ TABLE: dict[str, tuple[int, int, int, int, int, int, int, int]] = {
     "a clinic without an organisation": (N, N, N, N, N, N, N, F),
     "staff of the town": (F, N, F, F, N, N, F, F),
     "staff of another town": (F, N, F, F, N, N, F, F),
+    "staff who claim the clinic's organisation": (F, N, F, F, N, N, F, F),
     "the town's system": (F, N, F, F, N, N, F, F),
     "operator": (F, N, F, F, N, N, F, F),
 }

@@ -39,6 +39,16 @@ async def test_guardians_consents_residence_and_doses(runtime: Runtime) -> None:
     assert (child_of(doc.state).guardians, set(child_of(doc.state).consents)) == ({"father-1"}, {"clinic-2"})
 
 
+async def test_a_consent_to_a_municipality_is_no_clinics(runtime: Runtime) -> None:
+    told = Records(runtime)
+    by = Actor(subject="mother-1", role="guardian")
+    given = records.ConsentGiven(organisation="131016", kind="municipality", purpose="support", by=by)
+    await told.tells(CHILD, born("mother-1"), given)
+    doc = await runtime.documents(CHILDREN).load(CHILD)
+    assert doc is not None
+    assert child_of(doc.state).consents == {}
+
+
 async def test_a_guardian_who_registers_a_child_is_its_guardian(runtime: Runtime) -> None:
     told = Records(runtime)
     registered = born().model_copy(update={"by": Actor(subject="mother-9", role="guardian")})
