@@ -192,10 +192,8 @@ class Documents:
         self._max_depth = max_depth
 
     async def ensure_indexes(self) -> None:
-        """The indexes that relay and healer ask for."""
+        """The one index that relay, healer and derivation share: each more would slow every write, touched or not."""
         await self.store.ensure_index(self.collection, ["pending"], where={"pending": {"$gte": 0}})
-        await self.store.ensure_index(self.collection, ["wanted_at"], where={"wanted_at": {"$gte": 0}})
-        await self.store.ensure_index(self.collection, ["derive_at"], where={"derive_at": {"$gte": 0}})
 
     async def load(self, doc_id: str) -> Document | None:
         """The document, or None."""
@@ -323,10 +321,8 @@ class Documents:
                 "write": token,
             }
             _refuse_operators(doc.state)
-            if doc.outgoing:
+            if doc.outgoing or doc.wanted or doc.derive:
                 body["pending"] = now_ms
-            if doc.wanted:
-                body["wanted_at"] = now_ms
             if doc.parked:
                 body["parked"] = doc.parked
             if doc.derive:
@@ -339,11 +335,6 @@ class Documents:
             _diff(doc.loaded.get(name, {}), getattr(doc, name), name, sets, unsets, 1)
         if doc.tenant != doc.loaded.get("tenant", ""):
             sets["tenant"] = doc.tenant
-        if doc.wanted != doc.loaded.get("wanted", {}):
-            if doc.wanted:
-                sets["wanted_at"] = now_ms
-            else:
-                unsets["wanted_at"] = ""
         if not (sets or unsets or doc.outgoing or remembered):
             return None
         if doc.derive:
@@ -352,6 +343,7 @@ class Documents:
         if doc.outgoing:
             change["$inc"]["revision"] = len(doc.outgoing)
             change["$push"] = {"outbox": {"$each": doc.outgoing}}
+        if doc.outgoing or doc.wanted or doc.derive:
             # Always: the relay may have cleared the marker since this document was loaded (A5). The oldest one stands.
             change["$min"] = {"pending": now_ms}
         if remembered:

@@ -20,6 +20,8 @@ tracer = trace.get_tracer("hagukumi.outbox")
 
 ARCHIVE = "events"
 LEASES = "leases"
+NOTHING_ELSE: dict[str, Any] = {"derive_at": None, "wanted": {}}
+"""`pending` marks any unfinished work of a document: it goes when neither rows to derive nor a gap are left either."""
 BATCH = 500
 
 
@@ -188,7 +190,10 @@ class Relay:
             by_collection.setdefault(collection, []).append((doc_id, place))
         for collection, done in by_collection.items():
             whole: list[Insert | Update] = [
-                Update({"_id": doc_id, "revision": place}, {"$set": {"outbox": []}, "$unset": {"pending": ""}})
+                Update(
+                    {"_id": doc_id, "revision": place, **NOTHING_ELSE},
+                    {"$set": {"outbox": []}, "$unset": {"pending": ""}},
+                )
                 for doc_id, place in done
             ]
             matched, _ = await self._store.bulk(collection, whole)
@@ -238,12 +243,24 @@ class Relay:
         before = int(time.time() * 1000) - self._sweep_after_ms
         depth = 0
         for collection in self.collections:
-            left = await self._store.find(
-                collection, {"pending": {"$gte": 0, "$lt": before}}, limit=BATCH, fields=["_id", "pending"]
+            found = await self._store.find(
+                collection,
+                {"pending": {"$gte": 0, "$lt": before}},
+                limit=BATCH,
+                fields=["pending", "outbox.place", "derive_at", "wanted"],
             )
+            left = [doc for doc in found if doc.get("outbox")]
             depth += len(left)
             for doc in left:
                 self.offer(collection, doc["_id"], None)
+            await self._store.bulk(
+                collection,
+                [
+                    Update({"_id": doc["_id"], "outbox": [], **NOTHING_ELSE}, {"$unset": {"pending": ""}})
+                    for doc in found
+                    if not (doc.get("outbox") or doc.get("wanted") or doc.get("derive_at"))
+                ],
+            )
             metrics.outbox_depth.labels(collection).set(len(left))
             oldest = min((doc["pending"] for doc in left), default=None)
             metrics.outbox_age.labels(collection).set(

@@ -12,6 +12,7 @@ from shared import metrics
 from shared.context import Cause, set_cause
 from shared.documents import Document, Documents, mark, unmark
 from shared.events.base import REGISTRY, Envelope, Event
+from shared.outbox import NOTHING_ELSE
 from shared.store import Doc, Insert, Update
 
 log = structlog.get_logger(__name__)
@@ -148,6 +149,10 @@ class View:
         await self.documents.store.bulk(
             self.name, [Update({"_id": doc.id, "version": doc.version}, {"$unset": {"derive_at": ""}}) for doc in docs]
         )
+        quiet = {"outbox": [], **NOTHING_ELSE}
+        await self.documents.store.bulk(
+            self.name, [Update({"_id": doc.id, **quiet}, {"$unset": {"pending": ""}}) for doc in docs if not doc.depth]
+        )
 
     async def _rows_of(self, derived: Derived, doc: Document) -> list[Doc]:
         if doc.version <= 1:
@@ -159,11 +164,12 @@ class View:
         if not self._derived:
             return
         before = int(time.time() * 1000) - DERIVE_AGAIN_AFTER_MS
-        left = await self.documents.store.find(
-            self.name, {"derive_at": {"$gte": 0, "$lt": before}}, limit=500, fields=["_id"]
+        found = await self.documents.store.find(
+            self.name, {"pending": {"$gte": 0, "$lt": before}}, limit=500, fields=["derive_at"]
         )
+        left = [row["_id"] for row in found if row.get("derive_at")]
         if left:
-            await self.derive(list((await self.documents.load_many(row["_id"] for row in left)).values()))
+            await self.derive(list((await self.documents.load_many(left)).values()))
 
     async def ensure_indexes(self) -> None:
         """Indexes of the derived rows."""
@@ -207,10 +213,10 @@ class View:
             doc.wanted[name] = max(doc.wanted.get(name, 0), revision)
             await self.documents.commit(doc)
 
-    async def gaps(self, limit: int = 100) -> list[tuple[str, str, int, int]]:
+    async def gaps(self, limit: int = 500) -> list[tuple[str, str, int, int]]:
         """(stream, subject, applied, wanted) of documents that wait for a missing event and are not parked."""
         rows = await self.documents.store.find(
-            self.name, {"wanted_at": {"$gte": 0}}, limit=limit, fields=["wanted", "applied", "parked"]
+            self.name, {"pending": {"$gte": 0}}, limit=limit, fields=["wanted", "applied", "parked"]
         )
         found = []
         for row in rows:

@@ -34,7 +34,8 @@ class Event(Data):
     @classmethod
     def __pydantic_init_subclass__(cls, **kwargs: Any) -> None:
         super().__pydantic_init_subclass__(**kwargs)
-        if cls.stream:
+        # A family (ChildEvent) is the topic of its facts and never sent itself.
+        if cls.stream and not cls.__name__.endswith("Event"):
             REGISTRY[cls.event_type()] = cls
 
 

@@ -35,7 +35,8 @@ MunicipalityCode = Annotated[
 ]
 Text = Annotated[str, Field(min_length=1, max_length=200)]
 Wording = Annotated[
-    dict[str, str], Field(min_length=1, max_length=10, description="Language tag -> text; `ja` is what others fall back to")
+    dict[str, str],
+    Field(min_length=1, max_length=10, description="Language tag -> text; `ja` is what others fall back to"),
 ]
 
 

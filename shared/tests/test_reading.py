@@ -147,10 +147,10 @@ async def test_r9_rows_that_a_crash_left_unwritten_are_found_by_their_marker(
         with pytest.raises(RuntimeError):
             await view.apply(facts("c1", 2))
     assert await store.count("links", {}) == 0
-    await store.update("views", {"_id": "c1"}, {"$set": {"derive_at": 1}})
+    await store.update("views", {"_id": "c1"}, {"$set": {"derive_at": 1, "pending": 1}})
     await view.derive_again()
     assert await store.count("links", {"gone": False}) == 2
-    assert "derive_at" not in (await store.get("views", "c1") or {})
+    assert not {"derive_at", "pending"} & (await store.get("views", "c1") or {}).keys()
 
 
 def _retyped(event: Envelope, kind: str) -> Envelope:

@@ -2,6 +2,7 @@
 
 import asyncio
 from typing import Any
+from uuid import RFC_4122, UUID
 
 import pytest
 
@@ -122,6 +123,9 @@ async def test_w2_creating_twice_is_creating_once(owners: Documents, store: Stor
 def test_w3_the_stream_is_part_of_an_event_id() -> None:
     assert event_id("records.child", "c1", 7) == event_id("records.child", "c1", 7)
     assert len({event_id(stream, "c1", 7) for stream in ("records.child", "schedule.plan")}) == 2
+    for revision in range(1, 100):
+        assert UUID(event_id("records.child", "c1", revision)).version == 5
+        assert UUID(event_id("records.child", "c1", revision)).variant == RFC_4122
 
 
 async def test_w4_an_event_that_kafka_would_refuse_is_refused_now(owners: Documents, store: Store) -> None:

@@ -1,0 +1,70 @@
+"""`make bench`: every speed as a ratio to a raw ceiling measured in the same run."""
+
+import asyncio
+import os
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+from bench import backbone
+from bench.harness import Row, compare, console, show, write
+from deploy.local import topology
+from deploy.local.broker import LocalKafka
+from deploy.local.ports import free_port
+from deploy.local.processes import Supervisor
+from deploy.local.store import LocalStore
+from shared.kafka_admin import Credentials
+
+RESULTS = Path(__file__).with_name("results")
+
+
+async def _prepare(kafka: LocalKafka) -> None:
+    admin = kafka.admin()
+    await admin.ensure_topics(topology.topics())
+    await admin.create_scram_users(Credentials(user, kafka.secrets.password(user)) for user in topology.users())
+    await admin.allow_all(topology.rights())
+
+
+def main(
+    only: Annotated[str, typer.Option(help="Only these rows, for example P1,P4.")] = "",
+    against: Annotated[Path | None, typer.Option("--compare", help="An older results file.")] = None,
+    out: Annotated[Path, typer.Option(help="Where the JSON goes.")] = RESULTS,
+) -> None:
+    """Measure, print the table, write the JSON."""
+    full = os.environ.get("SCALE") == "full"
+    scale = 10 if full else 1
+    chosen = {name.strip().upper() for name in only.split(",") if name.strip()}
+    rows: list[Row] = []
+    with tempfile.TemporaryDirectory(prefix="hagukumi-bench-") as folder, Supervisor() as supervisor:
+        kafka = LocalKafka(Path(folder), supervisor=supervisor)
+        store = LocalStore(Path(folder) / "stores" / "bench", free_port(), supervisor=supervisor)
+        works: dict[str, Callable[[], Awaitable[Row]]] = {
+            "P1": lambda: backbone.consumer_frame(kafka, store, 30_000 * scale),
+            "P2": lambda: backbone.view_update(store, 2_000 * scale),
+            "P4": lambda: backbone.relay(kafka, store, 1_000 * scale),
+            "P10": lambda: backbone.telemetry(store, 2_000 * scale),
+        }
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with Progress(*columns, console=console, transient=True) as bar:
+            task = bar.add_task("Starting broker and store …", total=None)
+            kafka.start()
+            store.start()
+            asyncio.run(_prepare(kafka))
+            for name, work in works.items():
+                if chosen and name not in chosen:
+                    continue
+                bar.update(task, description=f"{name} …")
+                rows.append(asyncio.run(work()))
+    conditions = {"write concern": "majority, j: true", "batch": backbone.BATCH, "scale": "full" if full else "small"}
+    show(rows, conditions)
+    console.print(f"Written to {write(rows, conditions, out)}", style="dim")
+    if against is not None and (code := compare(rows, against)):
+        raise typer.Exit(code)
+
+
+if __name__ == "__main__":
+    typer.run(main)
