@@ -31,14 +31,20 @@ async def issue_codes(
     await kept.name_codes(records.children.store, hashes, child)
 
     def decide(doc: Document) -> Doc:
+        # A late repeat must not open a used code again, however long ago the first attempt was.
+        before = kept.made_before(doc, command)
+        if before is not None:
+            return before
         record = kept.record_of(doc)
         expires_at = family.issue_codes(record, hashes, caller, today=records.today, now=records.now)
         told(doc, record, (), records.now)
-        return {"expires_at": wire_instant(expires_at)}
+        answer = {"expires_at": wire_instant(expires_at)}
+        kept.remember_made(doc, command, answer)
+        return answer
 
     answer, doc = await records.children.change(child, decide, command)
     if any(key not in doc.state.get("codes", {}) for key in hashes):
-        # The secret has changed since the first attempt: these would not be the codes that were issued.
+        # The codes are long out of time, or the secret has changed: these would not be the codes that were issued.
         raise Conflict
     return {"codes": [{"code": code, "expires_at": answer["expires_at"]} for code in codes]}, doc
 
@@ -52,9 +58,14 @@ async def link_guardian(records: Records, caller: Caller, code: str, command: Co
         raise family.code_refused()
 
     def decide(doc: Document) -> Doc:
+        before = kept.made_before(doc, command)
+        if before is not None:
+            return before
         record = kept.record_of(doc)
         events = family.link_guardian(record, found, caller, now=records.now)
-        return {"child": doc.id, "revision": told(doc, record, events, records.now)}
+        answer = {"child": doc.id, "revision": told(doc, record, events, records.now)}
+        kept.remember_made(doc, command, answer)
+        return answer
 
     try:
         return await records.children.change(child, decide, command)

@@ -200,6 +200,18 @@ async def test_a_code_leads_to_its_child_once(door: Door) -> None:
     assert (used.status_code, _without_trace(used)) == (422, _without_trace(unknown))
 
 
+async def test_a_late_repeat_opens_no_used_code_again(door: Door) -> None:
+    child = await door.born()
+    path = f"/v1/children/{child}/guardian-codes"
+    code = {"code": (await door.does(NURSE, "POST", path, Idempotency_Key="c1"))["codes"][0]["code"]}
+    linked = await door.call(MOTHER, "POST", "/v1/guardian-links", code, Idempotency_Key="l1")
+    await door.runtime.store.update("children", {"_id": child}, {"$set": {"last_commands": []}})
+    assert (await door.does(NURSE, "POST", path, Idempotency_Key="c1"))["codes"][0]["code"] == code["code"]
+    assert (await door.call(FATHER, "POST", "/v1/guardian-links", code)).status_code == 422
+    again = await door.call(MOTHER, "POST", "/v1/guardian-links", code, Idempotency_Key="l1")
+    assert (again.status_code, again.content) == (201, linked.content)
+
+
 async def test_a_crash_between_the_two_documents_leaves_a_code_that_opens_nothing(door: Door) -> None:
     child = await door.born()
     before = await door.document(child)
