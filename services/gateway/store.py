@@ -7,8 +7,12 @@ Views (rebuilt from the owners' history): `children` (except its `feeds` and str
 
 from collections.abc import Iterable
 from datetime import date
+from pathlib import Path
 
 from services.gateway.domain import child_view
+from services.gateway.domain.policy import Policy
+from shared.audit import AUDIT
+from shared.audit import CHAINS as AUDIT_CHAINS
 from shared.documents import Document
 from shared.ids import derived_id
 from shared.store import Doc, Store
@@ -18,12 +22,17 @@ CHILDREN = "children"
 ACCESS = "access"
 PLANS = "plans"
 DIRECTORY = "directory"
-AUDIT = "audit"
-AUDIT_CHAINS = "audit_chains"
 SESSIONS = "sessions"
 FEED_ENDS = "feed_ends"
 INTAKE = "intake"
 CLOCK = "clock"
+POLICY = Path(__file__).with_name("policy")
+
+
+def load_policy() -> Policy:
+    """The policy files, checked against their schema; raises PolicyBroken."""
+    files = {path.name: path.read_text(encoding="utf-8") for path in POLICY.glob("*.cedar")}
+    return Policy(files, (POLICY / "hagukumi.cedarschema").read_text(encoding="utf-8"))
 
 
 # Who may find which child -----------------------------------------------------------------------------------------
@@ -35,6 +44,29 @@ def access_rows(doc: Document) -> dict[str, Doc]:
         derived_id("access", reader, doc.id): {"reader": reader, "child": doc.id, "until": until}
         for reader, until in child_view.readers(doc.state).items()
     }
+
+
+async def children_of(store: Store, reader: str, today: date, after: str, limit: int) -> list[str]:
+    """The ids of the children that this reader may find today, in order, behind `after`: one more than `limit` if there are."""
+    found: list[str] = []
+    while len(found) <= limit:
+        # Rows that ended stay in the index for a while: read on until the page is full.
+        rows = await store.find(
+            ACCESS,
+            {"reader": reader, "child": {"$gt": after, "$lt": "~"}},
+            sort=[("child", 1)],
+            limit=limit + 1,
+            fields=["child", "until", "gone"],
+        )
+        found += [
+            row["child"]
+            for row in rows
+            if not row["gone"] and (row.get("until") is None or row["until"] >= today.isoformat())
+        ]
+        if len(rows) <= limit:
+            break
+        after = rows[-1]["child"]
+    return found[: limit + 1]
 
 
 # Clinic feeds -----------------------------------------------------------------------------------------------------

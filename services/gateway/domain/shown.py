@@ -1,0 +1,136 @@
+"""What each role is shown of a child: an allow-list per role, so that a new internal field is seen by nobody (S6)."""
+
+from collections.abc import Iterable, Mapping
+from datetime import date
+from typing import Any
+
+from services.gateway.domain.child_view import in_force
+from shared.auth import Principal
+
+Json = dict[str, Any]
+
+FACTS: dict[str, tuple[str, ...]] = {
+    "guardian": (
+        "birth_date",
+        "sex",
+        "name",
+        "municipality",
+        "district",
+        "gestation_days",
+        "birth_weight_g",
+        "twin_group",
+    ),
+    # A clinic needs to know whom it treats and which town pays (公費負担), not where the family lives.
+    "clinic": ("birth_date", "sex", "name", "municipality", "gestation_days", "birth_weight_g"),
+    "staff": (
+        "birth_date",
+        "sex",
+        "name",
+        "municipality",
+        "district",
+        "gestation_days",
+        "birth_weight_g",
+        "twin_group",
+    ),
+}
+FACTS["system"] = FACTS["staff"]
+
+DOSE = (
+    "id",
+    "given_on",
+    "code",
+    "cvx",
+    "vaccine",
+    "product",
+    "lot",
+    "expires_on",
+    "site",
+    "dose_ml",
+    "provenance",
+    "recorded_at",
+    "superseded_by",
+)
+DOSE_ORIGIN = ("organisation", "performer")
+CHECKUP = ("id", "kind", "done_on")
+GROWTH = ("id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm")
+CONDITION = ("id", "code", "since")
+RESPONSE = ("id", "form", "form_version", "submitted_at")
+CONSENT = ("purpose", "kind", "until")
+LINE = ("birth_date", "sex", "name", "municipality")
+PLAN = ("rule_set", "as_of", "items", "doses")
+REMINDER = ("id", "kind", "series", "dose_number", "fires_at", "state", "reason")
+ACCESS = ("at", "role", "organisation", "action", "purpose", "outcome")
+
+
+def child_json(child: str, state: Mapping[str, Any], principal: Principal, today: date) -> Json:
+    """The child's record as this role may see it; lists in a stable order."""
+    found: Json = {"id": child, **_only(state["facts"], FACTS[principal.role])}
+    if state.get("died_on"):
+        found["died_on"] = state["died_on"]
+    found["doses"] = [_dose(dose, principal) for dose in _sorted(state, "doses", "given_on")]
+    found["checkups"] = [_with_origin(one, CHECKUP, principal) for one in _sorted(state, "checkups", "done_on")]
+    found["growth"] = [_only(one, GROWTH) for one in _sorted(state, "growth", "measured_on")]
+    found["conditions"] = [_only(one, CONDITION) for one in _sorted(state, "conditions", "since")]
+    found["responses"] = [
+        _only(one, RESPONSE) for one in _sorted(state, "responses", "submitted_at") if _may_list(state, one, principal)
+    ]
+    if principal.role == "guardian":
+        found["guardians_bound"] = len(state.get("guardians", ()))
+        found["consents"] = [
+            {"organisation": organisation, **_only(consent, CONSENT), "in_force": in_force(consent, today)}
+            for organisation, consent in sorted(state.get("consents", {}).items())
+        ]
+    if principal.role in {"staff", "system"}:
+        found["guardians_bound"] = len(state.get("guardians", ()))
+    return found
+
+
+def _may_list(state: Mapping[str, Any], response: Mapping[str, Any], principal: Principal) -> bool:
+    """A town reads no questionnaires here; a clinic those handed to it or to no clinic in particular."""
+    if principal.role == "guardian":
+        return True
+    if principal.role != "clinic":
+        return False
+    filed = state.get("questionnaires", {}).get(response["id"], {})
+    return filed.get("clinic") in {None, principal.organisation}
+
+
+def _dose(dose: Mapping[str, Any], principal: Principal) -> Json:
+    return _with_origin(dose, DOSE, principal)
+
+
+def _with_origin(fact: Mapping[str, Any], fields: tuple[str, ...], principal: Principal) -> Json:
+    """Another clinic's name is none of a clinic's business: it sees its own only."""
+    shown = _only(fact, fields)
+    if principal.role != "clinic" or fact.get("organisation") == principal.organisation:
+        shown |= _only(fact, DOSE_ORIGIN)
+    return shown
+
+
+def line_json(child: str, state: Mapping[str, Any]) -> Json:
+    """A child in a list."""
+    return {"id": child, **_only(state["facts"], LINE)}
+
+
+def plan_json(child: str, state: Mapping[str, Any]) -> Json:
+    """Today's plan."""
+    return {"child": child, **_only(state["plan"], PLAN)}
+
+
+def reminders_json(state: Mapping[str, Any]) -> list[Json]:
+    """All reminders that were ever armed, by the instant they fire at."""
+    reminders = state.get("reminders", {}).values()
+    return [_only(one, REMINDER) for one in sorted(reminders, key=lambda one: (one.get("fires_at") or "", one["id"]))]
+
+
+def access_json(row: Mapping[str, Any], principal: Principal) -> Json:
+    """One line of «who looked at my record»: role, organisation and purpose, never a person's id."""
+    return {**_only(row, ACCESS), "yourself": row.get("who") == principal.subject and row.get("role") == "guardian"}
+
+
+def _only(source: Mapping[str, Any], fields: Iterable[str]) -> Json:
+    return {name: source[name] for name in fields if source.get(name) is not None}
+
+
+def _sorted(state: Mapping[str, Any], family: str, day: str) -> list[Json]:
+    return sorted(state.get(family, {}).values(), key=lambda one: (one.get(day) or "", one["id"]))
