@@ -62,7 +62,7 @@ def _words(name: str, text: Text) -> dict[str, Any]:
 
 
 def _item(form: Form, item: Item) -> dict[str, Any]:
-    found: dict[str, Any] = {"linkId": item.link_id, **_words("text", item.text), "type": item.kind}
+    found: dict[str, Any] = {"linkId": item.link_id, **_words("text", item.text), "type": _kind(item)}
     if item.number is not None:
         found["prefix"] = item.number
     extensions: list[dict[str, Any]] = []
@@ -98,6 +98,11 @@ def _item(form: Form, item: Item) -> dict[str, Any]:
     return found
 
 
+def _kind(item: Item) -> str:
+    """FHIR's type of an item: a number with a unit is a quantity."""
+    return "quantity" if item.unit is not None else item.kind
+
+
 def _codes(form: Form, item: Item) -> str:
     """The code system of a question's options: ours, one for each question of each form."""
     return f"{BASE}/CodeSystem/{form.id}-{item.link_id}"
@@ -109,6 +114,8 @@ def _condition(form: Form, condition: Condition) -> dict[str, Any]:
         return {**found, "answerBoolean": condition.value}
     asked = form.question(condition.question)
     kind = asked.kind if asked is not None else "string"
+    if asked is not None and asked.unit is not None:
+        return {**found, "answerQuantity": _quantity(asked.unit, condition.value)}
     if asked is not None and kind == "choice":
         return {**found, "answerCoding": {"system": _codes(form, asked), "code": condition.value}}
     return {**found, **_typed("answer", kind, condition.value)}
@@ -164,4 +171,10 @@ def _value(form: Form, item: Item, answer: Answer) -> dict[str, Any]:
         display = answer.display or words
         coding = {"system": _codes(form, item), "code": answer.value}
         return {"valueCoding": {**coding, "display": display} if display else coding}
+    if item.unit is not None:
+        return {"valueQuantity": _quantity(item.unit, answer.value)}
     return _typed("value", item.kind, answer.value)
+
+
+def _quantity(unit: str, value: Scalar) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "system": UCUM, "code": unit}

@@ -18,6 +18,10 @@ from .test_responses import CHILD, draft, submit
 FORMS = load_library().forms
 
 
+def _quantity(value: float, unit: str) -> dict[str, Any]:
+    return {"value": value, "unit": unit, "system": "http://unitsofmeasure.org", "code": unit}
+
+
 def flat(items: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [found for item in items for found in (item, *flat(item.get("item", [])))]
 
@@ -73,11 +77,11 @@ def test_a_submitted_yoshinhyo_keeps_its_words_values_and_groups(yoshinhyo: Form
     assert by_id["temperature"] == {
         "linkId": "temperature",
         "text": "診察前の体温",
-        "answer": [{"valueDecimal": 36.6}],
+        "answer": [{"valueQuantity": _quantity(36.6, "Cel")}],
     }
     assert by_id["birth_date"]["answer"] == [{"valueDate": BORN.isoformat()}]
     assert by_id["guardian_consent"]["answer"][0]["valueCoding"]["display"] == "同意します"
-    assert by_id["q2_birth_weight"]["answer"] == [{"valueInteger": 3012}]
+    assert by_id["q2_birth_weight"]["answer"] == [{"valueQuantity": _quantity(3012, "g")}]
 
 
 @pytest.mark.parametrize(
