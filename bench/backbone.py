@@ -269,7 +269,7 @@ async def relay(kafka: LocalKafka, store: LocalStore, subjects: int) -> Row:
         made = list((await committed("owners")).items())
         with Stopwatch() as watch:
             for start in range(0, subjects, BATCH):
-                await relay.publish({place: entries for place, entries in made[start : start + BATCH]})
+                await relay.publish(dict(made[start : start + BATCH]))
         return subjects / watch.wall
 
     async def raw() -> float:
@@ -315,7 +315,7 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
     tracer = TracerProvider().get_tracer("bench")
     quiet = trace.NoOpTracer()
 
-    async def run(with_spans: bool) -> float:
+    async def run(*, with_spans: bool) -> float:
         nonlocal turn
         part = made[turn * subjects : (turn + 1) * subjects]
         turn += 1
@@ -326,7 +326,7 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
                     await view.apply(part[start : start + BATCH])
         return subjects / watch.wall
 
-    mine, ceiling, _ = await paired(lambda: run(True), lambda: run(False))
+    mine, ceiling, _ = await paired(lambda: run(with_spans=True), lambda: run(with_spans=False))
     await client.close()
     return Row(
         "P10", "view update with spans", "events/s", mine, ceiling, "cost ≤ 10 %", reached=mine / ceiling >= 0.90
