@@ -5,6 +5,7 @@ vaccine groups, and the words in which they state reasons, are known here and no
 """
 
 import csv
+import io
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from services.schedule.domain.engine import Assessment, assess, is_risk
+from services.schedule.domain.forecast import counted_places
 from services.schedule.domain.patient import Administered, Observed, Patient
 from services.schedule.domain.rules import Rules
 from services.schedule.domain.statuses import Code, DoseStatus
@@ -79,15 +81,11 @@ class Case:
     """One case: who, in which vaccine group, on which day; `columns` is the whole row for the grader."""
 
     id: str
+    row: int
     patient: Patient
     group: str
     assessment: int
     columns: Mapping[str, str]
-
-    @property
-    def dose_numbers(self) -> list[int]:
-        """The numbers of the columns in which doses stand."""
-        return sorted(int(dose.key) for dose in self.patient.doses)
 
 
 class DoseAnswer(NamedTuple):
@@ -123,12 +121,13 @@ def read_cases(path: Path, rules: Rules) -> list[Case]:
     except (OSError, UnicodeDecodeError) as error:
         raise CaseError(1, "-", f"{path} cannot be read: {error}") from None
     try:
-        rows = list(csv.DictReader(text.splitlines(keepends=True), strict=True))
+        rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise CaseError(1, "-", f"{path} is not a table of comma-separated values: {error}") from None
-    if not rows:
+    cases = [_Row(number, row).case(rules) for number, row in enumerate(rows, 2) if any(row.values())]
+    if not cases:
         raise CaseError(1, "-", f"{path} holds no case")
-    return [_Row(number, row).case(rules) for number, row in enumerate(rows, 2)]
+    return cases
 
 
 def read_day(text: str) -> date:
@@ -186,7 +185,7 @@ class _Row:
             doses=tuple(self._dose(number, birth) for number in self._numbers("date_administered_", "cvx_")),
             observations=tuple(self._observations()),
         )
-        return Case(self.required("CDC_Test_ID"), patient, self._group(rules), assessment, self.columns)
+        return Case(self.required("CDC_Test_ID"), self.number, patient, self._group(rules), assessment, self.columns)
 
     def _numbers(self, *prefixes: str) -> list[int]:
         """The numbers of the columns with one of these prefixes that hold anything."""
@@ -232,15 +231,36 @@ def answer(rules: Rules, case: Case) -> Answer:
     Where a risk forecast exists, the cases ask for it rather than for the standard one.
     """
     found = assess(rules, case.patient, case.assessment, _groups_to_assess(rules, case))
-    group = found.risk.get(case.group) or found.standard.get(case.group)
+    risk = found.risk.get(case.group)
+    group = risk or found.standard.get(case.group)
     doses = {int(dose.key): _judged(found, case.group, place) for place, dose in enumerate(found.chart.doses)}
     if group is None:
         return Answer(None, None, None, None, None, doses)
     dates = group.dates
     return Answer(
-        str(group.status), group.number, _as_date(dates.earliest), _as_date(dates.recommended),
-        _as_date(dates.past_due), doses,
+        str(group.status),
+        _number_for_risk(found, case.group) if group is risk else group.number,
+        _as_date(dates.earliest),
+        _as_date(dates.recommended),
+        _as_date(dates.past_due),
+        doses,
     )
+
+
+def _number_for_risk(found: Assessment, name: str) -> int | None:
+    """The number as cases count it for those at risk: doses that are valid in any best series of the antigen.
+
+    FORECASTDN-1 counts in the forecast series alone; there a standard series that was completed before counts nothing.
+    """
+    group = found.chart.rules.vaccine_groups[name]
+    made = found.risk[name]
+    if made.number is None:
+        return None
+    numbers = [
+        1 + len({place for each in found.antigens[antigen].best for place in counted_places(each.walk)})
+        for antigen in {each.series.antigen for each in made.members if each.forecast.number is not None}
+    ]
+    return min(numbers) if group.full else max(numbers)
 
 
 def _as_date(day: int | None) -> date | None:

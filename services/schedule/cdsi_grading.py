@@ -58,7 +58,7 @@ class Graded:
         }
 
 
-def grade(case: Case, found: Answer, row: int) -> Graded:
+def grade(case: Case, found: Answer) -> Graded:
     """Grade one case; CaseError where an expected day is not a day."""
     fields: dict[str, Field] = {}
     status = _expected(case, "series_status")
@@ -72,7 +72,7 @@ def grade(case: Case, found: Answer, row: int) -> Graded:
             ("Recommended_Date", found.recommended),
             ("Past_Due_Date", found.past_due),
         ):
-            fields[column] = _exact(_expected_day(case, column, row), _iso(got))
+            fields[column] = _exact(_expected_day(case, column), _iso(got))
     for n, verdicts in sorted(found.doses.items()):
         _grade_dose(case, n, verdicts, fields)
     return Graded(case, found, fields)
@@ -81,12 +81,13 @@ def grade(case: Case, found: Answer, row: int) -> Graded:
 def _grade_dose(
     case: Case, n: int, verdicts: tuple[DoseAnswer | None, DoseAnswer | None], fields: dict[str, Field]
 ) -> None:
-    """Series_Type_n says which kind of series judges the dose; without it the standard one does, if there is one."""
+    """Series_Type_n says which kind of series judges the dose; without it, or without a series of that kind (an
+    indication may have ended by the day of assessment), the standard one does before the risk one."""
     status = _expected(case, f"evaluation_status_{n}")
     reason = _expected(case, f"evaluation_reason_{n}")
     standard, risk = verdicts
     asked = letters(_expected(case, f"series_type_{n}"))
-    verdict = risk if asked == "risk" else standard if asked == "standard" else standard or risk
+    verdict = risk or standard if asked == "risk" else standard or risk
     if status:
         fields[f"Evaluation_Status_{n}"] = _words(status, verdict.status if verdict else None)
     if reason:
@@ -100,12 +101,12 @@ def _expected(case: Case, column: str) -> str:
     return "" if text == "-" or text.lower() == "n/a" else text
 
 
-def _expected_day(case: Case, column: str, row: int) -> str:
+def _expected_day(case: Case, column: str) -> str:
     text = _expected(case, column.lower())
     try:
         return read_day(text).isoformat() if text else ""
     except ValueError as error:
-        raise CaseError(row, column, str(error)) from None
+        raise CaseError(case.row, column, str(error)) from None
 
 
 def _words(expected: str, got: str | None) -> Field:

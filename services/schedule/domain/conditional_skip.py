@@ -12,10 +12,7 @@ def can_skip(skips: tuple[Skip, ...], walk: Walk, reference: int, in_force: int,
     `in_force` is the day that decides which sets are in effect, `before` the place in the chart up to which doses
     are looked at.
     """
-    for skip in skips:
-        if _is_met(skip, walk, reference, in_force, before):
-            return True
-    return False
+    return any(_is_met(skip, walk, reference, in_force, before) for skip in skips)
 
 
 def _is_met(skip: Skip, walk: Walk, reference: int, in_force: int, before: int) -> bool:
@@ -31,14 +28,10 @@ def _is_met(skip: Skip, walk: Walk, reference: int, in_force: int, before: int) 
 
 def _set_is_met(skip_set: SkipSet, walk: Walk, reference: int, before: int) -> bool:
     if skip_set.needs_all:
-        for condition in skip_set.conditions:
-            if not _holds(condition, walk, reference, before):
-                return False
-        return bool(skip_set.conditions)
-    for condition in skip_set.conditions:
-        if _holds(condition, walk, reference, before):
-            return True
-    return False
+        return bool(skip_set.conditions) and all(
+            _holds(condition, walk, reference, before) for condition in skip_set.conditions
+        )
+    return any(_holds(condition, walk, reference, before) for condition in skip_set.conditions)
 
 
 def _holds(condition: Condition, walk: Walk, reference: int, before: int) -> bool:

@@ -23,7 +23,7 @@ def evaluate_series(walk: Walk) -> None:
             walk.statuses[place] = DoseStatus.EXTRANEOUS
             walk.reasons[place] = (Reason(Code.SERIES_COMPLETE, walk.series.name),)
             continue
-        target = targets[walk.position]
+        target = walk.judged[place] = targets[walk.position]
         status = DoseStatus.SUB_STANDARD
         if defect is not None:
             walk.reasons[place] = (defect,)

@@ -17,13 +17,11 @@ NO_DATES = Dates(None, None, None, None)
 class Forecast:
     """The forecast of one series. Only a series that is not complete has a number and dates.
 
-    `candidate` is the earliest day as it was worked out, also where no dose is due (aged out, out of season);
     `position` is the target that is forecast: the targets before it are satisfied or skipped.
     """
 
     status: SeriesStatus
     position: int
-    candidate: int | None = None
     number: int | None = None
     dates: Dates = NO_DATES
     is_priority: bool = False
@@ -49,10 +47,10 @@ def forecast(walk: Walk, antigen: Antigen) -> Forecast:
             return Forecast(SeriesStatus.CONTRAINDICATED, position)
         earliest = candidate_earliest(target, walk)
         if target.season is not None and assessment > target.season.end:
-            return Forecast(SeriesStatus.NOT_RECOMMENDED, position, earliest)
+            return Forecast(SeriesStatus.NOT_RECOMMENDED, position)
         too_old = maximum_age_day(target, walk)
         if too_old is not None and (assessment >= too_old or (earliest is not None and earliest >= too_old)):
-            return Forecast(SeriesStatus.AGED_OUT, position, earliest)
+            return Forecast(SeriesStatus.AGED_OUT, position)
         if earliest is None or not _skipped(walk, target, earliest):
             break
         # §7.6: on its earliest day the dose would no longer be needed, so the next one is forecast instead.
@@ -60,8 +58,7 @@ def forecast(walk: Walk, antigen: Antigen) -> Forecast:
     return Forecast(
         SeriesStatus.NOT_COMPLETE,
         position,
-        earliest,
-        _number(walk),
+        len(counted_places(walk)) + 1,
         forecast_dates(target, walk, earliest),
         _is_priority(target, assessment),
     )
@@ -81,14 +78,13 @@ def _skipped(walk: Walk, target: TargetDose, reference: int) -> bool:
     return bool(skips) and can_skip(skips, walk, reference, chart.assessment, len(chart.doses))
 
 
-def _number(walk: Walk) -> int:
-    """FORECASTDN-1: one more than the satisfied targets; a seasonal one counts when satisfied in this season."""
-    counted = 1
-    for target, place in walk.satisfied:
-        season = target.season
-        if season is None or season.start is None or walk.chart.doses[place].day >= season.start:
-            counted += 1
-    return counted
+def counted_places(walk: Walk) -> list[int]:
+    """The doses that the forecast's number counts (FORECASTDN-1): each satisfied a target, in its season if it has one."""
+    return [
+        place
+        for target, place in walk.satisfied
+        if target.season is None or target.season.start is None or walk.chart.doses[place].day >= target.season.start
+    ]
 
 
 def _is_priority(target: TargetDose, assessment: int) -> bool:

@@ -23,7 +23,7 @@ def best_scored(scorable: Sequence[PatientSeries]) -> PatientSeries:
 
 def finish_day(each: PatientSeries) -> int | None:
     """SELECTB-12: the earliest day of the forecast plus the longest minimum interval that remains after it."""
-    earliest = each.forecast.candidate
+    earliest = each.forecast.dates.earliest
     if earliest is None:
         return None
     assessment = each.walk.chart.assessment
@@ -63,7 +63,7 @@ def _score_in_process(pool: Sequence[PatientSeries]) -> list[int]:
 def _score_not_begun(pool: Sequence[PatientSeries]) -> list[int]:
     """Table 8-11."""
     return _sum(
-        _lowest(pool, lambda each: each.forecast.candidate, 1),
+        _lowest(pool, lambda each: each.forecast.dates.earliest, 1),
         _yes_or_no(pool, is_completable, 1),
         _yes_or_no(pool, lambda each: each.series.product_path, -1),
     )

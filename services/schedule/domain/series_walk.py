@@ -9,6 +9,7 @@ class Walk:
     """A series and how far the doses came in it.
 
     `statuses` and `reasons` go by a dose's place in the chart; a dose that is not of this antigen has no status here.
+    `judged` says against which target each was judged; an extraneous dose found none.
     `position` is the target that the next dose meets. `satisfied` lists (target, place of the dose), in order.
     """
 
@@ -16,6 +17,7 @@ class Walk:
         "chart",
         "complete_groups",
         "inadvertent",
+        "judged",
         "last_day",
         "last_inadvertent_day",
         "places",
@@ -34,6 +36,7 @@ class Walk:
         self.places: list[int] = chart.of_antigen.get(series.antigen, [])
         self.position = 0
         self.statuses: dict[int, DoseStatus] = {}
+        self.judged: dict[int, TargetDose] = {}
         self.reasons: dict[int, tuple[Reason, ...]] = {}
         self.satisfied: list[tuple[TargetDose, int]] = []
         self.inadvertent: set[int] = set()

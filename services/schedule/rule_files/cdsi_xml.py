@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import date
 from functools import cache
 from pathlib import Path
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
 
 from services.schedule.domain import rules
@@ -89,8 +89,8 @@ def _root_of(path: Path) -> Element:
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise RuleError(path.name, "-", "DOCTYPE", "supporting data has no document type: entities are not read")
     try:
-        return ElementTree.fromstring(content)  # noqa: S314 - entities are refused above
-    except ElementTree.ParseError as error:
+        return ET.fromstring(content)  # noqa: S314 - entities are refused above
+    except ET.ParseError as error:
         raise RuleError(path.name, "-", "XML", str(error)) from None
 
 
@@ -220,9 +220,7 @@ def _series(place: _Place, antigen: str) -> rules.Series:
     if kind is None:
         raise place.error("seriesType", f"{place.text('seriesType')!r} is not one of {', '.join(SeriesKind)}")
     preference = place.number("selectSeries/seriesPreference")
-    doses = tuple(
-        _target_dose(each, index) for index, each in enumerate(place.all("seriesDose"), 1)
-    )
+    doses = tuple(_target_dose(each, index) for index, each in enumerate(place.all("seriesDose"), 1))
     return rules.Series(
         name=name,
         antigen=antigen,
