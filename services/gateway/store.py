@@ -1,8 +1,7 @@
 """Documents <-> domain objects; the only file that names the gateway's collections.
 
 Views (rebuilt from the owners' history): `children` (except its `feeds` and stream heads), `access` (derived from it),
-`feed_ends` (derived from it), `plans`. Primary (never rebuilt): `directory`, `intake`, `clock`, `audit`, `audit_chains`,
-`sessions`.
+`feed_ends` (derived from it), `plans`. Primary (never rebuilt): `directory`, `intake`, `clock`, `sessions`, and the audit's (shared/audit.py).
 """
 
 from collections.abc import Iterable
@@ -11,8 +10,6 @@ from pathlib import Path
 
 from services.gateway.domain import child_view
 from services.gateway.domain.policy import Policy
-from shared.audit import AUDIT
-from shared.audit import CHAINS as AUDIT_CHAINS
 from shared.documents import Document
 from shared.ids import derived_id
 from shared.store import Doc, Store
@@ -92,6 +89,11 @@ async def registered_clinics(store: Store, clinics: Iterable[str]) -> set[str]:
     """Those of these that are in the directory as clinics, and so have a topic."""
     docs = await store.get_many(DIRECTORY, clinics, ["state.kind"])
     return {key for key, doc in docs.items() if doc["state"]["kind"] == "clinic"}
+
+
+async def organisations(store: Store, kind: str) -> list[Doc]:
+    """The states of every municipality or clinic."""
+    return [doc["state"] for doc in await store.find(DIRECTORY, {"state.kind": kind}, fields=["state"])]
 
 
 def feed_ended(doc: Document, clinic: str, *, revision: int) -> bool:

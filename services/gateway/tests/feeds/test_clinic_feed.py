@@ -1,6 +1,7 @@
 """What a clinic is told of a child: the whole when consent begins, each change in order, an end marker, nothing more."""
 
 import json
+from collections.abc import Callable
 from datetime import timedelta
 from itertools import permutations
 
@@ -172,7 +173,7 @@ def test_a_questionnaire_withdrawn_before_the_consent_is_never_told(told: Told) 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
 def test_either_order_of_record_consent_and_questionnaire_ends_the_same(order: tuple[int, ...]) -> None:
     told = Told()
-    steps = [
+    steps: list[Callable[[], None]] = [
         lambda: told.receives(dose()),
         told.consents,
         lambda: told.answers(submitted()),
