@@ -17,7 +17,7 @@ from services.schedule.domain.forecast import counted_places
 from services.schedule.domain.patient import Administered, Observed, Patient
 from services.schedule.domain.rules import Rules
 from services.schedule.domain.statuses import Code, DoseStatus
-from services.schedule.rule_files.cdsi_xml import cvx
+from services.schedule.rule_files.cdsi_reading import cvx
 
 GROUP_ALIASES: Mapping[str, str] = {
     "covid": "COVID-19",

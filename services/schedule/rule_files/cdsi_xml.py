@@ -5,10 +5,6 @@ are passed over, so that a release with more of them still loads. What cannot be
 file, the series or dose, and the element: half a rule is worse than none.
 """
 
-import re
-from collections.abc import Iterator
-from datetime import date
-from functools import cache
 from pathlib import Path
 from xml.etree import ElementTree as ET
 from xml.etree.ElementTree import Element
@@ -17,12 +13,8 @@ from services.schedule.domain import rules
 from services.schedule.domain.offsets import FIRST_DAY, LAST_DAY, Offset
 from services.schedule.domain.rule_set import RuleError
 from services.schedule.domain.rules import ConditionKind, CountLogic, SeriesKind
+from services.schedule.rule_files.cdsi_reading import Place, code_in, listed
 
-_TERM = re.compile(r"([+-]?)\s*(\d+)\s*(day|week|month|year)s?", re.IGNORECASE)
-_LONGEST_YEARS = 300
-_MONTHS = {"month": 1, "year": 12}
-_DAYS = {"day": 1, "week": 7}
-_CODE_IN_TEXT = re.compile(r"\((\d+)\)\s*$")
 _COUNT_LOGIC = {
     "greater than": CountLogic.GREATER_THAN,
     "equal to": CountLogic.EQUAL,
@@ -36,9 +28,9 @@ def load_supporting_data(folder: Path) -> rules.Rules:
     if not folder.is_dir():
         raise RuleError(str(folder), "-", "folder", "there is no such folder")
     antigens: dict[str, rules.Antigen] = {}
-    schedule: _Place | None = None
+    schedule: Place | None = None
     for path in sorted(folder.glob("*.xml")):
-        place = _Place(path.name, _root_of(path))
+        place = Place(path.name, _root_of(path))
         if place.element.tag == "scheduleSupportingData":
             schedule = place
         elif place.element.tag == "antigenSupportingData":
@@ -63,27 +55,6 @@ def load_supporting_data(folder: Path) -> rules.Rules:
     )
 
 
-def cvx(text: str) -> str:
-    """A CVX code as the rules hold it: at least two digits, so that "3" and "03" are one; ValueError if none."""
-    return f"{int(text):02d}"
-
-
-@cache
-def offset(text: str) -> Offset:
-    """ "6 weeks - 4 days" as months and days; ValueError when it is nothing of the kind."""
-    months = days = 0
-    rest = text.replace("\N{EN DASH}", "-").replace("\N{MINUS SIGN}", "-")
-    for sign, amount, unit in _TERM.findall(rest):
-        signed = -int(amount) if sign == "-" else int(amount)
-        months += signed * _MONTHS.get(unit.lower(), 0)
-        days += signed * _DAYS.get(unit.lower(), 0)
-    if _TERM.sub("", rest).strip() or not rest.strip():
-        raise ValueError(f"{text!r} is not a length of time")
-    if abs(months) > 12 * _LONGEST_YEARS or abs(days) > 366 * _LONGEST_YEARS:
-        raise ValueError(f"{text!r} is longer than {_LONGEST_YEARS} years")
-    return Offset(months, days)
-
-
 def _root_of(path: Path) -> Element:
     content = path.read_bytes()
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
@@ -94,92 +65,7 @@ def _root_of(path: Path) -> Element:
         raise RuleError(path.name, "-", "XML", str(error)) from None
 
 
-class _Place:
-    """An element with where it stands, so that an error can say it."""
-
-    __slots__ = ("element", "file", "rule")
-
-    def __init__(self, file: str, element: Element, rule: str = "-") -> None:
-        self.file, self.element, self.rule = file, element, rule
-
-    def error(self, field: str, why: str) -> RuleError:
-        return RuleError(self.file, self.rule, field, why)
-
-    def all(self, path: str, rule: str | None = None) -> Iterator["_Place"]:
-        """The elements under a path that hold anything: an empty one means that there is no such rule."""
-        for element in self.element.iterfind(path):
-            if len(element):
-                yield _Place(self.file, element, rule or self.rule)
-
-    def text(self, path: str) -> str | None:
-        """The text under a path; None where it is absent, empty or "n/a"."""
-        return _said(self.element.findtext(path))
-
-    def texts(self, path: str) -> list[str]:
-        return [text for element in self.element.iterfind(path) if (text := _said(element.text)) is not None]
-
-    def required(self, path: str) -> str:
-        text = self.text(path)
-        if text is None:
-            raise self.error(path, "is missing")
-        return text
-
-    def is_yes(self, path: str) -> bool:
-        return (self.text(path) or "").lower() in {"y", "yes"}
-
-    def number(self, path: str) -> int | None:
-        text = self.text(path)
-        if text is None:
-            return None
-        found = re.search(r"\d+", text)
-        if found is None:
-            raise self.error(path, f"{text!r} holds no number")
-        return int(found[0])
-
-    def offset(self, path: str) -> Offset | None:
-        text = self.text(path)
-        if text is None:
-            return None
-        try:
-            return offset(text)
-        except ValueError as error:
-            raise self.error(path, str(error)) from None
-
-    def day(self, path: str, default: int) -> int:
-        text = self.text(path)
-        if text is None:
-            return default
-        try:
-            if "/" in text:
-                month, day, year = text.split("/")
-                return date(int(year), int(month), int(day)).toordinal()
-            return date.fromisoformat(text).toordinal()
-        except ValueError:
-            raise self.error(path, f"{text!r} is not a day") from None
-
-    def vaccines(self, path: str) -> frozenset[str]:
-        """A list of CVX codes with semicolons; older releases name the vaccine and put the code in brackets."""
-        parts = [part.strip() for part in (self.text(path) or "").split(";")]
-        return frozenset(self.vaccine(path, part) for part in parts if part)
-
-    def vaccine(self, path: str, text: str) -> str:
-        in_brackets = _CODE_IN_TEXT.search(text)
-        try:
-            return cvx(in_brackets[1] if in_brackets else text)
-        except ValueError:
-            raise self.error(path, f"{text!r} is not a CVX code") from None
-
-
-def _said(text: str | None) -> str | None:
-    stripped = (text or "").strip()
-    return None if not stripped or stripped.lower() == "n/a" else stripped
-
-
-def _list(text: str | None) -> frozenset[str]:
-    return frozenset(part.strip() for part in (text or "").split(";") if part.strip())
-
-
-def _antigen(place: _Place) -> rules.Antigen:
+def _antigen(place: Place) -> rules.Antigen:
     name = next((text for text in place.texts("series/targetDisease")), None)
     if name is None:
         raise place.error("series/targetDisease", "is missing")
@@ -212,9 +98,9 @@ def _antigen(place: _Place) -> rules.Antigen:
     )
 
 
-def _series(place: _Place, antigen: str) -> rules.Series:
+def _series(place: Place, antigen: str) -> rules.Series:
     name = place.required("seriesName")
-    place = _Place(place.file, place.element, name)
+    place = Place(place.file, place.element, name)
     kinds = {kind.value.lower(): kind for kind in SeriesKind}
     kind = kinds.get(place.required("seriesType").lower())
     if kind is None:
@@ -226,9 +112,9 @@ def _series(place: _Place, antigen: str) -> rules.Series:
         antigen=antigen,
         vaccine_group=place.required("vaccineGroup"),
         kind=kind,
-        group=place.required("selectSeries/seriesGroup"),
+        group=place.text("selectSeries/seriesGroup") or place.text("selectSeries/seriesGroupName") or kind,
         doses=doses,
-        equivalent_groups=_list(place.text("equivalentSeriesGroups")),
+        equivalent_groups=listed(place.text("equivalentSeriesGroups")),
         genders=frozenset(text.lower() for text in place.texts("requiredGender")),
         is_default=place.is_yes("selectSeries/defaultSeries"),
         product_path=place.is_yes("selectSeries/productPath"),
@@ -239,7 +125,7 @@ def _series(place: _Place, antigen: str) -> rules.Series:
         indications=tuple(
             rules.Indication(code, each.offset("beginAge"), each.offset("endAge"))
             for each in place.all("indication")
-            if (code := each.text("observationCode/code")) is not None
+            if (code := _observation_code(each, "observationCode")) is not None
         ),
         asks_for_complete_groups=any(
             condition.kind is ConditionKind.COMPLETED_SERIES
@@ -251,10 +137,10 @@ def _series(place: _Place, antigen: str) -> rules.Series:
     )
 
 
-def _target_dose(place: _Place, index: int) -> rules.TargetDose:
+def _target_dose(place: Place, index: int) -> rules.TargetDose:
     number = place.number("doseNumber") or index
     ref = f"{place.rule}, dose {number}"
-    place = _Place(place.file, place.element, ref)
+    place = Place(place.file, place.element, ref)
     skips = [(each, _skip(each)) for each in place.all("conditionalSkip")]
     return rules.TargetDose(
         number=number,
@@ -276,7 +162,7 @@ def _target_dose(place: _Place, index: int) -> rules.TargetDose:
     )
 
 
-def _season(place: _Place) -> rules.Season | None:
+def _season(place: Place) -> rules.Season | None:
     for each in place.all("seasonalRecommendation"):
         start, end = each.text("startDate"), each.text("endDate")
         if start is not None or end is not None:
@@ -286,7 +172,7 @@ def _season(place: _Place) -> rules.Season | None:
     return None
 
 
-def _age(place: _Place) -> rules.Age:
+def _age(place: Place) -> rules.Age:
     return rules.Age(
         ref=f"{place.rule}, age",
         absolute_minimum=place.offset("absMinAge"),
@@ -299,13 +185,13 @@ def _age(place: _Place) -> rules.Age:
     )
 
 
-def _interval(place: _Place) -> rules.Interval:
+def _interval(place: Place) -> rules.Interval:
     return rules.Interval(
         ref=f"{place.rule}, {place.element.tag}",
         from_previous=place.is_yes("fromPrevious"),
         from_target=place.number("fromTargetDose"),
         from_most_recent=place.vaccines("fromMostRecent"),
-        from_observation=_observation_code(place),
+        from_observation=_observation_code(place, "fromRelevantObs"),
         absolute_minimum=place.offset("absMinInt"),
         minimum=place.offset("minInt"),
         earliest_recommended=place.offset("earliestRecInt"),
@@ -317,15 +203,12 @@ def _interval(place: _Place) -> rules.Interval:
     )
 
 
-def _observation_code(place: _Place) -> str | None:
-    code = place.text("fromRelevantObs/code")
-    if code is not None:
-        return code
-    in_brackets = _CODE_IN_TEXT.search(place.text("fromRelevantObs") or "")
-    return in_brackets[1] if in_brackets else None
+def _observation_code(place: Place, path: str) -> str | None:
+    """The code of an observation; older releases write its text and put the code in brackets."""
+    return place.text(f"{path}/code") or code_in(place.text(path))
 
 
-def _vaccine(place: _Place) -> rules.VaccineRule:
+def _vaccine(place: Place) -> rules.VaccineRule:
     volume = place.text("volume")
     try:
         amount = float(volume) if volume is not None else None
@@ -342,14 +225,14 @@ def _vaccine(place: _Place) -> rules.VaccineRule:
     )
 
 
-def _context(place: _Place) -> str:
+def _context(place: Place) -> str:
     context = (place.text("context") or "both").lower()
     if context not in {"evaluation", "forecast", "both"}:
         raise place.error("conditionalSkip/context", f"{context!r} is not evaluation, forecast or both")
     return context
 
 
-def _skip(place: _Place) -> rules.Skip:
+def _skip(place: Place) -> rules.Skip:
     sets = tuple(
         rules.SkipSet(
             conditions=tuple(_condition(condition) for condition in each.all("condition")),
@@ -362,7 +245,7 @@ def _skip(place: _Place) -> rules.Skip:
     return rules.Skip(sets, needs_all=(place.text("setLogic") or "or").lower() == "and")
 
 
-def _condition(place: _Place) -> rules.Condition:
+def _condition(place: Place) -> rules.Condition:
     kind = _condition_kind(place)
     logic = (place.text("doseCountLogic") or "greater than").lower()
     if logic not in _COUNT_LOGIC:
@@ -374,7 +257,7 @@ def _condition(place: _Place) -> rules.Condition:
         start_day=place.day("startDate", FIRST_DAY),
         end_day=place.day("endDate", LAST_DAY),
         interval=place.offset("interval"),
-        series_groups=_list(place.text("seriesGroups")),
+        series_groups=listed(place.text("seriesGroups")),
         vaccines=place.vaccines("vaccineTypes"),
         only_valid=(place.text("doseType") or "total").lower() == "valid",
         count=place.number("doseCount") or 0,
@@ -382,7 +265,7 @@ def _condition(place: _Place) -> rules.Condition:
     )
 
 
-def _condition_kind(place: _Place) -> ConditionKind:
+def _condition_kind(place: Place) -> ConditionKind:
     said = place.required("conditionType").lower()
     if said.startswith("vaccine count"):
         return ConditionKind.VACCINE_COUNT
@@ -396,7 +279,7 @@ def _condition_kind(place: _Place) -> ConditionKind:
     return kinds[said]
 
 
-def _vaccine_groups(place: _Place, antigens: dict[str, rules.Antigen]) -> dict[str, rules.VaccineGroup]:
+def _vaccine_groups(place: Place, antigens: dict[str, rules.Antigen]) -> dict[str, rules.VaccineGroup]:
     """The groups with those of their antigens that have rules; a group named only by a series is added."""
     members: dict[str, list[str]] = {}
     for each in place.all("vaccineGroupToAntigenMap/vaccineGroupMap"):
@@ -414,7 +297,7 @@ def _vaccine_groups(place: _Place, antigens: dict[str, rules.Antigen]) -> dict[s
     return {name: rules.VaccineGroup(name, tuple(names), name in full) for name, names in members.items() if names}
 
 
-def _associations(place: _Place) -> dict[str, tuple[rules.Association, ...]]:
+def _associations(place: Place) -> dict[str, tuple[rules.Association, ...]]:
     return {
         each.vaccine("cvx", each.required("cvx")): tuple(
             rules.Association(
@@ -428,7 +311,7 @@ def _associations(place: _Place) -> dict[str, tuple[rules.Association, ...]]:
     }
 
 
-def _conflicts(place: _Place) -> dict[str, dict[str, rules.Conflict]]:
+def _conflicts(place: Place) -> dict[str, dict[str, rules.Conflict]]:
     conflicts: dict[str, dict[str, rules.Conflict]] = {}
     for each in place.all("liveVirusConflicts/liveVirusConflict", "liveVirusConflicts"):
         previous = each.vaccine("previous/cvx", each.required("previous/cvx"))
