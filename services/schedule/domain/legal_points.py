@@ -26,6 +26,16 @@ class Point(NamedTuple):
     amount: int
     shift: int = 0
 
+    def date_ordinal(self, origin: int) -> int:
+        """The ordinal of the point, counted from a birth, or from an expected day of delivery (PREGNANCY)."""
+        anchors = Anchors(None, None)
+        if self.kind == PREGNANCY:
+            anchors.expected = origin
+        else:
+            anchors.birth = origin
+            anchors.month, anchors.day = civil_dates.month_and_day(origin)
+        return day_of(self, anchors)
+
 
 class Anchors:
     """What points are counted from: the birth of a child, or the expected day of delivery of a pregnancy."""
@@ -69,11 +79,16 @@ def day_of(point: Point, anchors: Anchors) -> int:
 
 
 class Between(NamedTuple):
-    """An interval "of N days or more" or "of N months or more"; `half` adds half a month (月半)."""
+    """An interval "of N days or more" or "of N months or more"; `half` adds half a month (月半). `grace` is known to counting only."""
 
     days: int
     months: int
     half: bool = False
+    grace: int = 0
+
+    def date_ordinal(self, origin: int) -> int:
+        """The first permitted ordinal after a dose given on `origin`, less the days of grace."""
+        return first_after(self, origin) - self.grace
 
 
 def first_after(between: Between, given: int) -> int:

@@ -1,35 +1,240 @@
-"""The plan of one child: what is due when, until when it is free (定期), and why."""
+"""The plan of one child: what is due when, until when it is free (定期), why, and both verdicts on what was given.
 
+A pure function of rules, history and day: the same arguments give the same plan, byte for byte, in whatever order
+doses were entered.
+"""
+
+from collections.abc import Collection
 from datetime import date
-from typing import Literal, NamedTuple
+from typing import Any
 
-from services.schedule.domain.verdicts import Because, DoseVerdict
+from services.schedule.domain.cases import Case
+from services.schedule.domain.checkups import checkup_items
+from services.schedule.domain.combined_vaccines import combined_items
+from services.schedule.domain.counting import Count, count_line, extraneous
+from services.schedule.domain.history import DoseGiven, History
+from services.schedule.domain.judging import judge
+from services.schedule.domain.legal import live_reason, warning
+from services.schedule.domain.live_order import keep_live_apart
+from services.schedule.domain.next_dose import next_item
+from services.schedule.domain.plan_items import OPEN, Plan, PlanItem, Status
+from services.schedule.domain.product_choice import with_choice
+from services.schedule.domain.rule_set import Line, RuleSet
+from services.schedule.domain.seasons import by_season, seasonal_item, seasonal_verdicts
+from services.schedule.domain.verdicts import Because, DoseVerdict, Reason
 
-Status = Literal[
-    "due", "overdue", "upcoming", "done", "window_closed", "not_recommended", "contraindicated", "needs_person"
-]
-
-
-class PlanItem(NamedTuple):
-    """The next dose of a series, or a checkup. All days inclusive; None where there is no such day."""
-
-    series: str
-    dose_number: int
-    status: Status
-    earliest: date | None
-    recommended: date | None
-    overdue_from: date | None
-    free_until: date | None
-    latest: date | None
-    vaccines: tuple[str, ...]
-    why: Because
-    together: tuple[str, ...] = ()
+__all__ = ["OPEN", "Plan", "PlanItem", "Status", "make_plan", "plan_to_json"]
 
 
-class Plan(NamedTuple):
-    """A child's plan under one rule set as of one day."""
+_SAME_VISIT = 28
+"""Days between two recommended days within which it is worth saying that one visit could serve both."""
 
-    rule_set: str
-    as_of: date
-    items: tuple[PlanItem, ...]
-    doses: tuple[DoseVerdict, ...]
+
+def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str] | None = None) -> Plan:
+    """The plan under a rule set as of a day; `series` limits its items and verdicts to some series."""
+    day = on.toordinal()
+    law = rules.of(history.municipality)
+    case = Case(law, history, day)
+    items: list[PlanItem] = []
+    verdicts: list[DoseVerdict] = []
+    counts: dict[str, Count] = {}
+    in_combination = {code for combination in law.combinations for code in combination.lines}
+    for line in law.planned_lines:
+        if line.mother != (not case.anchors.birth):
+            continue
+        if series is not None and not series_of(law, line) & set(series):
+            continue
+        if line.season is not None:
+            seasons = by_season(case, line, line.season)
+            verdicts += seasonal_verdicts(case, line, line.season, seasons)
+            item = seasonal_item(case, line, line.season, seasons, day)
+        else:
+            since, before = _line_before(case, line, counts, day)
+            count = _count(case, line, counts, day)
+            if count.walk.places:
+                verdicts += judge(case, count, since)
+            if line.code in in_combination or (line.sex is not None and case.sex not in {None, line.sex}):
+                continue
+            if line.same_product is not None and not count.walk.satisfied:
+                count, vaccines = with_choice(case, count, day)
+                item = next_item(case, count, day, vaccines, None, since, before)
+            else:
+                item = next_item(case, count, day, None, None, since, before)
+        if item is not None:
+            items.append(item)
+    if case.anchors.birth:
+        for combination in law.combinations:
+            if all(code in counts for code in combination.lines):
+                items += combined_items(case, combination, counts, day)
+    verdicts += _without_line(case, series)
+    keep_live_apart(law, items, day)
+    if series is None or any(name.startswith(("checkup", "pregnancy", "postnatal")) for name in series):
+        items += checkup_items(case, day)
+    order = law.places_of_series
+    items.sort(key=lambda item: (order.get(item.series, len(order)), item.series))
+    verdicts.sort(key=lambda verdict: (verdict.given_on, verdict.id, order.get(verdict.series, len(order))))
+    if series is not None:
+        items = [item for item in items if item.series in series]
+        verdicts = [verdict for verdict in verdicts if verdict.series in series]
+    return Plan(rules.id, on, tuple(_with_together(items, day)), tuple(verdicts))
+
+
+def series_of(rules: RuleSet, line: Line) -> frozenset[str]:
+    """The series under which a line's doses and items may be shown."""
+    shown = {course.series for course in line.courses}
+    shown |= {
+        vaccine.series for vaccine in rules.vaccines.values() if vaccine.series and line.code in vaccine.counts_in
+    }
+    return frozenset(shown)
+
+
+def _count(case: Case, line: Line, counts: dict[str, Count], day: int) -> Count:
+    """The count of a line, made once; doses that an earlier line had no place for come in here."""
+    count = counts.get(line.code)
+    if count is None:
+        places = list(case.of_antigen.get(line.code, ()))
+        for other in case.law.lines.values():
+            if other.more_go_to == line.code:
+                places = sorted({*places, *extraneous(_count(case, other, counts, day))})
+        count = counts[line.code] = count_line(case, line, places, day)
+    return count
+
+
+def _line_before(case: Case, line: Line, counts: dict[str, Count], day: int) -> tuple[int, int | None]:
+    """The last counted dose and how many count in the line that this one follows."""
+    if line.after_line is None:
+        return 0, None
+    before = _count(case, case.law.lines[line.after_line.line], counts, day)
+    return before.last_counted, len(before.walk.satisfied)
+
+
+def _without_line(case: Case, series: Collection[str] | None) -> list[DoseVerdict]:
+    """Doses that belong to no line: unknown vaccines, impossible days, vaccines that no plan is made for."""
+    verdicts = [_as_recorded(case, dose) for dose in case.unknown]
+    placed = {place for places in case.of_antigen.values() for place in places}
+    if len(placed) == len(case.given):
+        return verdicts
+    for place, given in enumerate(case.given):
+        if place in placed:
+            continue
+        rule = case.law.own_rule
+        name = ("vaccine", given.kind.names)
+        reasons: list[Reason] = []
+        live = live_reason(case, given) if given.kind.live == "injectable" else None
+        if live is not None:
+            reasons.append(live)
+        if given.kind.counts_in:
+            line = case.law.lines[given.kind.counts_in[0]]
+            takes = line.takes[given.vaccine]
+            early = takes.first is not None and given.day < takes.first.date_ordinal(case.birth)
+            point = takes.first if early else takes.until
+            fact = ("first_day" if early else "last_day", point.date_ordinal(case.birth) if point else 0)
+            code = "too_early" if early else "wrong_age"
+            because = Because(line.courses[0].rule, case.law.sentences[code], (name, fact))
+            reasons.append(Reason("immunological", code, because))
+            shown = given.kind.series or line.courses[0].series
+        else:
+            reasons.append(warning(case, "immunological", "no_series", rule, name))
+            shown = given.vaccine
+        counts = "not_valid" if given.kind.counts_in else "as_recorded"
+        legal = "not_valid" if live is not None else "voluntary"
+        verdicts.append(
+            DoseVerdict(given.key, shown, given.dose.given_on, None, legal, counts, None, rule, tuple(reasons))  # type: ignore[arg-type]
+        )
+    return verdicts
+
+
+def _as_recorded(case: Case, dose: DoseGiven) -> DoseVerdict:
+    rule = case.law.own_rule
+    known = dose.code in case.law.codes
+    code = "before_birth" if known else "unknown_vaccine"
+    reason = warning(case, "immunological", code, rule, ("vaccine", dose.code))
+    return DoseVerdict(dose.id, dose.code, dose.given_on, None, "as_recorded", "as_recorded", None, rule, (reason,))
+
+
+def _with_together(items: list[PlanItem], day: int) -> list[PlanItem]:
+    """Each open item with the others that can be given on its day (同時接種): possible then, and planned near it."""
+    today = date.fromordinal(day)
+    waiting = [
+        (max(item.recommended, today), item)
+        for item in items
+        if item.status in OPEN and item.recommended and item.vaccines
+    ]
+    if len(waiting) < 2:
+        return items
+    named: dict[str, tuple[str, ...]] = {}
+    for when, item in waiting:
+        named[item.series] = tuple(
+            other.series
+            for other_when, other in waiting
+            if other is not item
+            and abs((other_when - when).days) <= _SAME_VISIT
+            and other.earliest is not None
+            and other.earliest <= when
+            and (other.latest is None or when <= other.latest)
+        )
+    return [item._replace(together=named[item.series]) if named.get(item.series) else item for item in items]
+
+
+def plan_to_json(plan: Plan) -> dict[str, Any]:
+    """The plan as it goes over the wire: ISO days, sentences in Japanese and English, every verdict with its rule."""
+    return {
+        "rule_set": plan.rule_set,
+        "as_of": plan.as_of.isoformat(),
+        "items": [_item_to_json(item) for item in plan.items],
+        "doses": [_verdict_to_json(verdict) for verdict in plan.doses],
+    }
+
+
+def _day(day: date | None) -> str | None:
+    return day.isoformat() if day is not None else None
+
+
+def _item_to_json(item: PlanItem) -> dict[str, Any]:
+    return {
+        "series": item.series,
+        "dose_number": item.dose_number,
+        "status": item.status,
+        "earliest": _day(item.earliest),
+        "recommended": _day(item.recommended),
+        "overdue_from": _day(item.overdue_from),
+        "free_until": _day(item.free_until),
+        "latest": _day(item.latest),
+        "vaccines": list(item.vaccines),
+        "together": list(item.together),
+        "why": _because_to_json(item.why),
+    }
+
+
+def _because_to_json(why: Because) -> dict[str, Any]:
+    return {
+        "rule": why.rule.id,
+        "sentence": why.sentence,
+        "sentence_en": why.sentence_en,
+        "source": why.rule.source,
+        "confidence": why.rule.confidence,
+    }
+
+
+def _verdict_to_json(verdict: DoseVerdict) -> dict[str, Any]:
+    return {
+        "id": verdict.id,
+        "series": verdict.series,
+        "given_on": verdict.given_on.isoformat(),
+        "dose_number": verdict.dose_number,
+        "legal": verdict.legal,
+        "immunological": verdict.immunological,
+        "legal_rule": verdict.law.id if verdict.law else None,
+        "legal_source": verdict.law.source if verdict.law else None,
+        "immunological_rule": verdict.course.id,
+        "immunological_source": verdict.course.source,
+        "reasons": [
+            {
+                "verdict": reason.verdict,
+                "code": reason.code,
+                "refuses": reason.refuses,
+                **_because_to_json(reason.because),
+            }
+            for reason in verdict.reasons
+        ],
+    }

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from services.schedule.domain.legal_points import Between, Point
+from services.schedule.domain.rules import Rules, Series
 from services.schedule.domain.verdicts import Cited, Sentence
 
 Live = Literal["none", "injectable", "oral", "nasal"]
@@ -25,7 +26,11 @@ class RuleError(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Vaccine:
-    """A vaccine as it is recorded: our code, its CVX codes, the lines whose count it adds to, the one that judges it."""
+    """A vaccine as it is recorded: our code, its CVX codes, the lines whose count it adds to (`counts_in`).
+
+    `leads` is the line whose law judges it; `judged_in` are the lines in which it gets a verdict: the others of a
+    combination follow the leading one.
+    """
 
     code: str
     names: Sentence
@@ -36,6 +41,7 @@ class Vaccine:
     series: str | None = None
     aliases: tuple[str, ...] = ()
     products: tuple[str, ...] = ()
+    judged_in: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +107,10 @@ class DoseRule:
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """How many doses, when: chosen by the age and the vaccine of the first dose (接種開始時の月齢)."""
+    """How many doses, when: chosen by the age and the vaccine of the first dose (接種開始時の月齢).
+
+    `walked` is the same course as the engine walks along it.
+    """
 
     rule: Cited
     series: str
@@ -112,6 +121,7 @@ class Course:
     doses: tuple[DoseRule, ...]
     effective_from: int
     effective_to: int | None
+    walked: Series | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +141,7 @@ class Offer:
     started: frozenset[str] | None
     first: Point | None
     until: Point | None
+    effective_from: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +201,7 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One count of doses with its law."""
+    """One count of doses with its law. `windows` are the free windows by vaccine."""
 
     code: str
     names: Sentence
@@ -214,16 +225,37 @@ class Line:
     after_line: AfterLine | None = None
     excluded: tuple[Excluded, ...] = ()
     immune_if: frozenset[str] = frozenset()
+    windows: Mapping[str, tuple[Free, ...]] = field(init=False)
+
+    def __post_init__(self) -> None:
+        codes = {code for free in self.free for code in free.vaccines}
+        windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
+        object.__setattr__(self, "windows", windows)
+
+    def open_since(self, born: int) -> int:
+        """The ordinal on which the first national window of the line came into force for children born that day."""
+        return min(
+            (
+                free.effective_from
+                for free in self.free
+                if not free.by_municipality
+                and free.observation is None
+                and (free.born_from is None or born >= free.born_from)
+                and (free.born_to is None or born <= free.born_to)
+            ),
+            default=0,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class LiveConflict:
-    """The interval between two different live vaccines of the named kinds."""
+    """The interval between two different live vaccines of the named kinds; after `counts_after` a dose counts anyway."""
 
     rule: Cited
     previous: frozenset[str]
     following: frozenset[str]
     between: Between
+    counts_after: frozenset[str]
     effective_from: int
     effective_to: int | None
 
@@ -321,7 +353,10 @@ class MotherCheckup:
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """Everything that plans and checks are made with; `series` is the order in which plans show them."""
+    """Everything that plans and checks are made with; `series` is the order in which plans show them.
+
+    `own_rule` is what is cited where no single rule decides.
+    """
 
     id: str
     names: Sentence
@@ -340,8 +375,20 @@ class RuleSet:
     pregnancy_checkups: PregnancyCheckups | None
     mother_checkups: tuple[MotherCheckup, ...]
     sentences: Mapping[str, Sentence]
+    engine: Rules
     codes: Mapping[str, str] = field(default_factory=dict)
     municipal: Mapping[str, "RuleSet"] = field(default_factory=dict)
+    planned_lines: tuple[Line, ...] = field(init=False)
+    places_of_series: Mapping[str, int] = field(init=False)
+    own_rule: Cited = field(init=False)
+
+    def __post_init__(self) -> None:
+        names = [*self.series, *(checkup.series for checkup in self.checkups)]
+        places = {name: at for at, name in enumerate(dict.fromkeys(names))}
+        lines = sorted(self.lines.values(), key=lambda line: places.get(line.courses[0].series, len(places)))
+        object.__setattr__(self, "places_of_series", places)
+        object.__setattr__(self, "planned_lines", tuple(lines))
+        object.__setattr__(self, "own_rule", Cited(self.id, self.names.ja, "high"))
 
     def of(self, municipality: str | None) -> "RuleSet":
         """The rules as they hold in a municipality: with its overlay where it has one."""

@@ -55,14 +55,14 @@ class Because(NamedTuple):
 
 
 def _in_japanese(name: str, fact: object) -> object:
-    if name.endswith("_day") and isinstance(fact, int):
+    if name.endswith("_day") and isinstance(fact, int) and fact > 0:
         day = date.fromordinal(fact)
         return f"{day.year}年{day.month}月{day.day}日"
     return fact[0] if isinstance(fact, tuple) else fact
 
 
 def _in_english(name: str, fact: object) -> object:
-    if name.endswith("_day") and isinstance(fact, int):
+    if name.endswith("_day") and isinstance(fact, int) and fact > 0:
         return date.fromordinal(fact).isoformat()
     return fact[1] if isinstance(fact, tuple) else fact
 
@@ -77,7 +77,11 @@ class Reason(NamedTuple):
 
 
 class DoseVerdict(NamedTuple):
-    """Both verdicts on one dose in one series; `dose_number` is its place in the series, None where it has none."""
+    """Both verdicts on one dose in one series; `dose_number` is its place in the series, None where it has none.
+
+    `law` is the free window in which it lay (None where in none), `course` the course that it was counted in;
+    `reasons` are those that failed or warn.
+    """
 
     id: str
     series: str
@@ -85,4 +89,6 @@ class DoseVerdict(NamedTuple):
     dose_number: int | None
     legal: Legal
     immunological: Immunological
+    law: Cited | None
+    course: Cited
     reasons: tuple[Reason, ...] = ()

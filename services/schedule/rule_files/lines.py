@@ -65,6 +65,7 @@ def line_of(place: Place, doc: Doc) -> Line:
                 frozenset(one["started"]) if "started" in one else None,
                 maybe_point(place, "from", one),
                 maybe_point(place, "until", one),
+                ordinal(place, "effective_from", one["effective_from"]) if "effective_from" in one else 0,
             )
             for one in doc.get("offers", ())
         ),

@@ -56,7 +56,8 @@ def point(place: Place, field: str, text: str) -> Point:
         kind = legal_points.FISCAL_START if word == "fiscal-start" else legal_points.FISCAL_END
         return Point(kind, int(rest[:-1]), shift)
     found = _WEEKS.fullmatch(rest)
-    assert found is not None
+    if found is None:
+        raise place.error(field, f"{text!r} is not a point of the calendar")
     days_after = 7 * int(found[1]) + int(found[2])
     return Point(legal_points.PREGNANCY if word == "pregnancy" else legal_points.BIRTH, days_after, shift)
 

@@ -28,6 +28,7 @@ from services.schedule.domain.rule_set import (
 )
 from services.schedule.domain.verdicts import Sentence
 from services.schedule.rule_files.checking import check_rule_set, code_map
+from services.schedule.rule_files.engine_rules import engine_rules, with_series
 from services.schedule.rule_files.lines import free_of, line_of
 from services.schedule.rule_files.reading import (
     Doc,
@@ -108,12 +109,16 @@ def _validate(file: str, doc: Any) -> None:
 
 
 def _build(place: Place, head: Doc, files: Files) -> RuleSet:
-    vaccines = _vaccines(files["vaccines"][0])
+    vaccines = _judged(_vaccines(files["vaccines"][0]), [doc for _, doc in files.get("combination", ())])
     between_file, between_doc = files["between"][0]
     across = Place(between_file, "between", place.sources)
     checkups_file, checkups = files["checkups"][0]
     guides = Place(checkups_file, "checkups", place.sources)
     lines = {doc["line"]: line_of(Place(name, doc["line"], place.sources), doc) for name, doc in files["line"]}
+    for vaccine in vaccines.values():
+        for counted in vaccine.counts_in:
+            if counted not in lines:
+                raise RuleError(files["vaccines"][0][0], vaccine.code, "counts_in", f"{counted!r} is not a line")
     if len(lines) != len(files["line"]):
         raise place.error("line", "two files describe the same line")
     extensions: list[Extension] = []
@@ -122,6 +127,16 @@ def _build(place: Place, head: Doc, files: Files) -> RuleSet:
         extensions += [_extension(special.of(one), one) for one in doc["measures"]]
         for one in doc["cohorts"]:
             _add_cohort(special.of(one), one, lines)
+    lines = {code: with_series(line, vaccines) for code, line in lines.items()}
+    conflicts = tuple(_live_conflict(across.of(one), one) for one in between_doc["live_conflicts"])
+    against = tuple(
+        Contraindication(cited(across.of(one), one), one["observation"], frozenset(one["vaccines"]))
+        for one in between_doc["contraindications"]
+    )
+    for one in against:
+        unknown = one.vaccines - set(vaccines)
+        if unknown:
+            raise RuleError(between_file, one.rule.id, "vaccines", f"unknown codes: {', '.join(sorted(unknown))}")
     return RuleSet(
         id=head["id"],
         names=sentence(head["name"]),
@@ -133,7 +148,7 @@ def _build(place: Place, head: Doc, files: Files) -> RuleSet:
         combinations=tuple(
             _combination(Place(name, doc["id"], place.sources), doc) for name, doc in files.get("combination", [])
         ),
-        live_conflicts=tuple(_live_conflict(across.of(one), one) for one in between_doc["live_conflicts"]),
+        live_conflicts=conflicts,
         blood_products=tuple(
             BloodProduct(
                 cited(across.of(one), one),
@@ -143,10 +158,7 @@ def _build(place: Place, head: Doc, files: Files) -> RuleSet:
             )
             for one in between_doc["blood_products"]
         ),
-        contraindications=tuple(
-            Contraindication(cited(across.of(one), one), one["observation"], frozenset(one["vaccines"]))
-            for one in between_doc["contraindications"]
-        ),
+        contraindications=against,
         observations={one["code"]: sentence(one["name"]) for one in between_doc["observations"]},
         extensions=tuple(extensions),
         checkups=tuple(_checkup(guides.of(one), one) for one in checkups["child"]),
@@ -162,6 +174,7 @@ def _build(place: Place, head: Doc, files: Files) -> RuleSet:
             for one in checkups["mother"]
         ),
         sentences=_sentences(files["sentences"]),
+        engine=engine_rules(lines, vaccines, conflicts, against),
         codes=code_map(files["vaccines"][0][0], vaccines),
     )
 
@@ -190,6 +203,16 @@ def _vaccines(file: tuple[str, Doc]) -> dict[str, Vaccine]:
     return vaccines
 
 
+def _judged(vaccines: dict[str, Vaccine], combinations: Iterable[Doc]) -> dict[str, Vaccine]:
+    """Each vaccine with the lines in which it is judged: of a combination only the one that it leads."""
+    together = [set(doc["lines"]) for doc in combinations]
+    judged: dict[str, Vaccine] = {}
+    for code, vaccine in vaccines.items():
+        silent = {line for lines in together if vaccine.leads in lines for line in lines} - {vaccine.leads}
+        judged[code] = replace(vaccine, judged_in=tuple(line for line in vaccine.counts_in if line not in silent))
+    return judged
+
+
 def _live_conflict(place: Place, doc: Doc) -> LiveConflict:
     first, last = effective(place, doc)
     return LiveConflict(
@@ -197,6 +220,7 @@ def _live_conflict(place: Place, doc: Doc) -> LiveConflict:
         frozenset(doc["previous"]),
         frozenset(doc["next"]),
         between(place, "interval", doc["interval"]),
+        frozenset(doc.get("counts_after", ())),
         first,
         last,
     )

@@ -1,0 +1,120 @@
+"""One child's history as the rules look at it: doses in order, by the lines whose count they add to, observations."""
+
+from datetime import date
+from operator import itemgetter
+from typing import NamedTuple, cast
+
+from services.schedule.domain.history import DoseGiven, History, HistoryError
+from services.schedule.domain.legal_points import Anchors
+from services.schedule.domain.patient import Administered, Chart
+from services.schedule.domain.rule_set import RuleSet, Vaccine
+
+
+class Given(NamedTuple):
+    """A dose in the shape that the engine walks along (`patient.Administered`), with what our rules know of it."""
+
+    day: int
+    vaccine: str
+    key: str
+    expires: int | None
+    kind: Vaccine
+    dose: DoseGiven
+    maker: str | None = None
+    trade_name: str | None = None
+    volume: float | None = None
+    flawed: bool = False
+
+
+_CANONICAL = itemgetter(0, 1, 2)
+
+
+class Case(Chart):
+    """A history prepared for one rule set and day: what the engine needs of a patient, and what the law needs."""
+
+    __slots__ = ("anchors", "given", "history", "law", "live", "observed", "sex", "unknown")
+
+    def __init__(self, rules: RuleSet, history: History, on: int) -> None:
+        self.law = rules
+        self.history = history
+        self.rules = rules.engine
+        self.anchors = Anchors(history.birth_date, history.expected_delivery)
+        self.birth = self.anchors.birth or self.anchors.expected
+        self.assessment = on
+        self.sex = None if history.sex == "U" else history.sex
+        self.gender = history.sex
+        self.country = None
+        self.active: set[str] = set()
+        self.latest: dict[str, int] = {}
+        self.observed = {one.code: one.on.toordinal() if one.on else 0 for one in history.observations}
+        if self.observed:
+            self._observe()
+        self.unknown: list[DoseGiven] = []
+        self.given: list[Given] = []
+        self.live: list[Given] = []
+        self.of_antigen: dict[str, list[int]] = {}
+        self._sort()
+        # A Given has every field that the engine reads of a dose; building both would double the work per dose.
+        self.doses = cast(tuple[Administered, ...], self.given)
+
+    def _sort(self) -> None:
+        vaccines, codes, birth = self.law.vaccines, self.law.codes, self.anchors.birth
+        given = self.given
+        for dose in self.history.doses:
+            code = dose.code
+            vaccine = vaccines.get(code)
+            if vaccine is None:
+                code = codes.get(code, "")
+                vaccine = vaccines.get(code)
+            day = dose.given_on.toordinal()
+            if vaccine is None or day < birth:
+                self.unknown.append(dose)
+            else:
+                expires = dose.expires_on
+                given.append(Given(day, code, dose.id, expires.toordinal() if expires else None, vaccine, dose))
+        given.sort(key=_CANONICAL)
+        associations, places, origin = self.rules.associations, self.of_antigen, self.birth
+        for place, one in enumerate(given):
+            for association in associations[one.vaccine]:
+                begin, end = association.begin, association.end
+                if begin is not None and one.day < begin.date_ordinal(origin):
+                    continue
+                if end is not None and one.day >= end.date_ordinal(origin):
+                    continue
+                places.setdefault(association.antigen, []).append(place)
+            if one.kind.live == "injectable":
+                self.live.append(one)
+
+    def _observe(self) -> None:
+        """What is on file on the day of assessment; immunity that needs several findings counts as one of its own."""
+        for code, day in self.observed.items():
+            if day <= self.assessment:
+                self.active.add(code)
+        for line in self.law.lines.values():
+            if line.immune_if and line.immune_if <= self.active:
+                self.active.add(immunity(line.code))
+
+
+def immunity(line: str) -> str:
+    """The name under which the engine is told that all findings are there that make immune against a line."""
+    return f"immune against {line}"
+
+
+def check_history(rules: RuleSet, history: History) -> None:
+    """Raise HistoryError for what cannot be: unknown vaccine, dose before birth, one vaccine twice on a day."""
+    if history.birth_date is None and history.expected_delivery is None:
+        raise HistoryError("birth_date", "birth_missing", "neither a day of birth nor an expected day of delivery")
+    seen: dict[tuple[str, date], int] = {}
+    for at, dose in enumerate(history.doses):
+        code = rules.codes.get(dose.code)
+        if code is None:
+            raise HistoryError(f"doses[{at}].code", "unknown_vaccine", f"the vaccine code {dose.code!r} is not known")
+        if history.birth_date is not None and dose.given_on < history.birth_date:
+            why = f"{dose.given_on} lies before the birth on {history.birth_date}"
+            raise HistoryError(f"doses[{at}].given_on", "before_birth", why)
+        if (code, dose.given_on) in seen:
+            why = f"{code} was already given on {dose.given_on} (doses[{seen[code, dose.given_on]}])"
+            raise HistoryError(f"doses[{at}].given_on", "same_day_duplicate", why)
+        seen[code, dose.given_on] = at
+    for at, observation in enumerate(history.observations):
+        if observation.code not in rules.observations:
+            raise HistoryError(f"observations[{at}].code", "unknown_observation", f"{observation.code!r} is not known")

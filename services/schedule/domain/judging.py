@@ -1,0 +1,216 @@
+"""Both verdicts on every dose of a line: what the engine found (immunological), and the law of the dose's own day.
+
+The engine's reasons are translated, the law's come from the windows (legal.py) and from the dose's place in its
+course. Every failing reason is kept.
+"""
+
+from services.schedule.domain.cases import Case, Given
+from services.schedule.domain.counting import Count
+from services.schedule.domain.legal import fault, find_window, live_before, live_reason, warning
+from services.schedule.domain.legal_points import day_of, first_after
+from services.schedule.domain.rule_set import Course, Line
+from services.schedule.domain.statuses import Code, DoseStatus
+from services.schedule.domain.statuses import Reason as Found
+from services.schedule.domain.verdicts import Cited, DoseVerdict, Immunological, Legal, Reason
+
+_NO_REASONS: tuple[Reason, ...] = ()
+
+
+def judge(case: Case, count: Count, since: int = 0) -> list[DoseVerdict]:
+    """Both verdicts on each dose of a line that is judged there.
+
+    `since` is the last counted dose (ordinal) of the line that this one follows, 0 where there is none.
+    """
+    line, walk = count.line, count.walk
+    verdicts: list[DoseVerdict] = []
+    before: Given | None = None
+    previous = 0
+    reached: dict[int, int] = {}
+    for place in walk.places:
+        given = case.given[place]
+        target = walk.judged.get(place)
+        number = target.number if target is not None else None
+        status = walk.statuses[place]
+        if line.code in given.kind.judged_in:
+            found = walk.reasons.get(place)
+            verdicts.append(_verdict(case, count, given, before, number, previous, reached, status, found, since))
+        before = given
+        if status is DoseStatus.VALID and number is not None:
+            reached[number] = previous = given.day
+        elif status is DoseStatus.NOT_VALID:
+            previous = given.day
+    return verdicts
+
+
+def _verdict(
+    case: Case,
+    count: Count,
+    given: Given,
+    before: Given | None,
+    number: int | None,
+    previous: int,
+    reached: dict[int, int],
+    status: DoseStatus,
+    found: tuple[Found, ...] | None,
+    since: int,
+) -> DoseVerdict:
+    line, course = count.line, count.course
+    series = given.kind.series or course.series
+    day = given.day
+    immunological: Immunological = "valid" if status is DoseStatus.VALID else "not_valid"
+    reasons: list[Reason] = []
+    if found is not None and status is not DoseStatus.VALID:
+        if number is None:
+            immunological = "extraneous"
+        reasons = [_translated(case, count, given, one) for one in found]
+    if day < case.law.reaches_back_to:
+        reasons.append(warning(case, "legal", "before_rules", course.rule, ("vaccine", given.kind.names)))
+        return DoseVerdict(
+            given.key,
+            series,
+            given.dose.given_on,
+            number,
+            "as_recorded",
+            immunological,
+            None,
+            course.rule,
+            tuple(reasons),
+        )
+    window: Cited | None = None
+    legal: Legal = "voluntary"
+    if not line.voluntary:
+        finding = find_window(case, line, given)
+        legal = finding.legal
+        if finding.free is not None:
+            window = finding.free.rule
+        if finding.reason is not None:
+            reasons.append(finding.reason)
+    if before is not None or given.kind.live == "injectable" or number is None or line.after_line is not None:
+        _course_reasons(case, count, given, before, number, previous, reached, since, reasons)
+    if reasons and legal == "valid" and any(reason.refuses and _against_the_law(reason) for reason in reasons):
+        legal = "not_valid"
+    return DoseVerdict(
+        given.key,
+        series,
+        given.dose.given_on,
+        number,
+        legal,
+        immunological,
+        window,
+        course.rule,
+        tuple(reasons) if reasons else _NO_REASONS,
+    )
+
+
+def _against_the_law(reason: Reason) -> bool:
+    """A legal reason, or one that makes a dose useless in law too: one too many, or of an expired lot."""
+    return reason.verdict == "legal" or reason.code in {"needless", "expired_lot"}
+
+
+def _translated(case: Case, count: Count, given: Given, found: Found) -> Reason:
+    """A reason of the engine as one of ours."""
+    line, course = count.line, count.course
+    name = ("vaccine", given.kind.names)
+    day = found.day or 0
+    if found.code is Code.SERIES_COMPLETE:
+        return fault(case, "immunological", "needless", line.at_most.rule if line.at_most else course.rule, name)
+    if found.code is Code.TOO_YOUNG:
+        return fault(case, "immunological", "too_early", course.rule, name, ("first_day", day))
+    if found.code is Code.TOO_OLD:
+        return fault(case, "immunological", "wrong_age", course.rule, name, ("last_day", day))
+    if found.code is Code.TOO_SOON:
+        rule = next(
+            (apart.rule for dose in course.doses for apart in dose.apart if apart.rule.id == found.rule), course.rule
+        )
+        return fault(case, "immunological", "interval", rule, name, ("first_day", day))
+    if found.code is Code.CONFLICT:
+        before = live_before(case, given.day, given.vaccine, given.kind.live)
+        earlier = before.earlier if before is not None else given
+        rule = before.rule.rule if before is not None else course.rule
+        facts = (name, ("earlier", earlier.kind.names), ("earlier_day", earlier.day), ("first_day", day))
+        return fault(case, "immunological", "live_interval", rule, *facts)
+    if found.code is Code.EXPIRED_LOT:
+        return fault(case, "immunological", "expired_lot", course.rule, name, ("expiry_day", day))
+    return fault(case, "immunological", "wrong_product", course.rule, name)
+
+
+def _course_reasons(
+    case: Case,
+    count: Count,
+    given: Given,
+    before: Given | None,
+    number: int | None,
+    previous: int,
+    reached: dict[int, int],
+    since: int,
+    reasons: list[Reason],
+) -> None:
+    """What the law says of the dose's place in the course: live vaccines, intervals, ages, products."""
+    line, course = count.line, count.course
+    day = given.day
+    name = ("vaccine", given.kind.names)
+    if given.kind.live == "injectable" and case.live[0].day < day:
+        reason = live_reason(case, given)
+        if reason is not None:
+            reasons.append(reason)
+    if before is not None and before.day == day and before.vaccine == given.vaccine:
+        reasons.append(fault(case, "legal", "same_day_duplicate", course.rule, name))
+    if number is not None and number <= len(course.doses):
+        _intervals(case, line, course, given, number, previous, reached, reasons)
+    after = line.after_line
+    if after is not None and after.between is not None and since:
+        permitted = first_after(after.between, since)
+        if day < permitted:
+            reasons.append(warning(case, "legal", "interval", after.rule, name, ("first_day", permitted)))
+    if before is not None:
+        _products(case, count, given, before, reasons)
+
+
+def _intervals(
+    case: Case,
+    line: Line,
+    course: Course,
+    given: Given,
+    number: int,
+    previous: int,
+    reached: dict[int, int],
+    reasons: list[Reason],
+) -> None:
+    rule = course.doses[number - 1]
+    day = given.day
+    for apart in rule.apart:
+        origin = reached.get(apart.after, 0) if apart.after else previous
+        if not origin:
+            continue
+        between = apart.between
+        shorter = line.shorter
+        if shorter is not None and between == shorter.instead_of and shorter.observation in case.observed:
+            between = shorter.between
+        permitted = first_after(between, origin)
+        if day < permitted:
+            facts = (("vaccine", given.kind.names), ("first_day", permitted))
+            reasons.append(fault(case, "legal", "interval", apart.rule, *facts))
+    if rule.first is not None:
+        first = day_of(rule.first, case.anchors)
+        if day < first:
+            facts = (("vaccine", given.kind.names), ("first_day", first))
+            reasons.append(fault(case, "legal", "too_early", course.rule, *facts))
+
+
+def _products(case: Case, count: Count, given: Given, before: Given, reasons: list[Reason]) -> None:
+    """Mixing is a warning: the law says "in principle" (原則)."""
+    line = count.line
+    name = ("vaccine", given.kind.names)
+    if given.vaccine != before.vaccine:
+        if line.same_product is not None:
+            reasons.append(warning(case, "legal", "mixed_products", line.same_product, name))
+        first = case.given[count.walk.places[0]]
+        for offer in line.offers:
+            if offer.started is None or given.day < offer.effective_from:
+                continue
+            if first.vaccine in offer.started and given.vaccine not in offer.vaccines:
+                reasons.append(warning(case, "legal", "mixed_products", offer.rule, name))
+    elif line.one_maker is not None and given.vaccine == line.one_maker.vaccine and given.dose.product:
+        earlier = [case.given[place] for place in count.walk.places if case.given[place].day < given.day]
+        if any(one.dose.product not in {None, given.dose.product} for one in earlier if one.vaccine == given.vaccine):
+            reasons.append(warning(case, "legal", "mixed_products", line.one_maker.rule, name))
