@@ -75,6 +75,10 @@ class Follower:
             batch_timeout_ms=wait_ms,
             fetch_max_wait_ms=wait_ms,
             max_poll_interval_ms=120_000,
+            session_timeout_ms=10_000,
+            heartbeat_interval_ms=2_000,
+            # A process that is started again under its name takes its partitions back at once, without a rebalance.
+            group_instance_id=f"{self._settings.instance}.{family}" if self._settings.instance else None,
             parser=_unparsed,
             decoder=_undecoded,
             title=f"{self._settings.service}: {topic}",

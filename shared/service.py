@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import dataclasses
 import json
+import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
@@ -527,8 +528,12 @@ def probe_app(app: FastAPI) -> FastAPI:
     return probes
 
 
+def _exit_soon(server: uvicorn.Server) -> None:
+    server.should_exit = True
+
+
 class _Server(uvicorn.Server):
-    """A server that leaves the signals to the one that runs beside it."""
+    """A server that leaves the signals to us: uvicorn would raise them again at the end, and the exit code would not be 0."""
 
     @contextlib.contextmanager
     def capture_signals(self) -> Any:
@@ -547,10 +552,12 @@ async def serve(app: FastAPI, settings: Settings) -> None:
         "timeout_graceful_shutdown": 5,
         "h11_max_incomplete_event_size": 65_536,
     }
-    main = uvicorn.Server(uvicorn.Config(app, host=settings.http_host, port=settings.http_port, **options))
+    main = _Server(uvicorn.Config(app, host=settings.http_host, port=settings.http_port, **options))
     probes = _Server(
         uvicorn.Config(probe_app(app), host=settings.http_host, port=settings.probe_port, lifespan="off", **options)
     )
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, _exit_soon, main)
     beside = asyncio.create_task(probes.serve())
     try:
         await main.serve()

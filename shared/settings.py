@@ -23,6 +23,7 @@ class Settings(BaseSettings):
     kafka_password: SecretStr | None = None
     kafka_admin_user: str = ""
     kafka_admin_password_file: Path | None = None
+    instance: str | None = None
     partitions: int = 12
     consume_batch: int = 500
 

@@ -309,6 +309,7 @@ class Platform(RunningPlatform):
             "ENVIRONMENT": self._environment,
             "KAFKA_BOOTSTRAP": self.kafka.bootstrap,
             "KAFKA_USER": name,
+            "INSTANCE": name,
             "KAFKA_PASSWORD_FILE": str(self.secrets.password_file(name)),
             "PARTITIONS": str(self._partitions),
             "MONGO_URL": self.stores[name].url,
