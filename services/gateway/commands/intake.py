@@ -16,6 +16,7 @@ import structlog
 from services.gateway import store as kept
 from services.gateway.domain import intake
 from services.gateway.domain.intake import Message, Received, Refused
+from shared.audit import Access
 from shared.auth import Principal
 from shared.bus import Message as Record
 from shared.clock import wire_instant
@@ -51,16 +52,16 @@ class Done:
 
 
 Effect = Callable[[Message, Any, Principal], Awaitable[Done]]
-Audit = Callable[[Principal, Message, str, str], Awaitable[None]]
-"""(who, message, whose record or "", outcome) -> durable."""
+Keep = Callable[[Access], Awaitable[None]]
+"""Keeps one access; durable when it returns (`Audit.write`)."""
 
 
 class Intake:
     """Settles messages one by one; the caller keeps their order."""
 
-    def __init__(self, runtime: Runtime, audit: Audit) -> None:
+    def __init__(self, runtime: Runtime, keep: Keep) -> None:
         self._runtime = runtime
-        self._audit = audit
+        self._keep_access = keep
         self._documents = runtime.documents(kept.INTAKE)
         self._effects: dict[type[Inbound], Effect] = {
             BirthNotified: self._birth,
@@ -84,7 +85,7 @@ class Intake:
             reply, place = intake.id_reused(message), 1 + int(message.digest[:12], 16)
         else:
             reply = await self._reply_of(doc, message, codes)
-        await self._audit(_principal(received), message, doc.state.get("child", ""), type(reply).__name__)
+        await self._keep_access(_access(message, reply, doc.state.get("child")))
         await self._publish(message, reply, place)
         return reply
 
@@ -267,6 +268,23 @@ class Intake:
             log.warning("intake.owner_cannot", service=service, status=answer.status_code)
             raise Busy
         raise Refused(intake.refusal_of(answer.json()))
+
+
+def _access(message: Message, reply: MessageAccepted | MessageRefused, child: str | None) -> Access:
+    """Who did what with whose record: every message leaves one row, a refused one too."""
+    accepted = isinstance(reply, MessageAccepted)
+    return Access(
+        who=_principal(message.received).subject,
+        role="system",
+        organisation=message.received.municipality,
+        action=f"intake{type(message.body).__name__}" if message.body is not None else "intake",
+        whose=(child,) if child and accepted else (),
+        purpose="public-health",
+        outcome="accepted" if accepted else "refused",
+        status=202 if accepted else 422,
+        route="municipal.{code}.v1",
+        correlation=cause().correlation,
+    )
 
 
 def _principal(received: Received) -> Principal:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from services.gateway.commands.intake import Audit, Intake
+from services.gateway.commands.intake import Intake, Keep
 from services.gateway.subscribers.child_view import ChildView, follow_children
 from services.gateway.subscribers.intake import follow_municipalities
 from services.gateway.subscribers.plan_view import follow_plans
@@ -18,8 +18,8 @@ class Subscriptions:
     plans: View
 
 
-def subscribe(runtime: Runtime, audit: Audit) -> Subscriptions:
-    """Wire every subscription of the gateway."""
+def subscribe(runtime: Runtime, keep: Keep) -> Subscriptions:
+    """Wire every subscription of the gateway; `keep` is the audit's write."""
     subscriptions = Subscriptions(follow_children(runtime), follow_plans(runtime))
-    follow_municipalities(runtime, Intake(runtime, audit))
+    follow_municipalities(runtime, Intake(runtime, keep))
     return subscriptions

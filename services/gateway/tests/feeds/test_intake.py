@@ -2,7 +2,6 @@
 
 import json
 from datetime import timedelta
-from typing import Any
 
 import pytest
 
@@ -11,7 +10,7 @@ from services.gateway.commands.intake import Intake
 from services.gateway.domain.intake import Received
 from services.gateway.tests.feeds.conftest import Owners, Replies, headers
 from services.gateway.tests.feeds.test_intake_reading import BIRTH, TOPIC, record
-from shared.auth import Principal
+from shared.audit import Access
 from shared.events.municipal import MessageAccepted, MessageRefused
 from shared.problems import Busy
 from shared.service import Runtime
@@ -24,10 +23,10 @@ class Rows:
     """An audit that remembers."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[str, str, str, str]] = []
+        self.rows: list[tuple[str, str, tuple[str, ...], str]] = []
 
-    async def __call__(self, principal: Principal, message: Any, child: str, outcome: str) -> None:
-        self.rows.append((principal.subject, message.type, child, outcome))
+    async def __call__(self, access: Access) -> None:
+        self.rows.append((access.who, access.action, access.whose, access.outcome))
 
 
 @pytest.fixture
@@ -71,9 +70,7 @@ async def test_a_birth_becomes_a_child_with_codes_and_a_reply(
     sent = replies.sent[0]
     assert (sent.topic, sent.key) == ("municipal.139912.replies.v1", b"m-1")
     assert headers(sent)["ce_subject"] == "m-1"
-    assert rows.rows == [
-        ("municipality-139912", "jp.hagukumi.municipal.BirthNotified.v1", data["subject"], "MessageAccepted")
-    ]
+    assert rows.rows == [("municipality-139912", "intakeBirthNotified", (data["subject"],), "accepted")]
 
 
 async def test_a_repeat_gets_the_same_reply_and_creates_nothing(
@@ -98,11 +95,12 @@ async def test_another_body_under_a_used_id_is_refused(intake: Intake, owners: O
 
 
 async def test_a_broken_message_reaches_no_owner_and_leaves_no_personal_data(
-    intake: Intake, runtime: Runtime, owners: Owners, replies: Replies
+    intake: Intake, runtime: Runtime, owners: Owners, replies: Replies, rows: Rows
 ) -> None:
     await intake.settle(record({**BIRTH, "birth_date": "2026-13-01"}))
     assert owners.calls == []
     assert replies.said()[0][0] == "MessageRefused"
+    assert rows.rows == [("municipality-139912", "intake", (), "refused")]
     assert "若葉" not in json.dumps(await stored(runtime), ensure_ascii=False, default=str)
 
 
