@@ -17,8 +17,9 @@ from shared.auth import Principal
 from shared.clock import wire_instant
 from shared.cursors import Cursors
 from shared.documents import Command
-from shared.problems import NotFound, language_of
+from shared.problems import NotFound, invalid, language_of
 from shared.service import Runtime, answer, api_router, command_of
+from shared.vaccines import vaccines
 
 STREAM = "questionnaire.response"
 FHIR_JSON = "application/fhir+json"
@@ -145,7 +146,7 @@ def routes(runtime: Runtime, desk: Desk) -> APIRouter:
             child=body.child,
             form=body.form,
             version=body.version,
-            vaccine=body.vaccine.code if isinstance(body.vaccine, Coding) else body.vaccine,
+            vaccine=_vaccine(body.vaccine),
             clinic=body.clinic,
             answers=_pairs(body.answers) if body.answers is not None else None,
         )
@@ -274,6 +275,18 @@ def _place(sight: Sight) -> tuple[str, str]:
 
 def _language(accept_language: str | None) -> str:
     return language_of(accept_language or "")
+
+
+def _vaccine(given: str | Coding | None) -> str | None:
+    """Hagukumi's code of a coding; a bare name is looked up later."""
+    if not isinstance(given, Coding):
+        return given
+    found = vaccines().find(given.system, given.code)
+    if found is None:
+        raise invalid(
+            "/vaccine/code", "unknown", "このワクチンのコードは知られていません。", "This vaccine code is not known."
+        )
+    return found.code
 
 
 def _pairs(answers: tuple[AnswerBody, ...]) -> tuple[tuple[str, Any], ...]:

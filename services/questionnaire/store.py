@@ -18,15 +18,17 @@ from jsonschema import Draft202012Validator
 from services.questionnaire.domain.children import GivenDose, KnownChild
 from services.questionnaire.domain.forms import Form, FormBroken, read_form
 from services.questionnaire.domain.responses import Decision, Response, Submission, Withdrawal
-from services.questionnaire.domain.vaccines import Vaccines
+from services.questionnaire.domain.vaccines import OTHER, AskedVaccines, asked_vaccines
 from shared.clock import read_instant, wire_instant
 from shared.documents import Document, Documents
 from shared.events.questionnaire import Answer
 from shared.store import Doc, Store
+from shared.vaccines import vaccines
 
 RESPONSES = "responses"
 CHILDREN = "children"
 FORMS = Path(__file__).with_name("forms")
+FAMILIES = "families.yaml"
 
 
 # Forms ------------------------------------------------------------------------------------------------------------
@@ -37,7 +39,7 @@ class Library:
     """Every version of every form, and the vaccines that they know."""
 
     forms: tuple[Form, ...]
-    vaccines: Vaccines
+    vaccines: AskedVaccines
     digests: Mapping[tuple[str, str], str]
 
     def current(self, on: date) -> list[Form]:
@@ -68,9 +70,8 @@ def load_library(folder: Path = FORMS) -> Library:
     schema = Draft202012Validator(json.loads((folder / "form.schema.json").read_text(encoding="utf-8")))
     forms: list[Form] = []
     digests: dict[tuple[str, str], str] = {}
-    vaccines = _read_yaml(folder / "vaccines.yaml")
     for file in sorted(folder.glob("*.yaml")):
-        if file.name == "vaccines.yaml":
+        if file.name == FAMILIES:
             continue
         data = _read_yaml(file)
         for error in schema.iter_errors(data):
@@ -81,9 +82,23 @@ def load_library(folder: Path = FORMS) -> Library:
         forms.append(form)
         canonical = json.dumps(data, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
         digests[(form.id, form.version)] = hashlib.sha256(canonical.encode()).hexdigest()
-    _check_vaccines(forms, {row["family"] for row in vaccines.values()})
-    known = Vaccines.of({code: (row["family"], [str(one) for one in row["codes"]]) for code, row in vaccines.items()})
-    return Library(tuple(forms), known, digests)
+    families = _read_yaml(folder / FAMILIES)
+    _check_vaccines(forms, {*families, OTHER})
+    return Library(tuple(forms), asked_vaccines(families, _names_of_vaccines()), digests)
+
+
+def _names_of_vaccines() -> dict[str, str]:
+    """Every name of a child's vaccine -> Hagukumi's code: own code, CVX (with and without its zero), HOT codes, products."""
+    names: dict[str, str] = {}
+    for vaccine in vaccines().all:
+        if vaccine.recipient != "child":
+            continue
+        for product in vaccine.products:
+            names |= dict.fromkeys(filter(None, (product.name, product.hot9, product.hot13)), vaccine.code)
+        for cvx in vaccine.cvx_codes:
+            names |= {cvx: vaccine.code, cvx.lstrip("0"): vaccine.code}
+        names[vaccine.code] = vaccine.code
+    return names
 
 
 def _read_yaml(file: Path) -> Any:

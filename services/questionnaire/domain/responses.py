@@ -8,7 +8,7 @@ from typing import Literal
 from services.questionnaire.domain import answers as given
 from services.questionnaire.domain.children import GivenDose, KnownChild, heading
 from services.questionnaire.domain.forms import Form, Scalar
-from services.questionnaire.domain.vaccines import Vaccines
+from services.questionnaire.domain.vaccines import AskedVaccines
 from shared.events.questionnaire import (
     Answer,
     ConsentDecided,
@@ -285,7 +285,7 @@ def withdraw(
     reason: str,
     now: datetime,
     doses: Iterable[GivenDose],
-    vaccines: Vaccines,
+    vaccines: AskedVaccines,
     decided_on: date | None,
 ) -> ResponseWithdrawn:
     """The guardian takes it back; what followed no longer holds. Too late once the dose was given."""

@@ -1,37 +1,40 @@
 """Which vaccine a response is for, whatever code its caller uses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
-class Vaccine:
-    """Hagukumi's code, and the family on which forms branch."""
+class AskedVaccine:
+    """Hagukumi's code (or the family, where the product is chosen at the clinic), and the family on which forms branch."""
 
     code: str
     family: str
 
 
 @dataclass(frozen=True, slots=True)
-class Vaccines:
-    """Every vaccine that a response may be for, by every code that names it (lower case)."""
+class AskedVaccines:
+    """Every vaccine that a response may be for, by each code and name that callers use (lower case)."""
 
-    by_code: Mapping[str, Vaccine]
+    by_name: Mapping[str, AskedVaccine]
 
-    @classmethod
-    def of(cls, rows: Mapping[str, tuple[str, Sequence[str]]]) -> "Vaccines":
-        """From code -> (family, other codes); raises ValueError when one code names two vaccines."""
-        by_code: dict[str, Vaccine] = {}
-        for code, (family, others) in rows.items():
-            vaccine = Vaccine(code, family)
-            for name in (code, *others):
-                if by_code.setdefault(name.lower(), vaccine) != vaccine:
-                    raise ValueError(f"{name} names two vaccines")
-        return cls(by_code)
-
-    def find(self, *codes: str | None) -> Vaccine | None:
-        """The vaccine of the first code that is known."""
-        for code in codes:
-            if code is not None and code.lower() in self.by_code:
-                return self.by_code[code.lower()]
+    def find(self, *names: str | None) -> AskedVaccine | None:
+        """The vaccine of the first name that is known."""
+        for name in names:
+            found = self.by_name.get(name.lower()) if name is not None else None
+            if found is not None:
+                return found
         return None
+
+
+def asked_vaccines(families: Mapping[str, list[str]], names: Mapping[str, str]) -> AskedVaccines:
+    """From family -> vaccine codes, and any name -> vaccine code; raises ValueError for a code without a vaccine."""
+    codes = set(names.values())
+    family_of = {code: family for family, members in families.items() for code in members}
+    if strange := family_of.keys() - codes:
+        raise ValueError(f"no such vaccines: {sorted(strange)}")
+    found = {family: AskedVaccine(family, family) for family in families}
+    found |= {name.lower(): AskedVaccine(code, family_of.get(code, OTHER)) for name, code in names.items()}
+    return AskedVaccines(found)

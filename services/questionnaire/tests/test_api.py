@@ -152,6 +152,12 @@ async def test_a_clinic_may_begin_one_at_its_desk_and_the_family_finishes_it(doo
     assert refused.json()["errors"][0]["pointer"] == "/clinic"
 
 
+async def test_a_vaccine_may_be_named_by_a_coding(door: Door, told: Records) -> None:
+    begun = await door.begins(vaccine={"system": "http://hl7.org/fhir/sid/cvx", "code": "119"})
+    assert begun["vaccine"] == "rv1"
+    assert "rota_intussusception" in begun["missing"]
+
+
 # Idempotency, preconditions, waiting ------------------------------------------------------------------------------
 
 
@@ -243,7 +249,8 @@ async def test_waiting_ends(door: Door, told: Records, monkeypatch: pytest.Monke
         ({"version": "1999.1"}, "/form"),
         ({"vaccine": "sugar"}, "/vaccine"),
         ({"vaccine": None}, "/vaccine"),
-        ({"vaccine": {"system": "http://hl7.org/fhir/sid/cvx", "code": "999"}}, "/vaccine"),
+        ({"vaccine": {"system": "http://hl7.org/fhir/sid/cvx", "code": "999"}}, "/vaccine/code"),
+        ({"vaccine": {"system": "http://medis.or.jp/CodeSystem/master-HOT9", "code": "119"}}, "/vaccine/code"),
         ({"form": "checkup-18m"}, "/vaccine"),
         ({"status": "submitted"}, "/status"),
         ({"answers": [{"link_id": "temperature", "value": "hot"}]}, "/answers/0/value"),

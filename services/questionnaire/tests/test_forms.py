@@ -170,7 +170,7 @@ def test_a_form_that_contradicts_itself_is_refused(broken: dict[str, Any], why: 
     ],
 )
 def test_a_form_that_breaks_the_schema_stops_the_start(tmp_path: Path, change: dict[str, Any]) -> None:
-    for name in ("form.schema.json", "vaccines.yaml"):
+    for name in ("form.schema.json", "families.yaml"):
         (tmp_path / name).write_text((FORMS / name).read_text(encoding="utf-8"), encoding="utf-8")
     file = tmp_path / "toy.2026.1.yaml"
     file.write_text(yaml.safe_dump(_form(_ASK)), encoding="utf-8")
@@ -181,7 +181,7 @@ def test_a_form_that_breaks_the_schema_stops_the_start(tmp_path: Path, change: d
 
 
 def test_a_response_begins_with_the_newest_version_in_force(tmp_path: Path) -> None:
-    for name in ("form.schema.json", "vaccines.yaml"):
+    for name in ("form.schema.json", "families.yaml"):
         (tmp_path / name).write_text((FORMS / name).read_text(encoding="utf-8"), encoding="utf-8")
     for version, since in (("2026.1", "2026-04-01"), ("2026.2", "2026-10-01"), ("2027.1", "2027-04-01")):
         form = _form(_ASK, version=version, effective_from=since)
@@ -195,7 +195,7 @@ def test_a_response_begins_with_the_newest_version_in_force(tmp_path: Path) -> N
 
 
 def test_licensed_wording_is_not_offered_before_the_municipality_supplies_it(tmp_path: Path) -> None:
-    for name in ("form.schema.json", "vaccines.yaml"):
+    for name in ("form.schema.json", "families.yaml"):
         (tmp_path / name).write_text((FORMS / name).read_text(encoding="utf-8"), encoding="utf-8")
     (tmp_path / "toy.2026.1.yaml").write_text(yaml.safe_dump(_form(_ASK, wording="municipality")), encoding="utf-8")
     assert load_library(tmp_path).current(TODAY) == []

@@ -9,7 +9,7 @@ from services.questionnaire.domain import responses as rules
 from services.questionnaire.domain.children import GivenDose, KnownChild
 from services.questionnaire.domain.forms import Form
 from services.questionnaire.domain.responses import Response
-from services.questionnaire.domain.vaccines import Vaccines
+from services.questionnaire.domain.vaccines import asked_vaccines
 from services.questionnaire.store import Library
 from shared.events.questionnaire import ConsentDecided, QuestionnaireSubmitted, ResponseWithdrawn, TriageDecided
 from shared.problems import Conflict, Invalid
@@ -243,12 +243,21 @@ def test_vaccines_are_found_by_every_code_that_callers_use(library: Library) -> 
         found = library.vaccines.find(*codes)
         return found.family if found else None
 
-    assert family("119") == family("RV1") == family("rotarix") == "rota"
+    assert family("119") == family("RV1") == family("ロタリックス") == family("rota") == "rota"
     assert family("hpv") == family("165") == "hpv"
+    assert family("8") == family("08") == "hepb"
     assert family("unknown", "19") == "bcg"
+    assert family("yellow_fever") == "other"
     assert family("unknown") is None
-    with pytest.raises(ValueError, match="two vaccines"):
-        Vaccines.of({"a": ("x", ["1"]), "b": ("y", ["1"])})
+    assert family("rsv_maternal") is None, "the mother's, not a child's"
+
+
+def test_a_vaccine_keeps_its_code_and_a_family_stands_for_itself(library: Library) -> None:
+    assert library.vaccines.find("216") == library.vaccines.find("pcv20")
+    codes = [found.code for name in ("119", "rota", "170") if (found := library.vaccines.find(name))]
+    assert codes == ["rv1", "rota", "penta"]
+    with pytest.raises(ValueError, match="no such vaccines"):
+        asked_vaccines({"a": ["b"]}, {"c": "c"})
 
 
 def test_a_clinics_consent_ends_with_its_last_day() -> None:
