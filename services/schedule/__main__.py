@@ -4,6 +4,7 @@ import typer
 
 from services.schedule.cli_cdsi import cdsi
 from services.schedule.cli_dates import dates_app
+from services.schedule.cli_japan import add_commands
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, invoke_without_command=True)
 
@@ -20,7 +21,7 @@ def serve(context: typer.Context) -> None:
 
 app.command()(cdsi)
 app.add_typer(dates_app, name="dates")
-# Further commands of Japan's schedule (plan, precheck, codes, rules) are added here.
+add_commands(app)
 
 if __name__ == "__main__":
     app()

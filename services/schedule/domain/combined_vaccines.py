@@ -6,7 +6,7 @@ that lags behind is brought up by itself first (回数を揃える).
 """
 
 from collections.abc import Mapping
-from datetime import date
+from datetime import date, timedelta
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.counting import Count
@@ -113,7 +113,10 @@ def _not_before(item: PlanItem, day: int, on: int) -> PlanItem:
         return item._replace(status="window_closed", earliest=earliest, recommended=None, overdue_from=None)
     recommended = max(earliest, item.recommended) if item.recommended is not None else earliest
     status: Status = item.status if recommended.toordinal() <= on else "upcoming"
-    return item._replace(status=status, earliest=earliest, recommended=recommended)
+    overdue = item.overdue_from
+    if overdue is not None and overdue <= recommended:
+        overdue = recommended + timedelta(days=1)
+    return item._replace(status=status, earliest=earliest, recommended=recommended, overdue_from=overdue)
 
 
 def _level_out(

@@ -55,7 +55,7 @@ def _verdict(
     since: int,
 ) -> DoseVerdict:
     line, course = count.line, count.course
-    series = given.kind.series or course.series
+    series = (given.kind.series if line.code == given.kind.leads else None) or course.series
     day = given.day
     immunological: Immunological = "valid" if status is DoseStatus.VALID else "not_valid"
     reasons: list[Reason] = []
@@ -85,7 +85,7 @@ def _verdict(
             window = finding.free.rule
         if finding.reason is not None:
             reasons.append(finding.reason)
-    if before is not None or given.kind.live == "injectable" or number is None or line.after_line is not None:
+    if before is not None or given.kind.live != "none" or number is None or line.after_line is not None:
         _course_reasons(case, count, given, before, number, previous, reached, since, reasons)
     if reasons and legal == "valid" and any(reason.refuses and _against_the_law(reason) for reason in reasons):
         legal = "not_valid"
@@ -164,6 +164,10 @@ def _course_reasons(
             reasons.append(warning(case, "legal", "interval", after.rule, name, ("first_day", permitted)))
     if before is not None:
         _products(case, count, given, before, reasons)
+    elif line.first_dose_by is not None:
+        last = day_of(line.first_dose_by[1], case.anchors)
+        if day > last:
+            reasons.append(warning(case, "legal", "late_first_dose", line.first_dose_by[0], name, ("last_day", last)))
 
 
 def _intervals(
@@ -203,14 +207,14 @@ def _products(case: Case, count: Count, given: Given, before: Given, reasons: li
     name = ("vaccine", given.kind.names)
     if given.vaccine != before.vaccine:
         if line.same_product is not None:
-            reasons.append(warning(case, "legal", "mixed_products", line.same_product, name))
+            reasons.append(warning(case, "legal", "wrong_product", line.same_product, name, key="mixed_products"))
         first = case.given[count.walk.places[0]]
         for offer in line.offers:
             if offer.started is None or given.day < offer.effective_from:
                 continue
             if first.vaccine in offer.started and given.vaccine not in offer.vaccines:
-                reasons.append(warning(case, "legal", "mixed_products", offer.rule, name))
+                reasons.append(warning(case, "legal", "wrong_product", offer.rule, name, key="mixed_products"))
     elif line.one_maker is not None and given.vaccine == line.one_maker.vaccine and given.dose.product:
         earlier = [case.given[place] for place in count.walk.places if case.given[place].day < given.day]
         if any(one.dose.product not in {None, given.dose.product} for one in earlier if one.vaccine == given.vaccine):
-            reasons.append(warning(case, "legal", "mixed_products", line.one_maker.rule, name))
+            reasons.append(warning(case, "legal", "wrong_product", line.one_maker.rule, name, key="mixed_products"))

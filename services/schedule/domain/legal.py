@@ -31,9 +31,9 @@ def fault(case: Case, says: Says, code: str, rule: Cited, *facts: tuple[str, obj
     return Reason(says, code, because(case, rule, code, *facts), rule.may_refuse)
 
 
-def warning(case: Case, says: Says, code: str, rule: Cited, *facts: tuple[str, object]) -> Reason:
-    """A reason that never refuses."""
-    return Reason(says, code, because(case, rule, code, *facts), refuses=False)
+def warning(case: Case, says: Says, code: str, rule: Cited, *facts: tuple[str, object], key: str = "") -> Reason:
+    """A reason that never refuses; `key` names its sentence where it is not that of the code."""
+    return Reason(says, code, because(case, rule, key or code, *facts), refuses=False)
 
 
 def last_day(case: Case, line: Line, free: Free) -> tuple[int, Cited]:

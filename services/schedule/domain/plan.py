@@ -66,7 +66,7 @@ def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str
         for combination in law.combinations:
             if all(code in counts for code in combination.lines):
                 items += combined_items(case, combination, counts, day)
-    verdicts += _without_line(case, series)
+    verdicts += without_line(case)
     keep_live_apart(law, items, day)
     if series is None or any(name.startswith(("checkup", "pregnancy", "postnatal")) for name in series):
         items += checkup_items(case, day)
@@ -77,6 +77,20 @@ def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str
         items = [item for item in items if item.series in series]
         verdicts = [verdict for verdict in verdicts if verdict.series in series]
     return Plan(rules.id, on, tuple(_with_together(items, day)), tuple(verdicts))
+
+
+def judge_lines(case: Case, lines: Collection[str], day: int) -> list[DoseVerdict]:
+    """The verdicts of some lines alone."""
+    counts: dict[str, Count] = {}
+    verdicts: list[DoseVerdict] = []
+    for code in lines:
+        line = case.law.lines[code]
+        if line.season is not None:
+            verdicts += seasonal_verdicts(case, line, line.season, by_season(case, line, line.season))
+        else:
+            since, _ = _line_before(case, line, counts, day)
+            verdicts += judge(case, _count(case, line, counts, day), since)
+    return verdicts
 
 
 def series_of(rules: RuleSet, line: Line) -> frozenset[str]:
@@ -108,7 +122,7 @@ def _line_before(case: Case, line: Line, counts: dict[str, Count], day: int) -> 
     return before.last_counted, len(before.walk.satisfied)
 
 
-def _without_line(case: Case, series: Collection[str] | None) -> list[DoseVerdict]:
+def without_line(case: Case) -> list[DoseVerdict]:
     """Doses that belong to no line: unknown vaccines, impossible days, vaccines that no plan is made for."""
     verdicts = [_as_recorded(case, dose) for dose in case.unknown]
     placed = {place for places in case.of_antigen.values() for place in places}

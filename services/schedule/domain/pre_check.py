@@ -1,12 +1,27 @@
-"""The check of a proposed dose before the needle (接種前確認): allow, warn or stop, with coded reasons."""
+"""The check of a proposed dose before the needle (接種前確認): allow, warn or stop, with coded reasons.
 
-from dataclasses import dataclass
+The proposed dose is judged exactly as if it were on record; what only a proposal has (lot, consent, siblings,
+conditions on file) is asked beside that. The codes are stable: docs/schedule-rules.md lists them.
+"""
+
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Literal
 
-from services.schedule.domain.history import History
+from services.schedule.domain.cases import Case
+from services.schedule.domain.codes import known_code
+from services.schedule.domain.history import DoseGiven, History
+from services.schedule.domain.legal import because
+from services.schedule.domain.legal_points import first_after
+from services.schedule.domain.plan import judge_lines, make_plan, without_line
+from services.schedule.domain.plan_items import Plan
+from services.schedule.domain.rule_set import RuleSet, Vaccine
+from services.schedule.domain.verdicts import Because, Cited, DoseVerdict
 
 Answer = Literal["allow", "warn", "stop"]
+
+_PROPOSED = "\U0010ffff proposed"  # sorts after every dose on record of the same day
+_SAYS_NOTHING = frozenset({"before_rules", "no_series", "unknown_vaccine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,3 +65,143 @@ class PreCheck:
 
     verdict: Answer
     reasons: tuple[CheckReason, ...]
+
+
+class _Reasons:
+    """Reasons by code: a code is said once, and a stop outweighs a warning."""
+
+    def __init__(self) -> None:
+        self.found: dict[str, tuple[Because, bool]] = {}
+
+    def add(self, code: str, why: Because, stops: bool) -> None:
+        known = self.found.get(code)
+        if known is None or (stops and not known[1]):
+            self.found[code] = (why, stops)
+
+    def answer(self) -> PreCheck:
+        reasons = tuple(
+            CheckReason(code, why.rule.id, why.sentence, why.sentence_en, why.rule.source, stops)
+            for code, (why, stops) in self.found.items()
+        )
+        verdict: Answer = "stop" if any(one.stops for one in reasons) else "warn" if reasons else "allow"
+        return PreCheck(verdict, reasons)
+
+
+def pre_check(rules: RuleSet, history: History, proposal: Proposal, on: date) -> PreCheck:
+    """Check a dose proposed for `proposal.on`; `on` is today, and a day given in the past is judged by its own law.
+
+    Raises UnknownVaccine for a code that the rule set does not know.
+    """
+    law = rules.of(history.municipality)
+    vaccine = law.vaccines[known_code(law, proposal.code)]
+    reasons = _Reasons()
+    _judged(law, history, proposal, vaccine, reasons)
+    case = Case(law, history, proposal.on.toordinal())
+    _lot(case, proposal, vaccine, reasons)
+    _on_file(case, proposal, vaccine, reasons)
+    if proposal.consent is False:
+        why = because(case, law.own_rule, "consent_missing", ("vaccine", vaccine.names))
+        reasons.add("consent_missing", why, stops=True)
+    in_combination = any(line in one.lines for one in law.combinations for line in vaccine.counts_in)
+    if in_combination or proposal.siblings or any(law.lines[line].after_line for line in vaccine.counts_in):
+        plan = make_plan(rules, history, proposal.on)
+        _planned(case, plan, vaccine, reasons)
+        _meant_for_sibling(rules, case, plan, proposal, vaccine, reasons)
+    return reasons.answer()
+
+
+def _judged(law: RuleSet, history: History, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons) -> None:
+    """Every reason of both verdicts on the dose, as if it had been given."""
+    dose = DoseGiven(_PROPOSED, proposal.on, vaccine.code, proposal.product, proposal.lot, proposal.expires_on)
+    case = Case(law, replace(history, doses=(*history.doses, dose)), proposal.on.toordinal())
+    lines = [line for line in vaccine.counts_in if law.lines[line].mother == (not case.anchors.birth)]
+    verdicts: list[DoseVerdict] = [*judge_lines(case, lines, proposal.on.toordinal()), *without_line(case)]
+    for verdict in verdicts:
+        if verdict.id != _PROPOSED:
+            continue
+        for reason in sorted(verdict.reasons, key=lambda reason: reason.verdict != "legal"):
+            if reason.code not in _SAYS_NOTHING:
+                reasons.add(reason.code, reason.because, reason.refuses or reason.code == "before_birth")
+
+
+def _lot(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons) -> None:
+    name = ("vaccine", vaccine.names)
+    if proposal.expires_on is not None and proposal.expires_on < proposal.on:
+        why = because(case, case.law.own_rule, "expired_lot", name, ("expiry_day", proposal.expires_on.toordinal()))
+        reasons.add("expired_lot", why, stops=True)
+    recalled = {lot.strip().upper() for lot in proposal.recalled_lots}
+    if proposal.lot is not None and proposal.lot.strip().upper() in recalled:
+        why = because(case, case.law.own_rule, "recalled_lot", name, ("lot", proposal.lot))
+        reasons.add("recalled_lot", why, stops=True)
+
+
+def _on_file(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons) -> None:
+    """Conditions on file that stand against the vaccine, and blood products that a live one should wait for."""
+    law, day = case.law, proposal.on.toordinal()
+    name = ("vaccine", vaccine.names)
+    known = {*case.active, *proposal.contraindications}
+    for rule in law.contraindications:
+        if rule.observation in known and vaccine.code in rule.vaccines:
+            condition = ("condition", law.observations[rule.observation])
+            reasons.add("contraindication", because(case, rule.rule, "contraindication", name, condition), stops=True)
+    for code in proposal.contraindications:
+        if code in law.observations:
+            continue
+        against = code in {vaccine.code, *vaccine.counts_in, vaccine.series} or law.codes.get(code) == vaccine.code
+        if against:
+            why = because(case, law.own_rule, "contraindication", name, ("condition", vaccine.names))
+            reasons.add("contraindication", why, stops=True)
+        elif code not in law.codes and code not in law.series:
+            why = because(case, law.own_rule, "contraindication_unknown", ("condition", code))
+            reasons.add("contraindication", why, stops=False)
+    for product in law.blood_products:
+        given = case.observed.get(product.observation, 0)
+        if given and vaccine.live == product.against and given <= day < first_after(product.between, given):
+            facts = (
+                name,
+                ("condition", law.observations[product.observation]),
+                ("given_day", given),
+                ("first_day", first_after(product.between, given)),
+            )
+            reasons.add("blood_product", because(case, product.rule, "blood_product", *facts), stops=False)
+
+
+def _is_wanted(plan: Plan, code: str, day: date, statuses: frozenset[str]) -> bool:
+    return any(
+        code in item.vaccines and item.status in statuses and item.earliest is not None and item.earliest <= day
+        for item in plan.items
+    )
+
+
+_WAITING = frozenset({"due", "overdue", "upcoming"})
+_NOW = frozenset({"due", "overdue"})
+
+
+def _planned(case: Case, plan: Plan, vaccine: Vaccine, reasons: _Reasons) -> None:
+    """Another vaccine than the one that the plan has for the same need, and what only a person can decide."""
+    law = case.law
+    for item in plan.items:
+        if item.status == "needs_person" and vaccine.code in item.vaccines:
+            reasons.add("person_decides", item.why, stops=False)
+    for combination in law.combinations:
+        if vaccine.leads not in combination.lines or any(stops for _, stops in reasons.found.values()):
+            continue
+        shown = {code for item in plan.items if item.status in _WAITING for code in item.vaccines}
+        others = {product.series for product in combination.products} & shown
+        if others and vaccine.code not in shown:
+            rule: Cited = combination.switch
+            why = because(case, rule, "mixed_products", ("vaccine", vaccine.names))
+            reasons.add("wrong_product", why, stops=False)
+
+
+def _meant_for_sibling(
+    rules: RuleSet, case: Case, plan: Plan, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons
+) -> None:
+    """This child is not due for it and a sibling is: perhaps the wrong child stands before the needle."""
+    if not proposal.siblings or _is_wanted(plan, vaccine.code, proposal.on, _WAITING):
+        return
+    for sibling in proposal.siblings:
+        if _is_wanted(make_plan(rules, sibling.history, proposal.on), vaccine.code, proposal.on, _NOW):
+            why = because(case, case.law.own_rule, "sibling_likely", ("vaccine", vaccine.names))
+            reasons.add("sibling_likely", why, stops=False)
+            return

@@ -225,6 +225,7 @@ class Line:
     after_line: AfterLine | None = None
     excluded: tuple[Excluded, ...] = ()
     immune_if: frozenset[str] = frozenset()
+    first_dose_by: tuple[Cited, Point] | None = None
     windows: Mapping[str, tuple[Free, ...]] = field(init=False)
 
     def __post_init__(self) -> None:

@@ -82,6 +82,8 @@ def _single_rules(place: Place, doc: Doc) -> dict[str, Any]:
         rules["at_most"] = AtMost(cited(place.of(one), one), one["doses"])
     if one := doc.get("one_maker"):
         rules["one_maker"] = OneMaker(cited(place.of(one), one), one["vaccine"])
+    if one := doc.get("first_dose_by"):
+        rules["first_dose_by"] = (cited(place.of(one), one), point(place.of(one), "day", one["day"]))
     if one := doc.get("same_product"):
         rules["same_product"] = cited(place.of(one), one)
     if one := doc.get("shorter_interval"):

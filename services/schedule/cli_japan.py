@@ -1,0 +1,250 @@
+"""`plan`, `precheck`, `codes` and `rules diff`: Japan's schedule on the command line."""
+
+import json
+from datetime import date, datetime
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import ZoneInfo
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from services.schedule.cli_dates import bad_input, read_day
+from services.schedule.domain.cases import check_history
+from services.schedule.domain.codes import UnknownVaccine, known_code
+from services.schedule.domain.history import DoseGiven, History, HistoryError, Observation, Sex
+from services.schedule.domain.plan import make_plan, plan_to_json
+from services.schedule.domain.pre_check import Proposal, Sibling, pre_check
+from services.schedule.domain.rule_set import RuleSet
+from services.schedule.rule_files import RuleError, load_rule_set
+
+BirthDate = Annotated[str | None, typer.Option("--birth-date", help="YYYY-MM-DD")]
+SexOption = Annotated[str, typer.Option("--sex", help="F, M or U")]
+Doses = Annotated[list[str] | None, typer.Option("--dose", help="CODE@DATE, may be repeated")]
+Rules = Annotated[Path | None, typer.Option("--rules", help="Folder of rule files; the packaged set by default")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON")]
+
+
+def load(folder: Path | None) -> RuleSet:
+    """The rule set of a folder; a bad one is bad input that names file, rule and field."""
+    try:
+        return load_rule_set(folder)
+    except RuleError as error:
+        bad_input(str(error))
+
+
+def read_doses(rules: RuleSet, texts: list[str] | None, option: str) -> tuple[DoseGiven, ...]:
+    """Doses as CODE@DATE."""
+    doses = []
+    for at, text in enumerate(texts or ()):
+        code, sign, day = text.rpartition("@")
+        if not sign or not code:
+            bad_input(f"{option}: {text!r} is not like mr@2026-05-09")
+        try:
+            known = known_code(rules, code)
+        except UnknownVaccine as error:
+            bad_input(f"{option}: {error}; `codes` lists those that are")
+        doses.append(DoseGiven(f"{at + 1}", read_day(day, option), known))
+    return tuple(doses)
+
+
+def _read_observations(texts: list[str] | None) -> tuple[Observation, ...]:
+    found = []
+    for text in texts or ():
+        code, _, day = text.partition("@")
+        found.append(Observation(code, read_day(day, "--observation") if day else None))
+    return tuple(found)
+
+
+def _sex(text: str) -> Sex:
+    if text == "F":
+        return "F"
+    if text == "M":
+        return "M"
+    return "U" if text == "U" else bad_input(f"--sex: {text!r} is not F, M or U")
+
+
+def today() -> date:
+    """The civil day in Tokyo."""
+    return datetime.now(ZoneInfo("Asia/Tokyo")).date()
+
+
+def checked(rules: RuleSet, history: History) -> History:
+    """The history, if it can be; otherwise bad input that names the field."""
+    try:
+        check_history(rules, history)
+    except HistoryError as error:
+        bad_input(str(error))
+    return history
+
+
+def plan(
+    birth_date: BirthDate = None,
+    sex: SexOption = "U",
+    edd: Annotated[str | None, typer.Option("--edd", help="Expected day of delivery, for a pregnancy")] = None,
+    dose: Doses = None,
+    observation: Annotated[list[str] | None, typer.Option("--observation", help="CODE or CODE@DATE")] = None,
+    on: Annotated[str | None, typer.Option("--on", help="Day of the plan; today in Tokyo by default")] = None,
+    municipality: Annotated[str | None, typer.Option("--municipality", help="Six-digit code")] = None,
+    rules: Rules = None,
+    as_json: AsJson = False,
+) -> None:
+    """What is due when for a child or a pregnancy, and both verdicts on each dose given."""
+    law = load(rules)
+    if (birth_date is None) == (edd is None):
+        bad_input("give either --birth-date or --edd")
+    history = checked(
+        law,
+        History(
+            birth_date=read_day(birth_date, "--birth-date") if birth_date else None,
+            sex=_sex(sex),
+            doses=read_doses(law, dose, "--dose"),
+            observations=_read_observations(observation),
+            municipality=municipality,
+            expected_delivery=read_day(edd, "--edd") if edd else None,
+        ),
+    )
+    day = read_day(on, "--on") if on else today()
+    if history.birth_date is not None and day < history.birth_date:
+        bad_input("--on: lies before --birth-date")
+    made = plan_to_json(make_plan(law, history, day))
+    if as_json:
+        typer.echo(json.dumps(made, ensure_ascii=False, indent=1))
+    else:
+        _print_plan(made)
+
+
+def _print_plan(made: dict[str, Any]) -> None:
+    table = Table(title=f"{made['rule_set']} · {made['as_of']}")
+    for column in ("series", "dose", "status", "earliest", "recommended", "free until", "why"):
+        table.add_column(column)
+    for item in made["items"]:
+        days = [item[name] or "" for name in ("earliest", "recommended", "free_until")]
+        table.add_row(item["series"], str(item["dose_number"]), item["status"], *days, item["why"]["sentence"])
+    console = Console()
+    console.print(table)
+    for verdict in made["doses"]:
+        reasons = "; ".join(reason["sentence"] for reason in verdict["reasons"])
+        console.print(
+            f"{verdict['given_on']} {verdict['series']}: legal {verdict['legal']}, "
+            f"immunological {verdict['immunological']} {reasons}"
+        )
+
+
+def precheck(
+    birth_date: Annotated[str, typer.Option("--birth-date")],
+    give: Annotated[str, typer.Option("--give", help="CODE@DATE of the proposed dose")],
+    sex: SexOption = "U",
+    dose: Doses = None,
+    product: Annotated[str | None, typer.Option("--product")] = None,
+    lot: Annotated[str | None, typer.Option("--lot")] = None,
+    expires: Annotated[str | None, typer.Option("--expires", help="Last day of the lot")] = None,
+    recalled_lot: Annotated[list[str] | None, typer.Option("--recalled-lot")] = None,
+    sibling: Annotated[list[str] | None, typer.Option("--sibling", help="BIRTHDATE:CODE@DATE,…")] = None,
+    contraindication: Annotated[list[str] | None, typer.Option("--contraindication", help="CODE on file")] = None,
+    observation: Annotated[list[str] | None, typer.Option("--observation", help="CODE or CODE@DATE")] = None,
+    municipality: Annotated[str | None, typer.Option("--municipality")] = None,
+    no_consent: Annotated[bool, typer.Option("--no-consent", help="The guardian has not consented")] = False,
+    rules: Rules = None,
+    as_json: AsJson = False,
+) -> None:
+    """Check a dose before it is given: allow, warn or stop, with reasons."""
+    law = load(rules)
+    born = read_day(birth_date, "--birth-date")
+    history = checked(
+        law,
+        History(
+            birth_date=born,
+            sex=_sex(sex),
+            doses=read_doses(law, dose, "--dose"),
+            observations=_read_observations(observation),
+            municipality=municipality,
+        ),
+    )
+    proposed = read_doses(law, [give], "--give")[0]
+    if proposed.given_on < born:
+        bad_input("--give: lies before --birth-date")
+    proposal = Proposal(
+        code=proposed.code,
+        on=proposed.given_on,
+        product=product,
+        lot=lot,
+        expires_on=read_day(expires, "--expires") if expires else None,
+        recalled_lots=frozenset(recalled_lot or ()),
+        siblings=tuple(_sibling(law, at, text) for at, text in enumerate(sibling or ())),
+        consent=False if no_consent else None,
+        contraindications=tuple(contraindication or ()),
+    )
+    answer = pre_check(law, history, proposal, proposed.given_on)
+    made = {
+        "verdict": answer.verdict,
+        "rule_set": law.id,
+        "reasons": [
+            {
+                "code": reason.code,
+                "rule": reason.rule,
+                "sentence": reason.sentence,
+                "sentence_en": reason.sentence_en,
+                "source": reason.source,
+                "stops": reason.stops,
+            }
+            for reason in answer.reasons
+        ],
+    }
+    if as_json:
+        typer.echo(json.dumps(made, ensure_ascii=False, indent=1))
+    else:
+        typer.echo(answer.verdict)
+        for reason in answer.reasons:
+            typer.echo(f"{reason.code}: {reason.sentence}")
+
+
+def _sibling(law: RuleSet, at: int, text: str) -> Sibling:
+    born, _, doses = text.partition(":")
+    history = History(
+        birth_date=read_day(born, "--sibling"),
+        sex="U",
+        doses=read_doses(law, [one for one in doses.split(",") if one], "--sibling"),
+    )
+    return Sibling(f"sibling {at + 1}", checked(law, history))
+
+
+def codes(rules: Rules = None, as_json: AsJson = False) -> None:
+    """The vaccine codes that the rule set knows, with CVX and product names, and the codes of observations."""
+    law = load(rules)
+    vaccines = [
+        {
+            "code": vaccine.code,
+            "cvx": list(vaccine.cvx),
+            "aliases": list(vaccine.aliases),
+            "name": vaccine.names.ja,
+            "name_en": vaccine.names.en,
+            "live": vaccine.live,
+            "products": list(vaccine.products),
+            "series": sorted(
+                {course.series for line in vaccine.counts_in for course in law.lines[line].courses}
+                if vaccine.series is None
+                else {vaccine.series}
+            ),
+        }
+        for vaccine in law.vaccines.values()
+    ]
+    observations = [{"code": code, "name": name.ja, "name_en": name.en} for code, name in law.observations.items()]
+    if as_json:
+        found = {"rule_set": law.id, "series": list(law.series), "vaccines": vaccines, "observations": observations}
+        typer.echo(json.dumps(found, ensure_ascii=False, indent=1))
+        return
+    for vaccine in vaccines:
+        cvx = ",".join(vaccine["cvx"]) or "-"
+        other = ",".join(vaccine["aliases"])
+        typer.echo(f"{vaccine['code']:14} CVX {cvx:16} {other:12} {vaccine['name']} / {vaccine['name_en']}")
+    for one in observations:
+        typer.echo(f"observation {one['code']:26} {one['name']} / {one['name_en']}")
+
+
+def add_commands(app: typer.Typer) -> None:
+    """Hang these commands on the service's command line."""
+    app.command()(plan)
+    app.command()(precheck)
+    app.command()(codes)
