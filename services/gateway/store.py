@@ -1,7 +1,7 @@
 """Documents <-> domain objects; the only file that names the gateway's collections.
 
 Views (rebuilt from the owners' history): `children` (except its `feeds` and stream heads), `access` (derived from it),
-`feed_ends` (derived from it), `plans`. Primary (never rebuilt): `directory`, `intake`, `clock`, `sessions`, and the audit's (shared/audit.py).
+`feed_ends` (derived from it), `doses` (whose dose it is), `plans`. Primary (never rebuilt): `directory`, `intake`, `clock`, `sessions`, and the audit's (shared/audit.py).
 """
 
 from collections.abc import Iterable
@@ -23,6 +23,7 @@ SESSIONS = "sessions"
 FEED_ENDS = "feed_ends"
 INTAKE = "intake"
 CLOCK = "clock"
+DOSES = "doses"
 POLICY = Path(__file__).with_name("policy")
 
 
@@ -64,6 +65,17 @@ async def children_of(store: Store, reader: str, today: date, after: str, limit:
             break
         after = rows[-1]["child"]
     return found[: limit + 1]
+
+
+async def name_doses(store: Store, doses: dict[str, str]) -> None:
+    """Remember whose these doses are: dose -> child. That never changes, so saying it twice is saying it once."""
+    await store.insert_many(DOSES, [{"_id": dose, "child": child} for dose, child in doses.items()])
+
+
+async def child_of_dose(store: Store, dose: str) -> str | None:
+    """The child whose dose it is."""
+    row = await store.get(DOSES, dose)
+    return row["child"] if row is not None else None
 
 
 # Clinic feeds -----------------------------------------------------------------------------------------------------

@@ -22,8 +22,8 @@ _ISSUES = {
     503: "transient",
 }
 _SERVED: tuple[tuple[str, str | None, tuple[str, ...], tuple[tuple[str, str], ...]], ...] = (
-    ("Patient", JP_PATIENT, ("read",), ()),
-    ("Immunization", JP_IMMUNIZATION, ("read", "search-type"), (("patient", "reference"),)),
+    ("Patient", JP_PATIENT, ("read", "search-type"), ()),
+    ("Immunization", JP_IMMUNIZATION, ("read", "search-type"), (("patient", "reference"), ("status", "token"))),
     ("ImmunizationRecommendation", None, ("search-type",), (("patient", "reference"),)),
     ("Observation", None, ("search-type",), (("patient", "reference"),)),
 )
@@ -92,12 +92,12 @@ def searchset(
     resources: Sequence[FhirJson],
     *,
     base: str,
-    total: int,
+    total: int | None,
     query: dict[str, str],
     kind: str | None = None,
     next_cursor: str | None = None,
 ) -> FhirJson:
-    """One page of a search; `kind` names the type searched for when the page may be empty."""
+    """One page of a search; `kind` names the type searched for when the page may be empty, `total` is left out if unknown."""
     path = f"{base}/{kind or resources[0]['resourceType']}"
     links = [{"relation": "self", "url": f"{path}?{urlencode(query)}"}]
     if next_cursor is not None:

@@ -119,6 +119,10 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/municipalities", "openOrganisation", "registry", creates=True),
     Route("POST", "/v1/clinics", "openOrganisation", "registry", creates=True),
     Route("POST", "/v1/staff", "openOrganisation", "registry", creates=True),
+    Route("POST", "/v1/municipalities/{code}/credentials", "openOrganisation", "registry", creates=True),
+    Route("POST", "/v1/clinics/{clinic}/credentials", "openOrganisation", "registry", creates=True),
+    Route("GET", "/v1/municipalities", "readDirectory", "registry"),
+    Route("GET", "/v1/clinics", "readDirectory", "registry"),
     # FHIR R4
     Route("GET", "/fhir/R4/metadata", "open", "open"),
     Route("GET", "/fhir/R4/Patient/{child}", "readFhir", "child", "path:child"),
@@ -126,6 +130,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/fhir/R4/Immunization/{immunization}", "searchFhir", "own"),
     Route("GET", "/fhir/R4/Immunization", "readFhir", "child", "query:patient"),
     Route("GET", "/fhir/R4/ImmunizationRecommendation", "readFhir", "child", "query:patient"),
+    Route("GET", "/fhir/R4/Observation", "readFhir", "child", "query:patient"),
     # The door itself
     Route("GET", "/openapi.json", "open", "open"),
     Route("GET", "/docs", "open", "open"),

@@ -37,7 +37,14 @@ class ChildView(View):
     async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
         """Learn first which of the clinics that are given consent have a topic, then apply."""
         await self._learn_clinics(batch)
-        return await super().apply(batch)
+        rejected = await super().apply(batch)
+        given = {
+            event.dose.id: envelope.subject
+            for envelope in batch
+            if envelope.type == r.DoseRecorded.event_type() and isinstance(event := _read(envelope), r.DoseRecorded)
+        }
+        await kept.name_doses(self.documents.store, given)
+        return rejected
 
     async def end_expired(self) -> int:
         """Send the end marker of every feed whose consent's last day has passed; how many documents it was."""
