@@ -82,6 +82,7 @@ class Runtime:
         self.broker = bus.broker(settings)
         self.background: list[Callable[[], Awaitable[None]]] = []
         self.on_start: list[Callable[[], Awaitable[None]]] = []
+        self.on_stop: list[Callable[[], Awaitable[None]]] = []
         self.on_clock: list[Callable[[], Awaitable[None]]] = []
         self._collections: dict[str, Documents] = {}
 
@@ -125,6 +126,9 @@ class Runtime:
         """Reader first, then the relay, then the producer (`broker.stop()` would not wait for it); each bounded."""
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.broker.stop(), 8.0)
+        for end in self.on_stop:
+            with contextlib.suppress(Exception):
+                await asyncio.wait_for(end(), 4.0)
         await self.relay.stop()
         await self.producer.stop()
         await self.calls.close()
