@@ -18,7 +18,7 @@ _KINDS: dict[str, Callable[[Principal], dict[str, str]]] = {
     "system": lambda who: {"municipality": who.municipality or ""},
     "operator": lambda _: {},
 }
-_KIND_OF_THING = {"child": "Child", "town": "Town", "owned": "Owned", "own": "Own", "registry": "Registry"}
+KIND_OF_THING = {"child": "Child", "town": "Town", "owned": "Owned", "own": "Own", "registry": "Registry"}
 
 
 class PolicyBroken(Exception):
@@ -114,7 +114,7 @@ def _its_own(principal: Principal, thing: str) -> Resource:
         )
     if thing == "town":
         return town_resource(principal.municipality or "")
-    return Resource(_KIND_OF_THING[thing])
+    return Resource(KIND_OF_THING[thing])
 
 
 def _entity(kind: str, name: str, attributes: Mapping[str, Any]) -> Entity:

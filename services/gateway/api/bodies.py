@@ -1,0 +1,526 @@
+"""Bodies and answers as the OpenAPI document describes them. Owners check them; here they are words for programmers."""
+
+from datetime import date, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from services.gateway.api.dev_token import TokenWish
+from shared.events.schedule import Reason, Why
+
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Municipality = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
+Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Why500 = Annotated[str, StringConstraints(min_length=1, max_length=500)]
+Name100 = Annotated[str, StringConstraints(min_length=1, max_length=100)]
+
+
+class Body(BaseModel):
+    """A request body: unknown fields are refused."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class Answer(BaseModel):
+    """An answer: fields may be added in later releases."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+# Bodies -----------------------------------------------------------------------------------------------------------
+
+
+class NameBody(Body):
+    """A name as written and as read (フリガナ)."""
+
+    family: Name100
+    given: Name100
+    family_kana: Name100
+    given_kana: Name100
+
+
+class ChildBody(Body):
+    """A child's own facts. Gestation in completed days, weight in grams."""
+
+    birth_date: date
+    sex: Literal["F", "M", "U"]
+    name: NameBody
+    municipality: Municipality = Field(description="全国地方公共団体コード: 6 digits with check digit")
+    district: Words | None = None
+    gestation_days: int | None = Field(default=None, ge=140, le=320)
+    birth_weight_g: int | None = Field(default=None, ge=200, le=8_000)
+    twin_group: Token | None = None
+
+
+class ChildCorrectionBody(ChildBody):
+    """All of the child's own facts as they should be, and why."""
+
+    reason: Why500
+
+
+class Coding(Body):
+    """A vaccine in a code system: CVX, MEDIS HOT9 or HOT13, or Hagukumi's own."""
+
+    system: Words
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
+
+
+class DoseBody(Body):
+    """One administered dose (接種記録); either `vaccine` or `cvx`. Volume in mL."""
+
+    given_on: date
+    vaccine: Coding | None = None
+    cvx: str | None = None
+    product: Name100 | None = None
+    lot: Name100 | None = None
+    expires_on: date | None = None
+    site: Name100 | None = None
+    dose_ml: float | None = None
+    performer: Name100 | None = None
+
+
+class DoseCorrectionBody(DoseBody):
+    """The dose as it should be, and why."""
+
+    reason: Why500
+
+
+class ReasonBody(Body):
+    """Why something is withdrawn."""
+
+    reason: Why500
+
+
+class CheckupBody(Body):
+    """A checkup that took place (健康診査)."""
+
+    kind: Token
+    done_on: date
+
+
+class GrowthBody(Body):
+    """A measurement: kg and cm, at least one."""
+
+    measured_on: date
+    weight_kg: float | None = None
+    length_cm: float | None = None
+    head_cm: float | None = None
+    chest_cm: float | None = None
+
+
+class ConditionBody(Body):
+    """A disease had, a contraindication or a certificate."""
+
+    code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
+    since: date | None = None
+
+
+class CodesBody(Body):
+    """How many one-time codes to issue."""
+
+    count: int = Field(default=1, ge=1, le=4)
+
+
+class LinkBody(Body):
+    """A one-time code as it was handed over."""
+
+    code: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+
+
+class ConsentBody(Body):
+    """What the organisation may read for, and until which day (inclusive)."""
+
+    purpose: Words
+    until: date | None = None
+    kind: Literal["clinic", "municipality"] | None = None
+
+
+class MoveBody(Body):
+    """Where the child lives from which day on (転出・転入)."""
+
+    to_municipality: Municipality
+    effective_on: date
+
+
+class PreCheckBody(Body):
+    """What a clinic asks before the needle; `on` is the day of the dose, today unless said otherwise."""
+
+    child: Token
+    vaccine: Coding | None = None
+    cvx: Annotated[str, StringConstraints(pattern=r"^[0-9]{1,3}$")] | None = None
+    product: Name100 | None = None
+    lot: Annotated[str, StringConstraints(max_length=40)] | None = None
+    expires_on: date | None = None
+    on: date | None = None
+
+
+class FollowUpBody(Body):
+    """How far the follow-up is, and whose it is."""
+
+    state: Literal["unseen", "contacted", "booked", "declined", "done_elsewhere", "moved"]
+    responsible: Annotated[str, StringConstraints(max_length=64)] | None = None
+
+
+class LotRecallBody(Body):
+    """A lot that may no longer be given."""
+
+    product: Name100
+    lot: Annotated[str, StringConstraints(min_length=1, max_length=40)]
+    reason: Why500
+
+
+class AnswerBody(Body):
+    """One answer of a form."""
+
+    link_id: Annotated[str, StringConstraints(min_length=1, max_length=64)]
+    value: Any = None
+
+
+class ResponseBody(Body):
+    """A response to begin. `vaccine`: Hagukumi's code, a CVX code, or a coding."""
+
+    child: Token
+    form: Token
+    version: Annotated[str, StringConstraints(max_length=20)] | None = None
+    vaccine: Annotated[str, StringConstraints(min_length=1, max_length=40)] | Coding | None = None
+    clinic: Token | None = None
+    answers: list[AnswerBody] | None = None
+
+
+class AnswersBody(Body):
+    """All answers of a draft."""
+
+    answers: list[AnswerBody]
+
+
+class NothingBody(Body):
+    """No fields."""
+
+
+class WithdrawalBody(Body):
+    """Why the guardian takes it back: a code."""
+
+    reason: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = "withdrawn-by-guardian"
+
+
+class DecisionBody(Body):
+    """The doctor's decision (接種の可否)."""
+
+    decision: Literal["go_ahead", "postpone", "never"]
+    explained: bool
+    note_code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] | None = None
+    temperature_c: float | None = Field(default=None, ge=33.0, le=43.0)
+
+
+class AudienceBody(BaseModel):
+    """Whom a notice is for; every condition given must hold."""
+
+    model_config = ConfigDict(extra="allow")
+
+    age_years: dict[str, int] | None = None
+
+
+class PreviewBody(Body):
+    """How many would get it."""
+
+    audience: AudienceBody
+
+
+class AnnouncementBody(BaseModel):
+    """A notice, in each language that it is written in."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: dict[str, str]
+    body: dict[str, str]
+    audience: AudienceBody
+    urgency: Literal["info", "important", "emergency"] = "info"
+    publish_at: datetime | None = None
+    confirm: int | None = Field(default=None, description="The number that the preview gave")
+
+
+class AnnouncementCorrectionBody(BaseModel):
+    """The text as it should be, and why."""
+
+    model_config = ConfigDict(extra="allow")
+
+    title: dict[str, str]
+    body: dict[str, str]
+    reason: Why500
+
+
+class PushSubscriptionBody(BaseModel):
+    """A PushSubscription as the browser gives it (W3C Push API)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    endpoint: str
+    keys: dict[str, str]
+
+
+class MunicipalityBody(Body):
+    """A municipality to open."""
+
+    code: Municipality
+    name: Name100
+
+
+class ClinicBody(Body):
+    """A clinic to register."""
+
+    id: Token | None = None
+    name: Name100
+    municipality: Municipality
+
+
+class StaffBody(Body):
+    """A person who works for a municipality."""
+
+    subject: Token
+    municipality: Municipality
+    profession: Token
+
+
+class ClockBody(Body):
+    """The instant that the development platform's clock shall show."""
+
+    now: datetime
+
+
+# Answers ----------------------------------------------------------------------------------------------------------
+
+
+class FieldProblem(Answer):
+    """One broken rule at one place."""
+
+    pointer: str = Field(description="JSON Pointer into the body, or /query/<name>")
+    code: str
+    detail: str
+
+
+class ProblemAnswer(Answer):
+    """What went wrong (RFC 9457)."""
+
+    type: str
+    title: str
+    status: int
+    detail: str | None = None
+    errors: list[FieldProblem] | None = None
+    trace_id: str | None = None
+
+
+class Created(Answer):
+    """What was made; later reads may wait for it with the header Hagukumi-Revision."""
+
+    id: str
+
+
+class Line(Answer):
+    """A child in a list."""
+
+    id: str
+    birth_date: date
+    sex: str
+    name: NameBody
+    municipality: str
+
+
+class Children(Answer):
+    """Children in a stable order."""
+
+    items: list[Line]
+    next: str | None
+
+
+class DoseShown(Answer):
+    """A recorded dose; `organisation` and `performer` as far as the reader may know them."""
+
+    id: str
+    given_on: date
+    code: str
+    provenance: Literal["clinic", "municipality", "guardian"]
+    recorded_at: datetime
+
+
+class Child(Line):
+    """The record, as the reader's role may see it."""
+
+    doses: list[DoseShown]
+    checkups: list[dict[str, Any]]
+    growth: list[dict[str, Any]]
+    conditions: list[dict[str, Any]]
+    responses: list[dict[str, Any]]
+    died_on: date | None = None
+
+
+class PlanItemShown(Answer):
+    """One dose or checkup that is due, was due or will be."""
+
+    series: str
+    dose_number: int
+    status: str
+    earliest: date | None = None
+    recommended: date | None = None
+    overdue_from: date | None = None
+    free_until: date | None = None
+    latest: date | None = None
+    why: Why
+
+
+class DoseVerdictShown(Answer):
+    """Both verdicts on one dose."""
+
+    id: str
+    series: str
+    legal: str
+    immunological: str
+    reasons: list[Reason] = []
+
+
+class Plan(Answer):
+    """The plan of one child."""
+
+    rule_set: str
+    as_of: date
+    items: list[PlanItemShown]
+    doses: list[DoseVerdictShown]
+
+
+class Verdict(Answer):
+    """The answer before the needle."""
+
+    verdict: Literal["allow", "warn", "stop"]
+    reasons: list[dict[str, Any]]
+
+
+class Items(Answer):
+    """A list."""
+
+    items: list[dict[str, Any]]
+
+
+class AccessLine(Answer):
+    """Who looked, or tried to."""
+
+    at: datetime
+    role: str
+    action: str
+    outcome: str
+    yourself: bool
+    organisation: str | None = None
+    purpose: str | None = None
+
+
+class Accesses(Answer):
+    """Newest first."""
+
+    items: list[AccessLine]
+    next: str | None
+
+
+class TokenAnswer(Answer):
+    """An access token."""
+
+    access_token: str
+    token_type: Literal["Bearer"]
+    expires_in: int
+
+
+class Anything(Answer):
+    """An object whose fields its owner describes."""
+
+
+BODIES: dict[str, type[BaseModel]] = {
+    "POST /v1/children": ChildBody,
+    "PUT /v1/children/{child}": ChildCorrectionBody,
+    "POST /v1/children/{child}/doses": DoseBody,
+    "PUT /v1/children/{child}/doses/{dose}": DoseCorrectionBody,
+    "POST /v1/children/{child}/doses/{dose}/retraction": ReasonBody,
+    "POST /v1/children/{child}/checkups": CheckupBody,
+    "POST /v1/children/{child}/growth": GrowthBody,
+    "POST /v1/children/{child}/conditions": ConditionBody,
+    "POST /v1/children/{child}/conditions/{condition}/retraction": ReasonBody,
+    "POST /v1/children/{child}/guardian-codes": CodesBody,
+    "POST /v1/guardian-links": LinkBody,
+    "PUT /v1/children/{child}/consents/{organisation}": ConsentBody,
+    "POST /v1/children/{child}/move": MoveBody,
+    "POST /v1/pre-checks": PreCheckBody,
+    "PUT /v1/municipalities/{code}/follow-ups/{follow_up}": FollowUpBody,
+    "POST /v1/lot-recalls": LotRecallBody,
+    "POST /v1/responses": ResponseBody,
+    "PUT /v1/responses/{response}": AnswersBody,
+    "POST /v1/responses/{response}/submission": NothingBody,
+    "POST /v1/responses/{response}/withdrawal": WithdrawalBody,
+    "POST /v1/responses/{response}/decision": DecisionBody,
+    "POST /v1/announcements/preview": PreviewBody,
+    "POST /v1/announcements": AnnouncementBody,
+    "PUT /v1/announcements/{announcement}": AnnouncementCorrectionBody,
+    "POST /v1/announcements/{announcement}/recall": ReasonBody,
+    "PUT /v1/push-subscriptions/{subscription}": PushSubscriptionBody,
+    "POST /v1/municipalities": MunicipalityBody,
+    "POST /v1/clinics": ClinicBody,
+    "POST /v1/staff": StaffBody,
+    "POST /dev/token": TokenWish,
+    "PUT /dev/clock": ClockBody,
+}
+
+ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
+    "POST /v1/children": (201, Created),
+    "GET /v1/children": (200, Children),
+    "GET /v1/children/{child}": (200, Child),
+    "POST /v1/children/{child}/doses": (201, Created),
+    "POST /v1/children/{child}/checkups": (201, Created),
+    "POST /v1/children/{child}/growth": (201, Created),
+    "POST /v1/children/{child}/conditions": (201, Created),
+    "POST /v1/children/{child}/guardian-codes": (201, Anything),
+    "POST /v1/guardian-links": (201, Anything),
+    "GET /v1/children/{child}/plan": (200, Plan),
+    "GET /v1/children/{child}/reminders": (200, Items),
+    "GET /v1/children/{child}/accesses": (200, Accesses),
+    "GET /v1/children/{child}/history": (200, Items),
+    "GET /v1/children/{child}/responses": (200, Items),
+    "POST /v1/pre-checks": (201, Verdict),
+    "GET /v1/municipalities/{code}/not-yet": (200, Items),
+    "POST /v1/lot-recalls": (201, Anything),
+    "GET /v1/forms": (200, Items),
+    "POST /v1/responses": (201, Created),
+    "POST /v1/announcements": (202, Created),
+    "GET /v1/inbox": (200, Items),
+    "POST /v1/municipalities": (201, Anything),
+    "POST /v1/clinics": (201, Anything),
+    "POST /v1/staff": (201, Anything),
+    "POST /dev/token": (200, TokenAnswer),
+}
+
+WITHOUT_BODY = frozenset(
+    {
+        "POST /v1/children/{child}/guardian-codes",
+        "POST /v1/responses/{response}/submission",
+        "POST /v1/responses/{response}/withdrawal",
+    }
+)
+"""Their body may be left out."""
+
+QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
+    "GET /v1/children/{child}/plan": (("on", {"type": "string", "format": "date"}, "The plan as on this day"),),
+    "GET /v1/municipalities/{code}/not-yet": (
+        ("kind", {"enum": ["due", "dose", "checkup", "overdue", "closing"]}, "Which lines"),
+    ),
+    "GET /v1/forms/{form}": (
+        ("version", {"type": "string", "maxLength": 20}, "The version in force, unless given"),
+        ("format", {"enum": ["hagukumi", "fhir"]}, "As ours, or as a FHIR R4 Questionnaire"),
+    ),
+}
+
+PAGED = frozenset(
+    {
+        "GET /v1/children",
+        "GET /v1/children/{child}/accesses",
+        "GET /v1/children/{child}/history",
+        "GET /v1/children/{child}/responses",
+        "GET /v1/municipalities/{code}/not-yet",
+        "GET /v1/inbox",
+        "GET /v1/announcements/{announcement}/deliveries",
+    }
+)
+"""Lists with `limit`, `cursor` and Link rel="next"."""

@@ -1,0 +1,86 @@
+"""What owners answer: the request goes on as it came, signed for its principal; the answer comes back as it is."""
+
+from urllib.parse import parse_qsl, urlencode
+
+import structlog
+from fastapi import APIRouter, Request
+from fastapi.responses import Response
+
+from services.gateway import store as kept
+from services.gateway.api.door import passage_of
+from services.gateway.commands import read_your_writes
+from services.gateway.domain.routes import Table
+from shared.problems import Busy, Malformed, NotFound
+from shared.service import Runtime, api_router
+
+log = structlog.get_logger(__name__)
+GOES_ON = ("accept-language", "idempotency-key", "if-match", "hagukumi-revision")
+COMES_BACK = (
+    "content-type",
+    "content-language",
+    "vary",
+    "etag",
+    "hagukumi-revision",
+    "location",
+    "link",
+    "retry-after",
+)
+
+
+class Forwarder:
+    """Acts at the owners for the principals whom the door let in."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._children = runtime.documents(kept.CHILDREN)
+
+    async def forward(self, request: Request, owner: str) -> Response:
+        """The owner's answer. Raises Busy when it has none, NotFound with the same bytes as our own."""
+        passage = passage_of(request)
+        path = passage.row.path.format(**passage.params)
+        query = _query(request)
+        answer = await self._runtime.calls.act(
+            owner,
+            passage.row.method,
+            f"{path}?{query}" if query else path,
+            passage.who,
+            body=passage.body or None,
+            headers={name: request.headers[name] for name in GOES_ON if name in request.headers},
+        )
+        if answer.status_code == 404:
+            raise NotFound
+        if answer.status_code == 401 or answer.status_code >= 500:
+            # The principal was checked here: if the owner does not accept our signature, that is our fault.
+            log.warning("owner.failed", owner=owner, status=answer.status_code)
+            raise Busy
+        if passage.row.relates and answer.is_success:
+            await read_your_writes.in_force(passage, self._children, answer.headers.get("hagukumi-revision", ""))
+        headers = {name: answer.headers[name] for name in COMES_BACK if name in answer.headers}
+        return Response(answer.content, answer.status_code, headers)
+
+
+def routes(table: Table, forwarder: Forwarder) -> APIRouter:
+    """A route for each row that has an owner."""
+    router = api_router()
+
+    def answers(owner: str) -> object:
+        async def forwarded(request: Request) -> Response:
+            return await forwarder.forward(request, owner)
+
+        return forwarded
+
+    for row in table.rows:
+        if row.owner is not None:
+            router.add_api_route(row.path, answers(row.owner), methods=[row.method])  # type: ignore[arg-type]
+    return router
+
+
+def _query(request: Request) -> str:
+    """The query, written anew: nothing that two readers could read in two ways goes on."""
+    try:
+        given = parse_qsl(
+            request.scope["query_string"].decode("ascii"), keep_blank_values=True, max_num_fields=50, errors="strict"
+        )
+    except ValueError:
+        raise Malformed from None
+    return urlencode(given)

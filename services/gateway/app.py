@@ -1,0 +1,71 @@
+"""gateway, wired: the door, the policy behind it, the views it reads, the owners it forwards to."""
+
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.routing import APIRoute
+
+from services.gateway import store as kept
+from services.gateway.api import children, description, dev_token, docs, events, forwarded
+from services.gateway.api.door import SECURITY_HEADERS, DoorKeeper, door_of
+from services.gateway.commands.access_tokens import AccessTokens
+from services.gateway.commands.changes import Listeners
+from services.gateway.commands.passage import Admission
+from services.gateway.domain.routes import ROUTES, Table
+from services.gateway.subscribers import subscribe
+from services.gateway.subscribers.changes import follow_changes
+from shared.audit import Audit
+from shared.cursors import Cursors
+from shared.service import Runtime, create_service
+from shared.settings import Settings
+
+ARCHIVE = ("GET", "/internal/events")
+LATER = ("/fhir", "/dev/clock", "/v1/municipalities", "/v1/clinics", "/v1/staff")
+
+
+def create_app(settings: Settings) -> FastAPI:
+    """The service; a route without a policy, or a policy that does not fit its schema, stops it here."""
+    runtime = Runtime(settings)
+    signing_key = settings.internal_keys.get("private") or {}
+    policy = kept.load_policy()
+    rows = [r for r in ROUTES if r.owner or not r.path.startswith(LATER)]
+    table = Table(development=settings.development, rows=rows)
+    tokens = AccessTokens(settings)
+    audit = Audit(runtime.store, runtime.clock, signing_key)
+    runtime.on_start.append(audit.start)
+    runtime.on_stop.append(audit.stop)
+    subscribe(runtime, audit.write)
+    documents = runtime.documents(kept.CHILDREN)
+    admission = Admission(policy, documents, runtime.clock)
+    listeners = Listeners()
+    follow_changes(runtime, listeners, documents, runtime.documents(kept.PLANS))
+    forwarder = forwarded.Forwarder(runtime)
+    routers = [
+        docs.routes(),
+        dev_token.keys(tokens),
+        *([dev_token.routes(tokens)] if settings.development else []),
+        children.routes(runtime, admission, forwarder, Cursors(str(signing_key.get("d", "")))),
+        events.routes(listeners),
+        forwarded.routes(table, forwarder),
+    ]
+    given = [
+        (method, route.path)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods or ()
+    ]
+    table.check([*given, ARCHIVE], policy.actions)
+    return create_service(
+        runtime,
+        routers,
+        title="Hagukumi gateway",
+        trust_correlation=False,
+        middleware=[(DoorKeeper, door_of(settings, table, tokens, admission, audit))],
+        answer_headers=SECURITY_HEADERS,
+    )
+
+
+def openapi_document() -> dict[str, Any]:
+    """The OpenAPI 3.1 document of the public API, without starting anything."""
+    return description.openapi_document()

@@ -1,0 +1,176 @@
+"""Letting a request through: who it is, what it wants, whether it may; the same for every route."""
+
+import asyncio
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qs
+
+from services.gateway.domain import policy as rules
+from services.gateway.domain.policy import Policy, Resource
+from services.gateway.domain.routes import SEGMENT, Route
+from shared.auth import Principal
+from shared.clock import Clock
+from shared.documents import Document, Documents
+from shared.problems import Busy, Forbidden, Malformed, NotFound, invalid
+from shared.strict_json import BadJson, loads
+
+RELATION_PATIENCE_S = 0.3
+"""A relation that was just made may be milliseconds behind in the view. Unknown and not yours wait equally long."""
+
+FRESH_WAIT_S = 5.0
+PURPOSES = {
+    "guardian": "own-family",
+    "clinic": "care",
+    "staff": "public-health",
+    "system": "public-health",
+    "operator": "operation",
+}
+_REVISION = re.compile(r"\s*([a-z.]{1,60}):([A-Za-z0-9_-]{1,64})=([0-9]{1,9})\s*")
+
+
+@dataclass(slots=True)
+class Passage:
+    """A request that was let in: handlers read who it is and which child, and add whose records they showed."""
+
+    row: Route
+    principal: Principal | None
+    params: Mapping[str, str]
+    expires_at: int = 0
+    child: str | None = None
+    record: Document | None = None
+    purpose: str = ""
+    whose: list[str] = field(default_factory=list)
+    fresh: dict[tuple[str, str], int] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def who(self) -> Principal:
+        """The principal; every route but the open ones has one."""
+        if self.principal is None:
+            raise RuntimeError("an open route has no principal")
+        return self.principal
+
+    @property
+    def about(self) -> Document:
+        """The child's document in the gateway's view, on a route about a child."""
+        if self.record is None:
+            raise RuntimeError("this route is about no child")
+        return self.record
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What of a request the decision needs."""
+
+    query: str
+    revisions: str
+    body: Callable[[], Awaitable[bytes]]
+
+
+class Admission:
+    """Decides with the policy and the gateway's own view of children."""
+
+    def __init__(
+        self, policy: Policy, children: Documents, clock: Clock, *, patience_s: float = RELATION_PATIENCE_S
+    ) -> None:
+        self._policy = policy
+        self._children = children
+        self._clock = clock
+        self._patience_s = patience_s
+
+    async def admit(self, passage: Passage, asked: Asked) -> None:
+        """Let it through, or raise Forbidden for the role, NotFound for what is not there or not theirs, Busy for not yet."""
+        row, who = passage.row, passage.who
+        passage.purpose = PURPOSES[who.role]
+        passage.fresh = revisions_of(asked.revisions)
+        if not self._policy.role_can(who, row.action, row.thing):
+            raise Forbidden
+        if row.thing == "child":
+            passage.child = await _child_at(row, passage, asked)
+            passage.whose.append(passage.child)
+            await self._child(passage)
+            return
+        resource = Resource(rules.KIND_OF_THING[row.thing])
+        if row.thing == "town":
+            resource = rules.town_resource(passage.params["code"])
+        if not self._policy.allows(who, row.action, resource):
+            raise NotFound
+
+    async def _child(self, passage: Passage) -> None:
+        """Wait, bounded, until the view has what the caller wrote and what binds them to the child."""
+        child = passage.child or ""
+        wanted = passage.fresh.get(("records.child", child), 0)
+        waits = _pauses(FRESH_WAIT_S if wanted else self._patience_s)
+        while True:
+            record = await self._children.load(child)
+            allowed = self.allows_child(passage.who, passage.row.action, record)
+            if record is not None and allowed and record.read_to("records.child", child) >= wanted:
+                break
+            pause = next(waits, None)
+            if pause is None:
+                raise Busy if allowed else NotFound
+            await asyncio.sleep(pause)
+        passage.record = record
+        consent = record.state.get("consents", {}).get(passage.who.organisation or "")
+        if passage.who.role == "clinic" and consent is not None:
+            passage.purpose = consent["purpose"]
+
+    def allows_child(self, who: Principal, action: str, record: Document | None) -> bool:
+        """Whether this principal may do this to this child, as the gateway's view knows it."""
+        resource = rules.NOBODYS_CHILD
+        if record is not None and "facts" in record.state:
+            resource = rules.child_resource(record.state, self._clock.today())
+        return self._policy.allows(who, action, resource)
+
+
+async def _child_at(row: Route, passage: Passage, asked: Asked) -> str:
+    """The child that the request is about. Raises Malformed, Invalid when it names none."""
+    if row.at == "path:child":
+        return passage.params["child"]
+    if row.at == "query:patient":
+        given = parse_qs(asked.query, max_num_fields=50).get("patient", [])
+        found = given[0].removeprefix("Patient/") if len(given) == 1 else None
+        where = "/query/patient"
+    else:
+        try:
+            value = loads(await asked.body())
+        except BadJson:
+            raise Malformed from None
+        found = value.get("child") if isinstance(value, dict) else None
+        where = "/child"
+    if not isinstance(found, str):
+        raise invalid(where, "missing", "対象のこどもを1人指定してください。", "Name exactly one child.")
+    if not re.fullmatch(SEGMENT, found):
+        raise invalid(where, "string-pattern-mismatch", "形式が正しくありません。", "This is no id.")
+    return found
+
+
+def revisions_of(header: str) -> dict[tuple[str, str], int]:
+    """What a reader has written before, from Hagukumi-Revision: (stream, subject) -> revision."""
+    found: dict[tuple[str, str], int] = {}
+    for part in header[:4_000].split(",")[:50]:
+        match = _REVISION.fullmatch(part)
+        if match is not None:
+            place = (match[1], match[2])
+            found[place] = max(found.get(place, 0), int(match[3]))
+    return found
+
+
+def _pauses(seconds: float) -> Any:
+    """Pauses that grow, and add up to `seconds`."""
+    pause, left = 0.01, seconds
+    while left > 0:
+        yield min(pause, left)
+        left -= pause
+        pause = min(pause * 1.5, 0.2)
+
+
+async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
+    """Whether it came to hold within the time."""
+    for pause in _pauses(seconds):
+        if await holds():
+            return True
+        await asyncio.sleep(pause)
+    return await holds()

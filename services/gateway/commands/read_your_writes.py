@@ -1,0 +1,83 @@
+"""Reads wait, bounded, until the gateway's own views have what the caller wrote; writes that relate people to a child do so too."""
+
+from collections.abc import Callable
+
+from services.gateway import store as kept
+from services.gateway.commands.passage import FRESH_WAIT_S, Passage, revisions_of, until
+from shared.documents import Document, Documents, mark
+from shared.problems import Busy
+
+RELATED_WAIT_S = 2.0
+
+
+async def fresh_plan(passage: Passage, plans: Documents) -> Document:
+    """The child's plan, once it has seen what the caller wrote; Busy when it does not come, or there is none yet."""
+    child = passage.child or ""
+    wanted = _plan_revision(passage)
+    found: Document | None = None
+
+    async def there() -> bool:
+        nonlocal found
+        found = await plans.load(child)
+        return found is not None and "plan" in found.state and _seen(found, child) >= wanted
+
+    if not await until(there, FRESH_WAIT_S) or found is None:
+        raise Busy
+    return found
+
+
+def _plan_revision(passage: Passage) -> int:
+    """The revision of the record that the plan must have seen: not every event of the record changes a plan."""
+    written = passage.fresh.get(("records.child", passage.child or ""), 0)
+    relevant: int = passage.about.state.get("plan_relevant", 0)
+    return min(written, relevant) if written else 0
+
+
+def _seen(plan: Document, child: str) -> int:
+    seen: int = plan.state.get("based_on", {}).get(mark("records.child", child), 0)
+    return seen
+
+
+async def in_force(passage: Passage, children: Documents, revision_header: str) -> None:
+    """Answer a write that relates or unrelates somebody only when the gateway's own view knows it.
+
+    A permission that was taken away is acknowledged when its clinic's feed has ended (G12), else Busy: safe to repeat.
+    """
+    written = {
+        subject: n for (stream, subject), n in revisions_of(revision_header).items() if stream == "records.child"
+    }
+    for child, revision in written.items():
+        known = _ended(passage, revision) if passage.row.revokes else _derived(revision)
+
+        async def holds(child: str = child, known: Callable[[Document], bool] = known) -> bool:
+            record = await children.load(child)
+            return record is not None and known(record)
+
+        if not await until(holds, FRESH_WAIT_S if passage.row.revokes else RELATED_WAIT_S) and passage.row.revokes:
+            raise Busy
+
+
+def _derived(revision: int) -> Callable[[Document], bool]:
+    """The view has it, and so do the lists that follow from it."""
+    return lambda record: (
+        record.read_to("records.child", record.id) >= revision and record.loaded.get("derive_at") is None
+    )
+
+
+def _ended(passage: Passage, revision: int) -> Callable[[Document], bool]:
+    return lambda record: kept.feed_ended(record, passage.params["organisation"], revision=revision)
+
+
+async def fresh_list(passage: Passage, children: Documents, mine: Callable[[Document], bool]) -> None:
+    """Wait until the caller's own writes are in the lists. Nobody waits for a child that is not theirs: that would tell."""
+    for (stream, child), revision in list(passage.fresh.items())[:20]:
+        if stream != "records.child":
+            continue
+        known = _derived(revision)
+
+        async def holds(child: str = child, known: Callable[[Document], bool] = known) -> bool:
+            record = await children.load(child)
+            return record is None or not mine(record) or known(record)
+
+        if not await until(holds, FRESH_WAIT_S):
+            raise Busy
