@@ -110,14 +110,15 @@ def _municipal_channels(channels: dict[str, Any], operations: dict[str, Any], me
     channels["clinic"] = {
         "address": "clinic.{id}.v1",
         "description": "FHIR R4 resources of the families that gave this clinic consent, in order per child; "
-        "ce_sequence is dense per (clinic, child). A repeat is possible: drop sequence numbers that were seen.",
+        "ce_sequence is dense per (clinic, child). A repeat is possible: drop sequence numbers that were seen. "
+        "Types are jp.hagukumi.clinic.<what happened>.v1: see clinic-feed.md.",
         "parameters": {"id": {"description": "The clinic's id"}},
         "messages": {"FhirResource": {"$ref": "#/components/messages/FhirResource"}},
     }
     messages["FhirResource"] = {
         "name": "FhirResource",
         "title": "A FHIR R4 resource",
-        "contentType": "application/json",
+        "contentType": "application/fhir+json",
         "payload": {"type": "object", "required": ["resourceType"], "properties": {"resourceType": {"type": "string"}}},
         "traits": [{"$ref": "#/components/messageTraits/cloudEvent"}],
     }

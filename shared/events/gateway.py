@@ -6,21 +6,21 @@ from shared.events.base import Event
 
 
 class DirectoryEvent(Event):
-    """A fact about one organisation, keyed by it."""
+    """A fact about one organisation, keyed by it; sent by the gateway, followed by whoever asks who an organisation is."""
 
     stream = "gateway.directory"
     readers = ("records", "schedule", "questionnaire", "notify")
 
 
 class MunicipalityOpened(DirectoryEvent):
-    """A municipality joined; `code` has 6 digits with its check digit."""
+    """A municipality joined, and its topics are open; `code` has 6 digits with its check digit (JIS X 0402)."""
 
     code: str
     name: str
 
 
 class ClinicRegistered(DirectoryEvent):
-    """A clinic joined."""
+    """A clinic joined, and its feed's topic is open; from now on families can give it consent."""
 
     clinic: str
     name: str
@@ -36,7 +36,7 @@ class ClinicChanged(DirectoryEvent):
 
 
 class StaffAssigned(DirectoryEvent):
-    """A person works for a municipality in a profession."""
+    """A person works for a municipality in a profession; keyed by the municipality, a later one takes the place of the one before."""
 
     staff: str
     municipality: str
@@ -44,14 +44,14 @@ class StaffAssigned(DirectoryEvent):
 
 
 class StaffRemoved(DirectoryEvent):
-    """A person no longer works for the municipality."""
+    """A person no longer works for the municipality; keyed by the municipality."""
 
     staff: str
     municipality: str
 
 
 class ClockMoved(Event):
-    """The development platform's clock was set; absent in production."""
+    """The development platform's clock was set, forward or back, and runs on from there; absent in production."""
 
     stream = "gateway.clock"
     readers = ("records", "schedule", "questionnaire", "notify")
