@@ -1,5 +1,6 @@
 """View documents: what a service builds from other services' events, each event once, per subject in order (protocol R1, R2, R5)."""
 
+import dataclasses
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -127,8 +128,11 @@ class View:
         return failed
 
     def mark_derived(self, doc: Document) -> None:
-        """Have the derived rows written after this document's commit; a command on a view document calls it too."""
-        doc.derive = bool(self._derived)
+        """Have the derived rows written after this document's commit, if they differ from those of what was loaded."""
+        before = dataclasses.replace(doc, state=doc.loaded.get("state", {})) if doc.exists else None
+        doc.derive = any(
+            derived.rows(doc) != (derived.rows(before) if before is not None else {}) for derived in self._derived
+        )
 
     async def derive(self, docs: Sequence[Document]) -> None:
         """Write the rows derived from these committed documents, newest version wins, then clear their marker."""

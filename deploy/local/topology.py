@@ -31,6 +31,7 @@ FAMILIES = (
     Family("questionnaire.response.v1", "questionnaire", ("records", "schedule", "notify", "gateway")),
     Family("notify.announcement.v1", "notify", ("notify", "gateway")),
     Family("notify.fanout.v1", "notify", ("notify",)),
+    Family("notify.urgent.v1", "notify", ("notify",)),
     Family("notify.delivery.v1", "notify", ("gateway",)),
     Family("gateway.directory.v1", "gateway", ("records", "schedule", "questionnaire", "notify", "gateway")),
     # One partition: everybody follows one clock, in one order.

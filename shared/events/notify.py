@@ -57,6 +57,13 @@ class FanoutPage(Event):
     count: int
 
 
+class UrgentFanoutPage(FanoutPage):
+    """The same for an emergency: a lane of its own, so that it overtakes a newsletter in progress."""
+
+    stream = "notify.urgent"
+    readers = ("notify",)
+
+
 class DeliveryEvent(Event):
     """A fact about one recipient's messages, keyed by the recipient."""
 
@@ -77,6 +84,16 @@ class MessageDelivered(DeliveryEvent):
     title: dict[str, str]
     body: dict[str, str]
     delivered_at: datetime
+
+
+class PageDelivered(DeliveryEvent):
+    """A page of a notice's recipients has it in their inboxes; keyed by announcement and page."""
+
+    announcement: str
+    page: int
+    municipality: str
+    urgency: Urgency
+    recipients: tuple[str, ...]
 
 
 class MessageRead(DeliveryEvent):

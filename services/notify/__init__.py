@@ -1,0 +1,1 @@
+"""notify: audience, fan-out, channels, inbox, delivery ledger."""

@@ -1,0 +1,1 @@
+"""HTTP in, for the gateway acting for a principal."""

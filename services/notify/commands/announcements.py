@@ -1,0 +1,309 @@
+"""Publishing, correcting and recalling notices; preview and ledger."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from services.notify.commands.pushing import Pusher
+
+from services.notify import store as kept
+from services.notify.domain import audience as audiences
+from services.notify.domain import notices
+from shared.auth import Principal
+from shared.clock import read_instant, wire_instant
+from shared.documents import Command, Document, Documents
+from shared.events.notify import (
+    AnnouncementCorrected,
+    AnnouncementPublished,
+    AnnouncementRecalled,
+    FanoutPage,
+    UrgentFanoutPage,
+)
+from shared.problems import Conflict, FieldProblem, Forbidden, Invalid, NotFound
+from shared.store import Doc, Store
+
+
+@dataclass(slots=True)
+class Notices:
+    """What every command on notices needs."""
+
+    store: Store
+    announcements: Documents
+    mailboxes: Documents
+    pages: Documents
+    pusher: Pusher
+
+    @property
+    def now(self) -> datetime:
+        """The present instant."""
+        return self.announcements.clock.now()
+
+    @property
+    def today(self) -> date:
+        """The civil day in Tokyo."""
+        return self.announcements.clock.today()
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """What a municipality wants to say, and to whom."""
+
+    title: Mapping[str, str]
+    body: Mapping[str, str]
+    audience: Mapping[str, Any]
+    urgency: str
+    publish_at: datetime | None = None
+    expires_at: datetime | None = None
+    confirm: int | None = None
+
+
+def town_of(principal: Principal) -> str:
+    """The town that this principal publishes for; Forbidden for every other role."""
+    if principal.role not in {"staff", "system"} or principal.municipality is None:
+        raise Forbidden
+    return principal.municipality
+
+
+def _checked(audience: Any) -> Mapping[str, Any]:
+    try:
+        audiences.check(audience)
+    except audiences.AudienceError as error:
+        found = FieldProblem(
+            f"/audience{error.pointer}",
+            error.code,
+            "対象者の条件が正しくありません。",
+            "This part of the audience is not understood.",
+        )
+        raise Invalid(errors=(found,)) from None
+    checked: Mapping[str, Any] = audience
+    return checked
+
+
+async def preview(notices_: Notices, principal: Principal, audience: Any) -> Doc:
+    """How many a notice would reach now."""
+    town = town_of(principal)
+    families = await kept.families_of(notices_.store, town)
+    guardians, children = audiences.recipients(_checked(audience), families, notices_.today)
+    return {
+        "recipients": len(guardians),
+        "children": children,
+        "families": len({guardian for family in families for guardian in family.guardians}),
+        "as_of": wire_instant(notices_.now),
+    }
+
+
+async def publish(notices_: Notices, principal: Principal, notice: Notice, command: Command) -> tuple[Doc, Document]:
+    """Publish a notice, or arm it for later; a repeat with the same key gives the same answer."""
+    town = town_of(principal)
+    known = await notices_.announcements.load(command.id)
+    if known is None:
+        _refuse(notice, notices_.now)
+    later = notice.publish_at is not None
+    frozen: Doc = {}
+    if known is None:
+        frozen = await _freeze(notices_, town, _checked(notice.audience), notice)
+        if later and notice.publish_at is not None:
+            await notices_.store.insert(kept.SCHEDULED, {"_id": command.id, "at": notice.publish_at.timestamp()})
+
+    def decide(doc: Document) -> Doc:
+        doc.tenant = town
+        doc.state.update(
+            {
+                "municipality": town,
+                "title": dict(notice.title),
+                "body": dict(notice.body),
+                "audience": dict(notice.audience),
+                "urgency": notice.urgency,
+                "published_by": principal.subject,
+                "publish_at": wire_instant(notice.publish_at) if notice.publish_at else None,
+                "expires_at": wire_instant(notice.expires_at) if notice.expires_at else None,
+                "state": "scheduled",
+            }
+        )
+        if not later:
+            _announce(notices_, doc, frozen)
+        return {"id": doc.id, "state": doc.state["state"], "recipients": frozen["count"]}
+
+    return await notices_.announcements.create(command.id, decide, command)
+
+
+def _refuse(notice: Notice, now: datetime) -> None:
+    problems = notices.text_problems("title", notice.title, notices.TITLE_LENGTH)
+    problems += notices.text_problems("body", notice.body, notices.BODY_LENGTH)
+    problems += notices.time_problems(notice.publish_at, notice.expires_at, now)
+    if problems:
+        raise Invalid(errors=tuple(problems))
+
+
+async def _freeze(notices_: Notices, town: str, audience: Mapping[str, Any], notice: Notice) -> Doc:
+    """Freeze the recipients; refuse an audience that is empty, or everybody without a condition, until confirmed."""
+    as_of = notices_.now
+    families = await kept.families_of(notices_.store, town)
+    guardians, _ = audiences.recipients(audience, families, notices_.today)
+    if (not guardians or not audience) and notice.confirm != len(guardians):
+        number = len(guardians)
+        found = FieldProblem(
+            "/confirm",
+            "confirm-the-number",
+            f"この条件では{number}人に届きます。よろしければ confirm に {number} を指定してください。",
+            f"This audience reaches {number} recipients. Repeat with confirm: {number} if that is meant.",
+        )
+        raise Invalid(errors=(found,))
+    frozen, pages = await kept.freeze(notices_.store, guardians)
+    return {"id": frozen, "count": len(guardians), "pages": pages, "as_of": as_of}
+
+
+def _announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
+    """Announce the notice and one event for each page of its frozen recipients."""
+    state = doc.state
+    state.update(
+        {"state": "published", "frozen": frozen["id"], "recipients": frozen["count"], "pages": frozen["pages"]}
+    )
+    state["as_of"] = wire_instant(frozen["as_of"])
+    doc.emit(
+        AnnouncementPublished(
+            municipality=state["municipality"],
+            title=state["title"],
+            body=state["body"],
+            urgency=state["urgency"],
+            audience=state["audience"],
+            recipients=frozen["count"],
+            as_of=frozen["as_of"],
+            published_by=state["published_by"],
+            expires_at=read_instant(state["expires_at"]) if state["expires_at"] else None,
+        ),
+        notices_.now,
+    )
+    lane = UrgentFanoutPage if state["urgency"] == "emergency" else FanoutPage
+    for page in range(frozen["pages"]):
+        first = page * kept.PAGE_SIZE
+        event = lane(announcement=doc.id, page=page, first=first, count=min(kept.PAGE_SIZE, frozen["count"] - first))
+        doc.emit(event, notices_.now, subject=f"{doc.id}:{page}")
+
+
+async def publish_scheduled(notices_: Notices) -> int:
+    """Publish every notice whose time has come; its recipients are frozen now."""
+    done = 0
+    due = await notices_.store.find(kept.SCHEDULED, {"at": {"$gte": 0, "$lte": notices_.now.timestamp()}}, limit=100)
+    for row in due:
+        doc = await notices_.announcements.load(row["_id"])
+        if doc is not None and doc.state["state"] == "scheduled":
+            families = await kept.families_of(notices_.store, doc.state["municipality"])
+            guardians, _ = audiences.recipients(doc.state["audience"], families, notices_.today)
+            frozen_id, pages = await kept.freeze(notices_.store, guardians)
+            frozen = {"id": frozen_id, "count": len(guardians), "pages": pages, "as_of": notices_.now}
+
+            def decide(doc: Document, frozen: Doc = frozen) -> Doc:
+                if doc.state["state"] == "scheduled":
+                    _announce(notices_, doc, frozen)
+                return {}
+
+            await notices_.announcements.change(doc.id, decide)
+            done += 1
+        await notices_.store.delete(kept.SCHEDULED, {"_id": row["_id"]})
+    return done
+
+
+async def the_notice(notices_: Notices, principal: Principal, announcement: str) -> Document:
+    """A notice of this principal's own town; NotFound for every other."""
+    town = town_of(principal)
+    doc = await notices_.announcements.load(announcement)
+    if doc is None or doc.state["municipality"] != town:
+        raise NotFound
+    return doc
+
+
+def shown(doc: Document) -> Doc:
+    """A notice as staff see it."""
+    state = doc.state
+    names = (
+        "municipality",
+        "title",
+        "body",
+        "audience",
+        "urgency",
+        "state",
+        "publish_at",
+        "expires_at",
+        "published_by",
+    )
+    return {
+        "id": doc.id,
+        **{name: state.get(name) for name in names},
+        "recipients": state.get("recipients"),
+        "as_of": state.get("as_of"),
+        "reason": state.get("reason"),
+    }
+
+
+async def recall(
+    notices_: Notices, principal: Principal, announcement: str, reason: str, command: Command
+) -> tuple[Doc, Document]:
+    """Recall a wrong notice: every inbox shows so, also those that a slow page reaches later (protocol D2)."""
+    await the_notice(notices_, principal, announcement)
+
+    def decide(doc: Document) -> Doc:
+        if doc.state["state"] == "recalled":
+            raise Conflict
+        scheduled = doc.state["state"] == "scheduled"
+        doc.state.update({"state": "recalled", "reason": reason})
+        if not scheduled:
+            doc.emit(AnnouncementRecalled(reason=reason), notices_.now)
+        return {"id": doc.id, "state": "recalled"}
+
+    return await notices_.announcements.change(announcement, decide, command)
+
+
+async def correct(
+    notices_: Notices,
+    principal: Principal,
+    announcement: str,
+    title: Mapping[str, str],
+    body: Mapping[str, str],
+    reason: str,
+    if_match: str | None,
+) -> tuple[Doc, Document]:
+    """Put the text right; every inbox shows the new one."""
+    await the_notice(notices_, principal, announcement)
+    problems = notices.text_problems("title", title, notices.TITLE_LENGTH)
+    problems += notices.text_problems("body", body, notices.BODY_LENGTH)
+    if problems:
+        raise Invalid(errors=tuple(problems))
+
+    def decide(doc: Document) -> Doc:
+        if doc.state["state"] == "recalled":
+            raise Conflict
+        doc.state.update({"title": dict(title), "body": dict(body), "corrected": True, "reason": reason})
+        if doc.state["state"] == "published":
+            doc.emit(AnnouncementCorrected(title=dict(title), body=dict(body), reason=reason), notices_.now)
+        return {"id": doc.id, "state": doc.state["state"]}
+
+    return await notices_.announcements.change(announcement, decide, if_match=if_match, match_required=True)
+
+
+async def ledger(notices_: Notices, principal: Principal, announcement: str) -> Doc:
+    """What became of a notice: counted from the items themselves, so that the sum is the audience or says what lacks."""
+    doc = await the_notice(notices_, principal, announcement)
+    rows = await notices_.store.find(kept.INBOX, {"announcement": announcement}, fields=["recipient", "at", "read_at"])
+    total = doc.state.get("recipients") or 0
+    read = [row for row in rows if row["read_at"] is not None]
+    return {
+        "id": announcement,
+        "state": doc.state["state"],
+        "recipients": total,
+        "inbox": len(rows),
+        "read": len(read),
+        "waiting": total - len(rows),
+        "push": await notices_.pusher.outcomes(announcement),
+        "items": [
+            {
+                "recipient": row["recipient"],
+                "channel": "inbox",
+                "state": "read" if row["read_at"] is not None else "delivered",
+                "at": kept.instant(row["at"]),
+                "read_at": kept.instant(row["read_at"]) if row["read_at"] is not None else None,
+            }
+            for row in sorted(rows, key=lambda row: str(row["recipient"]))
+        ],
+    }

@@ -1,0 +1,1 @@
+"""Who hears what: the rules of audiences, notices and reminders."""

@@ -1,0 +1,38 @@
+"""The words of reminders: in the inbox with the vaccine's name, on a lock screen without any health data."""
+
+from collections.abc import Mapping
+from datetime import date
+from typing import Any
+
+PUSH_TITLE = {"ja": "お子さまの予定のお知らせがあります", "en": "A message about your child's schedule"}
+
+
+def reminder_text(
+    texts: Mapping[str, Any],
+    kind: str,
+    series: str,
+    dose_number: int,
+    recommended: date | None,
+    free_until: date | None,
+) -> tuple[dict[str, str], dict[str, str]]:
+    """(title, body) per language; `texts` is services/notify/texts/reminders.yaml."""
+    names = texts["series"].get(series) or {"ja": series, "en": series}
+    titles: dict[str, str] = {}
+    bodies: dict[str, str] = {}
+    for language in ("ja", "ja-Hrkt", "en"):
+        template = texts["kinds"][kind][language]
+        values = {
+            "name": names.get(language) or names["ja"],
+            "number": dose_number,
+            "recommended": _day(recommended, language),
+            "free_until": _day(free_until, language),
+        }
+        titles[language] = template["title"].format(**values)
+        bodies[language] = template["body"].format(**values)
+    return titles, bodies
+
+
+def _day(day: date | None, language: str) -> str:
+    if day is None:
+        return "—"
+    return day.isoformat() if language == "en" else f"{day.year}年{day.month}月{day.day}日"
