@@ -6,12 +6,14 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from services.gateway import store as kept
-from services.gateway.api import children, description, dev_token, docs, events, forwarded
+from services.gateway.api import children, description, dev_clock, dev_token, directory, docs, events, fhir, forwarded
 from services.gateway.api.door import SECURITY_HEADERS, DoorKeeper, door_of
 from services.gateway.commands.access_tokens import AccessTokens
 from services.gateway.commands.changes import Listeners
+from services.gateway.commands.clock import DevelopmentClock
+from services.gateway.commands.directory import Directory
 from services.gateway.commands.passage import Admission
-from services.gateway.domain.routes import ROUTES, Table
+from services.gateway.domain.routes import Table
 from services.gateway.subscribers import subscribe
 from services.gateway.subscribers.changes import follow_changes
 from shared.audit import Audit
@@ -20,7 +22,6 @@ from shared.service import Runtime, create_service
 from shared.settings import Settings
 
 ARCHIVE = ("GET", "/internal/events")
-LATER = ("/fhir", "/dev/clock", "/v1/municipalities", "/v1/clinics", "/v1/staff")
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -28,8 +29,7 @@ def create_app(settings: Settings) -> FastAPI:
     runtime = Runtime(settings)
     signing_key = settings.internal_keys.get("private") or {}
     policy = kept.load_policy()
-    rows = [r for r in ROUTES if r.owner or not r.path.startswith(LATER)]
-    table = Table(development=settings.development, rows=rows)
+    table = Table(development=settings.development)
     tokens = AccessTokens(settings)
     audit = Audit(runtime.store, runtime.clock, signing_key)
     runtime.on_start.append(audit.start)
@@ -40,11 +40,14 @@ def create_app(settings: Settings) -> FastAPI:
     listeners = Listeners()
     follow_changes(runtime, listeners, documents, runtime.documents(kept.PLANS))
     forwarder = forwarded.Forwarder(runtime)
+    cursors = Cursors(str(signing_key.get("d", "")))
     routers = [
         docs.routes(),
         dev_token.keys(tokens),
-        *([dev_token.routes(tokens)] if settings.development else []),
-        children.routes(runtime, admission, forwarder, Cursors(str(signing_key.get("d", "")))),
+        *([dev_token.routes(tokens), dev_clock.routes(DevelopmentClock(runtime))] if settings.development else []),
+        children.routes(runtime, admission, forwarder, cursors),
+        directory.routes(Directory(runtime)),
+        fhir.routes(runtime, admission, cursors),
         events.routes(listeners),
         forwarded.routes(table, forwarder),
     ]
@@ -61,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
         routers,
         title="Hagukumi gateway",
         trust_correlation=False,
-        middleware=[(DoorKeeper, door_of(settings, table, tokens, admission, audit))],
+        middleware=[(DoorKeeper, door_of(settings, table, tokens, admission, audit)), fhir.OperationOutcomes],
         answer_headers=SECURITY_HEADERS,
     )
 
