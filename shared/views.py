@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from shared import metrics
 from shared.context import Cause, set_cause
-from shared.documents import Document, Documents, mark, unmark
+from shared.documents import Document, Documents, from_store, mark, unmark
 from shared.events.base import REGISTRY, Envelope, Event
 from shared.outbox import NOTHING_ELSE
 from shared.store import Doc, Insert, Update
@@ -122,10 +122,27 @@ class View:
                 doc.wanted.pop(name, None)
             done.append(envelope)
         if done:
-            if self._finish is not None:
-                self._finish(doc, done)
-            self.mark_derived(doc)
+            try:
+                if self._finish is not None:
+                    self._finish(doc, done)
+                self.mark_derived(doc)
+            except Exception as error:
+                log.error("view.finish_failed", view=self.name, exc_info=error)
+                return self._park_whole(doc, done, f"finish-failed-{type(error).__name__}")
         return failed
+
+    @staticmethod
+    def _park_whole(doc: Document, done: list[Envelope], why: str) -> list[tuple[Envelope, str]]:
+        """Take the batch back from this document and park it at its first event; others go on."""
+        fresh = from_store(doc.loaded) if doc.exists else Document(id=doc.id)
+        for envelope in done:
+            name = mark(envelope.stream, envelope.subject)
+            fresh.wanted[name] = max(fresh.wanted.get(name, 0), envelope.revision)
+        first = done[0]
+        fresh.parked = {"mark": mark(first.stream, first.subject), "revision": first.revision, "reason": why}
+        for slot in dataclasses.fields(Document):
+            setattr(doc, slot.name, getattr(fresh, slot.name))
+        return [(first, why)]
 
     def mark_derived(self, doc: Document) -> None:
         """Have the derived rows written after this document's commit, if they differ from those of what was loaded."""

@@ -10,11 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.schedule import commands
 from services.schedule.commands import Planning, Question
-from services.schedule.domain.codes import UnknownVaccine, vaccine_code
 from shared.cursors import Cursors
 from shared.documents import mark
 from shared.problems import Busy, invalid
 from shared.service import Runtime, answer, api_router, command_of
+from shared.vaccines import CVX, vaccines
 
 FRESH_WAIT_S = 5.0
 Authorization = Annotated[str | None, Header()]
@@ -81,7 +81,7 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         await _until_fresh(planning, body.child, hagukumi_revision)
         question = Question(
             child=body.child,
-            code=_code(planning, body),
+            code=_code(body),
             product=body.product,
             lot=body.lot,
             expires_on=body.expires_on,
@@ -148,22 +148,20 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
     return routes
 
 
-def _code(planning: Planning, body: PreCheckBody) -> str:
+def _code(body: PreCheckBody) -> str:
     """Hagukumi's vaccine code of what was asked; refuses an unknown one."""
     if (body.vaccine is None) == (body.cvx is None):
         raise invalid(
             "/vaccine", "vaccine-missing", "vaccine か cvx のどちらか一方が必要です。", "Give either vaccine or cvx."
         )
-    system, code = (
-        (body.vaccine.system, body.vaccine.code) if body.vaccine else ("http://hl7.org/fhir/sid/cvx", body.cvx or "")
-    )
-    try:
-        return vaccine_code(planning.rules, system, code)
-    except UnknownVaccine:
+    system, code = (body.vaccine.system, body.vaccine.code) if body.vaccine else (CVX, body.cvx or "")
+    found = vaccines().find(system, code)
+    if found is None:
         where = "/vaccine/code" if body.vaccine else "/cvx"
         raise invalid(
             where, "vaccine-unknown", "このワクチンコードは登録されていません。", "This vaccine code is not known."
-        ) from None
+        )
+    return found.code
 
 
 async def _until_fresh(planning: Planning, child: str, revision: str | None) -> None:

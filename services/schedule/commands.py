@@ -100,7 +100,7 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
             planning.now,
         )
         for reminder_id, reason in cancelled:
-            doc.emit(ReminderCancelled(reminder_id=reminder_id, reason=reason), planning.now)  # type: ignore[arg-type]
+            doc.emit(ReminderCancelled(reminder_id=reminder_id, reason=reason), planning.now)
     elif after_events:
         doc.emit(PlanConfirmed(as_of=today, based_on=kept.stream_marks(doc)), planning.now)
     _tell_overdue(planning, doc, plan, today)

@@ -94,6 +94,21 @@ async def test_r1_broken_data_parks_its_subject_and_nobody_else(views: Documents
     assert (await state_of(views, "c2")).read_to("records.child", "c2") == 2
 
 
+async def test_r1_a_recount_that_fails_parks_its_document_untouched_and_nobody_else(views: Documents) -> None:
+    def recount(doc: Document, done: Sequence[Envelope]) -> None:
+        if doc.id == "c1" and doc.read_to("records.child", "c1") > 1:
+            raise ZeroDivisionError
+
+    view = View(views, HANDLERS, finish=recount)
+    events = facts("c1", 3)
+    await view.apply(events[:1])
+    rejected = await view.apply([*events[1:], *facts("c2", 2)])
+    assert [(event.revision, why) for event, why in rejected] == [(2, "finish-failed-ZeroDivisionError")]
+    parked = await state_of(views, "c1")
+    assert (parked.state, parked.read_to("records.child", "c1")) == ({"guardians": {"g1": 1}}, 1)
+    assert (await state_of(views, "c2")).read_to("records.child", "c2") == 2
+
+
 async def test_r2_two_owners_of_one_partition_cannot_overwrite_each_other(views: Documents) -> None:
     view, other = View(views, HANDLERS), View(views, HANDLERS)
     events = facts("c1", 6)
