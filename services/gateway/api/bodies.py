@@ -5,7 +5,9 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
+from services.gateway.api.dev_clock import ClockBody
 from services.gateway.api.dev_token import TokenWish
+from services.gateway.api.directory import ClinicBody, MunicipalityBody, StaffBody
 from shared.events.schedule import Reason, Why
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -258,35 +260,6 @@ class PushSubscriptionBody(BaseModel):
     keys: dict[str, str]
 
 
-class MunicipalityBody(Body):
-    """A municipality to open."""
-
-    code: Municipality
-    name: Name100
-
-
-class ClinicBody(Body):
-    """A clinic to register."""
-
-    id: Token | None = None
-    name: Name100
-    municipality: Municipality
-
-
-class StaffBody(Body):
-    """A person who works for a municipality."""
-
-    subject: Token
-    municipality: Municipality
-    profession: Token
-
-
-class ClockBody(Body):
-    """The instant that the development platform's clock shall show."""
-
-    now: datetime
-
-
 # Answers ----------------------------------------------------------------------------------------------------------
 
 
@@ -486,6 +459,10 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/responses": (201, Created),
     "POST /v1/announcements": (202, Created),
     "GET /v1/inbox": (200, Items),
+    "GET /v1/municipalities": (200, Items),
+    "GET /v1/clinics": (200, Items),
+    "POST /v1/municipalities/{code}/credentials": (201, Anything),
+    "POST /v1/clinics/{clinic}/credentials": (201, Anything),
     "POST /v1/municipalities": (201, Anything),
     "POST /v1/clinics": (201, Anything),
     "POST /v1/staff": (201, Anything),

@@ -1,0 +1,90 @@
+"""The gateway's real app on the real store, without Kafka: its views are filled by the same code that reads the topics."""
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+from joserfc.jwk import ECKey
+
+from deploy.local.store import LocalStore
+from services.gateway.app import create_app
+from services.gateway.commands.access_tokens import AccessTokens
+from services.gateway.tests.door.world import CHILD, FAMILY, NEIGHBOUR, NEIGHBOURS, Owners, World, plan
+from shared.ids import new_id
+from shared.service import Runtime
+from shared.settings import Settings
+from shared.store import Store
+
+SERVICES = ("records", "schedule", "questionnaire", "notify", "gateway")
+
+
+def key_files(folder: Path) -> dict[str, Path]:
+    """Internal keys as the platform hands them out, and the development issuer's."""
+    keys = {name: ECKey.generate_key("P-256", {"kid": name}, private=True) for name in (*SERVICES, "issuer")}
+    public = {name: keys[name].as_dict(private=False) for name in SERVICES}
+    files = {}
+    for name in SERVICES:
+        files[name] = folder / f"{name}.json"
+        files[name].write_text(json.dumps({"private": keys[name].as_dict(private=True), "public": public}))
+    files["issuer"] = folder / "issuer.json"
+    files["issuer"].write_text(json.dumps(keys["issuer"].as_dict(private=True)))
+    return files
+
+
+@pytest.fixture
+def settings(tmp_path: Path, local_store: LocalStore) -> Settings:
+    """A development gateway with a database of its own."""
+    files = key_files(tmp_path)
+    return Settings(
+        service="gateway",
+        environment="development",
+        mongo_url=local_store.url,
+        mongo_database=f"t{new_id()[:12]}",
+        internal_keys_file=files["gateway"],
+        issuer_key_file=files["issuer"],
+        **{f"url_{name}": f"http://{name}" for name in SERVICES},
+    )
+
+
+@pytest.fixture
+async def world(settings: Settings, tmp_path: Path) -> AsyncIterator[World]:
+    """A child with its guardian, a clinic with consent and one whose consent ended; a neighbour's child in another town."""
+    app = create_app(settings)
+    runtime: Runtime = app.state.runtime
+    owners = Owners(
+        {
+            name: Settings(service=name, environment="development", internal_keys_file=tmp_path / f"{name}.json")
+            for name in SERVICES
+        }
+    )
+    await runtime.calls.close()
+    runtime.calls._http = httpx.AsyncClient(transport=httpx.ASGITransport(owners.app))
+    for sink in runtime.follower.sinks:
+        if hasattr(sink, "documents"):
+            await sink.documents.ensure_indexes()
+            await sink.ensure_indexes()
+    for begin in runtime.on_start:
+        await begin()
+    http = httpx.AsyncClient(
+        transport=httpx.ASGITransport(app, raise_app_exceptions=False), base_url="http://gateway", timeout=30.0
+    )
+    found = World(runtime, http, AccessTokens(settings), owners, app)
+    await found.tells(CHILD, *FAMILY)
+    await found.tells(NEIGHBOUR, *NEIGHBOURS)
+    await found.tells(CHILD, plan(CHILD, len(FAMILY)))
+    yield found
+    for end in runtime.on_stop:
+        await end()
+    await http.aclose()
+    await runtime.calls.close()
+    await runtime.store.close()
+
+
+@pytest.fixture
+async def plain_store(settings: Settings) -> AsyncIterator[Store]:
+    """The database of the test, without an app."""
+    found = Store.connect(settings.mongo_url, settings.mongo_database)
+    yield found
+    await found.close()

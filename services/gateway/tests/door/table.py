@@ -1,0 +1,121 @@
+"""Who may do what to one child's record, written by hand: role × route × relation → status. The oracle of the door.
+
+The child lives in TOWN, its guardian is `mother`; `removed` was its guardian; `clinic` has consent in force, the consent
+of `expired` ended yesterday, `other_clinic` never had one. Everybody else belongs to another family or town.
+"""
+
+PEOPLE = (
+    "nobody",
+    "mother",
+    "other_mother",
+    "removed",
+    "clinic",
+    "expired",
+    "other_clinic",
+    "nurse",
+    "other_nurse",
+    "system",
+    "other_system",
+    "operator",
+)
+
+#                        nobody mother other removed clinic expired other nurse other system other operator
+FAMILY_CLINIC_TOWN = "     401    200   404    404     200    404    404   200   404    200   404    403"
+FAMILY_CLINIC = "          401    200   404    404     200    404    404   403   403    403   403    403"
+FAMILY_TOWN = "            401    200   404    404     403    403    403   200   404    200   404    403"
+FAMILY = "                 401    200   404    404     403    403    403   403   403    403   403    403"
+CLINIC_TOWN = "            401    403   403    403     200    404    404   200   404    200   404    403"
+CLINIC = "                 401    403   403    403     200    404    404   403   403    403   403    403"
+TOWN = "                   401    403   403    403     403    403    403   200   404    200   404    403"
+STAFF = "                  401    403   403    403     403    403    403   200   404    403   403    403"
+
+# The owner decides whose it is: the door asks for the role only.
+ANY_GUARDIAN = "           401    200   200    200     403    403    403   403   403    403   403    403"
+ANY_GUARDIAN_CLINIC = "    401    200   200    200     200    200    200   403   403    403   403    403"
+ANY_CLINIC = "             401    403   403    403     200    200    200   403   403    403   403    403"
+ANY_STAFF = "              401    403   403    403     403    403    403   200   200    403   403    403"
+ANY_TOWN = "               401    403   403    403     403    403    403   200   200    200   200    403"
+ANY_GUARDIAN_TOWN = "      401    200   200    200     403    403    403   200   200    200   200    403"
+ANY_STAFF_OPERATOR = "     401    403   403    403     403    403    403   200   200    403   403    200"
+ANY_GUARDIAN_CLINIC_STAFF = "401  200   200    200     200    200    200   200   200    403   403    403"
+ANY_BUT_OPERATOR = "       401    200   200    200     200    200    200   200   200    200   200    403"
+EVERYBODY = "              401    200   200    200     200    200    200   200   200    200   200    200"
+OPERATOR = "               401    403   403    403     403    403    403   403   403    403   403    200"
+OPEN = "                   200    200   200    200     200    200    200   200   200    200   200    200"
+
+EXPECTED: dict[str, str] = {
+    "POST /v1/children": ANY_GUARDIAN_TOWN,
+    "GET /v1/children": ANY_BUT_OPERATOR,
+    "GET /v1/children/{child}": FAMILY_CLINIC_TOWN,
+    "PUT /v1/children/{child}": FAMILY_TOWN,
+    "POST /v1/children/{child}/doses": FAMILY_CLINIC_TOWN,
+    "PUT /v1/children/{child}/doses/{dose}": FAMILY_CLINIC_TOWN,
+    "POST /v1/children/{child}/doses/{dose}/retraction": FAMILY_CLINIC_TOWN,
+    "POST /v1/children/{child}/checkups": CLINIC_TOWN,
+    "POST /v1/children/{child}/growth": FAMILY_CLINIC_TOWN,
+    "POST /v1/children/{child}/conditions": FAMILY_CLINIC_TOWN,
+    "POST /v1/children/{child}/conditions/{condition}/retraction": FAMILY_CLINIC_TOWN,
+    "GET /v1/children/{child}/history": FAMILY_CLINIC_TOWN,
+    "GET /v1/children/{child}/accesses": FAMILY,
+    "POST /v1/children/{child}/guardian-codes": TOWN,
+    "POST /v1/guardian-links": ANY_GUARDIAN,
+    "PUT /v1/children/{child}/consents/{organisation}": FAMILY,
+    "DELETE /v1/children/{child}/consents/{organisation}": FAMILY,
+    "POST /v1/children/{child}/move": TOWN,
+    "GET /v1/children/{child}/plan": FAMILY_CLINIC_TOWN,
+    "GET /v1/children/{child}/reminders": FAMILY,
+    "POST /v1/pre-checks": CLINIC,
+    "GET /v1/municipalities/{code}/not-yet": STAFF,
+    "PUT /v1/municipalities/{code}/follow-ups/{follow_up}": STAFF,
+    "POST /v1/lot-recalls": ANY_STAFF_OPERATOR,
+    "GET /v1/forms": EVERYBODY,
+    "GET /v1/forms/{form}": EVERYBODY,
+    "POST /v1/responses": FAMILY_CLINIC,
+    "GET /v1/responses/{response}": ANY_GUARDIAN_CLINIC,
+    "PUT /v1/responses/{response}": ANY_GUARDIAN_CLINIC,
+    "POST /v1/responses/{response}/submission": ANY_GUARDIAN_CLINIC,
+    "POST /v1/responses/{response}/withdrawal": ANY_GUARDIAN,
+    "POST /v1/responses/{response}/decision": ANY_CLINIC,
+    "GET /v1/children/{child}/responses": FAMILY_CLINIC,
+    "POST /v1/announcements/preview": ANY_TOWN,
+    "POST /v1/announcements": ANY_TOWN,
+    "GET /v1/announcements/{announcement}": ANY_STAFF,
+    "PUT /v1/announcements/{announcement}": ANY_STAFF,
+    "POST /v1/announcements/{announcement}/recall": ANY_STAFF,
+    "GET /v1/announcements/{announcement}/deliveries": ANY_STAFF,
+    "GET /v1/inbox": ANY_GUARDIAN,
+    "POST /v1/inbox/{item}/read": ANY_GUARDIAN,
+    "PUT /v1/push-subscriptions/{subscription}": ANY_GUARDIAN,
+    "DELETE /v1/push-subscriptions/{subscription}": ANY_GUARDIAN,
+    "GET /v1/events": ANY_GUARDIAN_CLINIC_STAFF,
+    "POST /v1/municipalities": OPERATOR,
+    "POST /v1/clinics": OPERATOR,
+    "POST /v1/staff": OPERATOR,
+    "POST /v1/municipalities/{code}/credentials": OPERATOR,
+    "POST /v1/clinics/{clinic}/credentials": OPERATOR,
+    "GET /v1/municipalities": EVERYBODY,
+    "GET /v1/clinics": EVERYBODY,
+    "GET /fhir/R4/metadata": OPEN,
+    "GET /fhir/R4/Patient/{child}": FAMILY_CLINIC_TOWN,
+    "GET /fhir/R4/Patient": ANY_BUT_OPERATOR,
+    "GET /fhir/R4/Immunization/{immunization}": ANY_BUT_OPERATOR,
+    "GET /fhir/R4/Immunization": FAMILY_CLINIC_TOWN,
+    "GET /fhir/R4/ImmunizationRecommendation": FAMILY_CLINIC_TOWN,
+    "GET /fhir/R4/Observation": FAMILY_CLINIC_TOWN,
+    "GET /openapi.json": OPEN,
+    "GET /docs": OPEN,
+    "GET /docs/{file}": OPEN,
+    "GET /.well-known/jwks.json": OPEN,
+    "GET /internal/events": OPEN,
+    "POST /dev/token": OPEN,
+    "PUT /dev/clock": OPEN,
+}
+
+
+def expected() -> list[tuple[str, str, int]]:
+    """(route, person, status), one for each cell."""
+    return [
+        (route, person, int(status))
+        for route, line in EXPECTED.items()
+        for person, status in zip(PEOPLE, line.split(), strict=True)
+    ]
