@@ -7,14 +7,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from fastapi import FastAPI
 
 from deploy.local.broker import LocalKafka
 from deploy.local.client import until
+from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
 from services.gateway import store as kept
+from services.gateway.app import create_app
 from services.gateway.commands.directory import Directory
 from services.gateway.subscribers import Subscriptions, subscribe
 from services.gateway.tests.feeds.conftest import Owners
@@ -308,3 +311,56 @@ async def test_a_municipality_is_answered_and_none_waits_for_another(gateway: Ga
     answered = await replies(kafka, {waiting, behind})
     assert list(answered)[-2:] == [waiting, behind], "in the order in which they were sent"
     assert {access.outcome for access in gateway.accesses} == {"accepted", "refused"}
+
+
+async def test_the_operator_opens_a_town_through_the_door_and_moves_the_clock(
+    settings: Settings, tmp_path: Path
+) -> None:
+    settings.issuer_key_file = SecretFiles(tmp_path).signing_key("issuer")
+    app = create_app(settings)
+    runtime: Runtime = app.state.runtime
+    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://gateway") as http,
+    ):
+
+        async def call(role: str, method: str, path: str, body: Any = None, key: str | None = None) -> httpx.Response:
+            wish = {"subject": f"{role}-1", "role": role}
+            token = (await http.post("/dev/token", json=wish)).json()["access_token"]
+            sent = {"authorization": f"Bearer {token}", "idempotency-key": key or new_id()}
+            return await http.request(method, path, json=body, headers=sent)
+
+        key = new_id()
+        body = {"code": TOWN, "name": "若葉市 (架空)"}
+        opened_here = await call("operator", "POST", "/v1/municipalities", body, key)
+        assert opened_here.status_code == 201, opened_here.text
+        kafka = opened_here.json()["kafka"]
+        assert kafka["password"]
+        assert opened_here.headers["hagukumi-revision"] == f"gateway.directory:{TOWN}=1"
+        again = await call("operator", "POST", "/v1/municipalities", body, key)
+        assert (again.status_code, again.json()["kafka"]["password"]) == (201, None)
+        assert (await call("operator", "POST", "/v1/municipalities", body)).status_code == 409
+        reused = await call("operator", "POST", "/v1/municipalities", {**body, "name": "別の市"}, key)
+        assert reused.status_code == 422
+        wrong = await call("operator", "POST", "/v1/municipalities", {"code": "139913", "name": "若葉市"})
+        assert (wrong.status_code, wrong.json()["errors"][0]["code"]) == (422, "municipality-code")
+        nowhere = await call("operator", "POST", "/v1/clinics", {"name": "わかば小児科", "municipality": OTHER_TOWN})
+        assert (nowhere.status_code, nowhere.json()["errors"][0]["pointer"]) == (422, "/municipality")
+        assert (await call("guardian", "POST", "/v1/clinics", body)).status_code == 403
+
+        clinic = await call("operator", "POST", "/v1/clinics", {"name": "わかば小児科", "municipality": TOWN})
+        assert clinic.json()["kafka"]["topic"] == f"clinic.{clinic.json()['id']}.v1"
+        nurse = {"subject": "nurse-1", "municipality": TOWN, "profession": "public_health_nurse"}
+        assert (await call("operator", "POST", "/v1/staff", nurse)).json() == nurse
+        listed = await call("guardian", "GET", "/v1/clinics")
+        assert listed.json()["items"] == [{"id": clinic.json()["id"], "name": "わかば小児科", "municipality": TOWN}]
+        replaced = await call("operator", "POST", f"/v1/municipalities/{TOWN}/credentials")
+        assert replaced.json()["kafka"]["password"] not in {None, kafka["password"]}
+        assert (await call("operator", "POST", "/v1/clinics/nowhere/credentials")).status_code == 404
+
+        moved = await call("operator", "PUT", "/dev/clock", {"now": "2027-03-01T12:00:00+09:00"})
+        assert moved.status_code == 200, moved.text
+        assert runtime.clock.today().isoformat() == "2027-03-01"
+        assert (await call("operator", "PUT", "/dev/clock", {"now": "2027-03-01T12:00:00"})).status_code == 422
+        await call("operator", "PUT", "/dev/clock", {"now": Clock().now().isoformat()})
