@@ -71,7 +71,6 @@ def record_of(doc: Document) -> Record:
 
 def keep(doc: Document, record: Record) -> None:
     """Put the record into its document, for the commit that is to come."""
-    doc.tenant = record.facts.municipality
     state = doc.state
     state["facts"] = _plain(record.facts)
     state["confirmed_by_register"] = record.confirmed_by_register

@@ -23,7 +23,8 @@ async def register_child(
         if not isinstance(first, ChildRegistered):
             raise TypeError("a record opens with ChildRegistered")
         record = opened(first)
-        doc.emit(first, records.now, tenant=record.facts.municipality)
+        doc.tenant = record.facts.municipality
+        doc.emit(first, records.now)
         answer = {"id": doc.id, "revision": told(doc, record, rest, records.now)}
         kept.remember_made(doc, command, answer)
         return answer

@@ -44,7 +44,9 @@ def told(doc: Document, record: Record, events: Iterable[ChildEvent], now: datet
     """Let the facts change the record, announce them, keep it; the head of the child's stream comes back."""
     for event in events:
         apply(record, event)
-        doc.emit(event, now, tenant=record.facts.municipality)
+        # From a move on, events are the new town's.
+        doc.tenant = record.facts.municipality
+        doc.emit(event, now)
     kept.keep(doc, record)
     return head(doc)
 

@@ -200,6 +200,13 @@ async def test_a_code_leads_to_its_child_once(door: Door) -> None:
     assert (used.status_code, _without_trace(used)) == (422, _without_trace(unknown))
 
 
+async def test_a_refused_request_for_codes_leaves_nothing_behind(door: Door) -> None:
+    child = await door.born()
+    refused = await door.call(OTHER_NURSE, "POST", f"/v1/children/{child}/guardian-codes", {"count": 1})
+    assert refused.status_code == 404
+    assert await door.runtime.store.count(GUARDIAN_CODES, {}) == 0
+
+
 async def test_a_late_repeat_opens_no_used_code_again(door: Door) -> None:
     child = await door.born()
     path = f"/v1/children/{child}/guardian-codes"
