@@ -1,4 +1,4 @@
-"""One vaccine has one code everywhere: the shared table, the schedule's rules, the forms; the record knows the rules' checkups."""
+"""One vaccine has one code everywhere: the shared table and the schedule's rules; the record takes what the rules can judge."""
 
 from pathlib import Path
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from services.records.domain.checkups import KINDS
-from services.records.domain.conditions import CERTIFIED_BY, OF_GUARDIANS
+from services.records.domain.conditions import CERTIFIED_BY, KNOWN, OF_GUARDIANS
 from shared.vaccines import vaccines
 
 SERVICES = Path(__file__).resolve().parents[2] / "services"
@@ -26,16 +26,10 @@ def test_the_rules_and_the_table_agree_on_what_is_live() -> None:
     assert rules == {vaccine.code: vaccine.live for vaccine in vaccines().all}
 
 
-def test_every_vaccine_of_a_form_is_in_the_table() -> None:
-    # `rota` is the family before its product is chosen: a form can be for it, a dose cannot.
-    forms = set(read("questionnaire/forms/vaccines.yaml")) - {"rota"}
-    assert forms <= vaccines().by_code.keys()
-
-
 def test_the_record_takes_the_checkups_that_the_plan_asks_for() -> None:
     assert {row["series"] for row in read("schedule/rules/jp/checkups.yaml")["child"]} == KINDS
 
 
-def test_conditions_with_a_rule_of_their_own_are_known_to_the_rules() -> None:
-    codes = {row["code"] for row in read("schedule/rules/jp/between_vaccines.yaml")["observations"]}
-    assert codes >= OF_GUARDIANS | CERTIFIED_BY.keys()
+def test_the_record_takes_the_conditions_that_the_rules_can_judge() -> None:
+    assert {row["code"] for row in read("schedule/rules/jp/between_vaccines.yaml")["observations"]} == KNOWN
+    assert KNOWN >= OF_GUARDIANS | CERTIFIED_BY.keys()

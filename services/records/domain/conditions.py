@@ -11,6 +11,29 @@ from shared.events.records import ChildEvent, ConditionRecorded, ConditionRetrac
 from shared.problems import Conflict, NotFound
 
 MOST_CONDITIONS = 200
+KNOWN = frozenset(
+    {
+        "anaphylaxis",
+        "doctor_allows_20_days",
+        "gi_malformation_untreated",
+        "hbv_mother_to_child",
+        "immunodeficiency",
+        "immunoglobulin",
+        "immunoglobulin_high_dose",
+        "intussusception",
+        "long_illness_ended",
+        "measles_disease",
+        "mr_shortage_certified",
+        "mumps_disease",
+        "pregnant",
+        "rubella_disease",
+        "scid",
+        "supply_or_disaster_ended",
+        "varicella_disease",
+    }
+)
+"""The observations that the schedule's rules ask for; one that they do not know could not be judged."""
+
 OF_GUARDIANS = frozenset({"varicella_disease", "measles_disease", "rubella_disease", "mumps_disease"})
 """What a guardian may report: a disease the child has had. Everything else changes what is free or safe, and is for
 those who can judge it."""
@@ -39,10 +62,17 @@ def record_condition(
     """Record a condition. Raises Forbidden, NotFound, Invalid with every broken rule."""
     check(record, caller, "record_condition", today)
     findings = Findings()
+    if wish.code not in KNOWN:
+        findings.add(
+            "/code",
+            "condition-unknown",
+            "この項目のコードは登録されていません。",
+            "This condition's code is not known.",
+        )
     not_theirs = (caller.role == "guardian" and wish.code not in OF_GUARDIANS) or (
         wish.code in CERTIFIED_BY and caller.role not in CERTIFIED_BY[wish.code]
     )
-    if not_theirs:
+    if wish.code in KNOWN and not_theirs:
         findings.add(
             "/code",
             "not-yours-to-certify",

@@ -90,6 +90,13 @@ def test_what_widens_a_free_window_is_certified_by_who_may(code: str, by: Any, m
     assert places(refused.value) == {"/code": "not-yours-to-certify"}
 
 
+def test_a_condition_that_no_rule_can_judge_is_refused() -> None:
+    wish = conditions.ConditionWish(code="bad_luck")
+    with pytest.raises(Invalid) as refused:
+        conditions.record_condition(family().record, wish, CLINIC, condition_id="c", today=TODAY)
+    assert places(refused.value) == {"/code": "condition-unknown"}
+
+
 def test_a_condition_is_withdrawn_by_its_author_once() -> None:
     child = family()
     child.trusts(OTHER_CLINIC)
