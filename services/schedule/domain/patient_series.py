@@ -77,7 +77,7 @@ def is_relevant(series: Series, chart: Chart) -> bool:
         return False
     if series.kind is not SeriesKind.RISK:
         return True
-    return any(_applies(indication, chart) for indication in series.indications)
+    return bool(chart.active) and any(_applies(indication, chart) for indication in series.indications)
 
 
 def _applies(indication: Indication, chart: Chart) -> bool:
