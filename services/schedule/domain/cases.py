@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 from services.schedule.domain.history import DoseGiven, History, HistoryError
 from services.schedule.domain.legal_points import Anchors
 from services.schedule.domain.patient import Administered, Chart
-from services.schedule.domain.rule_set import RuleSet, Vaccine
+from services.schedule.domain.rule_set import Course, RuleSet, Vaccine
 
 
 class Given(NamedTuple):
@@ -31,7 +31,19 @@ _CANONICAL = itemgetter(0, 1, 2)
 class Case(Chart):
     """A history prepared for one rule set and day: what the engine needs of a patient, and what the law needs."""
 
-    __slots__ = ("anchors", "given", "history", "law", "live", "observed", "sex", "unknown")
+    __slots__ = (
+        "anchors",
+        "given",
+        "history",
+        "law",
+        "live",
+        "live_apart",
+        "observed",
+        "sex",
+        "starts",
+        "unknown",
+        "without_line",
+    )
 
     def __init__(self, rules: RuleSet, history: History, on: int) -> None:
         self.law = rules
@@ -48,6 +60,7 @@ class Case(Chart):
         self.observed = {one.code: one.on.toordinal() if one.on else 0 for one in history.observations}
         if self.observed:
             self._observe()
+        self.starts: dict[str, list[tuple[Course, int, int]]] = {}
         self.unknown: list[DoseGiven] = []
         self.given: list[Given] = []
         self.live: list[Given] = []
@@ -73,16 +86,39 @@ class Case(Chart):
                 given.append(Given(day, code, dose.id, expires.toordinal() if expires else None, vaccine, dose))
         given.sort(key=_CANONICAL)
         associations, places, origin = self.rules.associations, self.of_antigen, self.birth
+        self.without_line = False
         for place, one in enumerate(given):
+            belongs = False
             for association in associations[one.vaccine]:
                 begin, end = association.begin, association.end
                 if begin is not None and one.day < begin.date_ordinal(origin):
                     continue
                 if end is not None and one.day >= end.date_ordinal(origin):
                     continue
-                places.setdefault(association.antigen, []).append(place)
+                belongs = True
+                known = places.get(association.antigen)
+                if known is None:
+                    places[association.antigen] = [place]
+                else:
+                    known.append(place)
+            if not belongs:
+                self.without_line = True
             if one.kind.live == "injectable":
                 self.live.append(one)
+        self.live_apart = self._live_apart()
+
+    def _live_apart(self) -> bool:
+        """Whether no two different live injected vaccines stand near each other: 31 days are beyond every interval."""
+        for at, one in enumerate(self.live):
+            for other in self.live[at + 1 : at + 8]:
+                if other.day - one.day > 31:
+                    break
+                if other.day != one.day and other.vaccine != one.vaccine:
+                    return False
+            else:
+                if len(self.live) - at > 8:
+                    return False
+        return True
 
     def _observe(self) -> None:
         """What is on file on the day of assessment; immunity that needs several findings counts as one of its own."""

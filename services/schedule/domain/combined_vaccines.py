@@ -22,7 +22,7 @@ def combined_items(case: Case, combination: Combination, counts: Mapping[str, Co
     leading = counts[combination.leads]
     companion = [code for code in combination.lines[1:] if _always_with(combination, code)]
     needs = {code: _needed(counts[code]) for code in combination.lines}
-    level = {len(counts[code].walk.satisfied) for code in (combination.leads, *companion)}
+    level = {counts[code].counted for code in (combination.leads, *companion)}
     items: list[PlanItem] = []
     begun = _begun(case, leading, counts)
     covered: frozenset[str] = frozenset()
@@ -50,12 +50,12 @@ def _always_with(combination: Combination, code: str) -> bool:
 
 
 def _needed(count: Count) -> bool:
-    return count.walk.position < len(count.following.doses)
+    return count.needed
 
 
 def _begun(case: Case, leading: Count, counts: Mapping[str, Count]) -> str | None:
     """The vaccine that the child began with, of any of the lines."""
-    places = leading.walk.places or [place for count in counts.values() for place in count.walk.places]
+    places = leading.places or [place for count in counts.values() for place in count.places]
     return case.given[min(places)].vaccine if places else None
 
 
@@ -99,7 +99,7 @@ def _combined(
             item = _not_before(item, made.dates.earliest, on)
     if begun is None or item.recommended is None or product is not combination.products[0]:
         return item
-    if product.series in {case.given[place].vaccine for place in leading.walk.places}:
+    if product.series in {case.given[place].vaccine for place in leading.places}:
         return item
     names = case.law.vaccines[product.series].names
     facts = (("name", names), ("number", item.dose_number), ("due_day", item.recommended.toordinal()))
@@ -136,10 +136,10 @@ def _level_out(
         )
         item = next_item(case, counts[combination.leads], on, (str(shown),), shown)
         return [item] if item is not None else []
-    least = min(len(counts[code].walk.satisfied) for code in lagging)
+    least = min(counts[code].counted for code in lagging)
     items = []
     for code in lagging:
-        if len(counts[code].walk.satisfied) != least:
+        if counts[code].counted != least:
             continue
         single = next(product for product in combination.products if product.covers == (code,))
         item = next_item(case, counts[code], on, (single.series,), single.series)
@@ -161,9 +161,9 @@ def _alone(
     count, leading = counts[code], counts[combination.leads]
     single = next(product for product in combination.products if product.covers == (code,))
     if not _needed(count):
-        own = any(case.given[place].vaccine == single.series for place in count.walk.places)
+        own = any(case.given[place].vaccine == single.series for place in count.places)
         return next_item(case, count, on, (single.series,), single.series) if own else None
-    behind = len(count.walk.satisfied) < len(leading.walk.satisfied)
+    behind = count.counted < leading.counted
     if code in covered:
         window = open_window(case, count.line, (single.series,), on)
         if not behind or window is None or on > window.last:

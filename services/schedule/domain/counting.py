@@ -1,92 +1,150 @@
 """Which doses of a line count (immunological verdict): its course is chosen, then the engine walks the doses along it."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
-from services.schedule.domain.cases import Case, Given
+from services.schedule.domain.cases import Case
 from services.schedule.domain.evaluate_series import evaluate_series
-from services.schedule.domain.legal_points import Between, day_of, first_after
+from services.schedule.domain.judging import judge
+from services.schedule.domain.legal_points import NEVER, Between, day_of, first_after
+from services.schedule.domain.plain_doses import plain_verdicts
 from services.schedule.domain.rule_set import Course, Line
 from services.schedule.domain.series_walk import Walk
 from services.schedule.domain.statuses import DoseStatus
+from services.schedule.domain.verdicts import DoseVerdict
 
 
-class Count(NamedTuple):
-    """How far a line has come: its course and the engine's walk of its doses along it.
+class Count:
+    """How far a line has come: its course, the places of its doses, how many count and when the last of them was.
 
     `following` is the course of what is still needed: another one where doses are on file and none counts.
     """
 
-    line: Line
-    course: Course
-    walk: Walk
-    following: Course
+    __slots__ = ("_walk", "case", "counted", "course", "following", "last_counted", "line", "places")
+
+    def __init__(self, case: Case, line: Line, course: Course, places: Sequence[int]) -> None:
+        self.case, self.line, self.places = case, line, places
+        self.course = self.following = course
+        self.counted = self.last_counted = 0
+        self._walk: Walk | None = None
 
     @property
-    def last_counted(self) -> int:
-        """The ordinal of the last dose that counts; 0 where there is none."""
-        walk = self.walk
-        return walk.chart.doses[walk.satisfied[-1][1]].day if walk.satisfied else 0
+    def walk(self) -> Walk:
+        """The engine's walk of the doses along the course; of doses known to be plainly valid, its outcome."""
+        if self._walk is None:
+            self._walk = walk = _begin(self.case, self.following)
+            walk.places = list(self.places)
+            for target, place in zip(walk.series.doses, self.places, strict=False):
+                walk.statuses[place] = DoseStatus.VALID
+                walk.judged[place] = target
+                walk.satisfied.append((target, place))
+            walk.position = len(walk.satisfied)
+            if self.counted:
+                walk.previous_day = walk.last_day = self.last_counted
+        return self._walk
+
+    @property
+    def needed(self) -> bool:
+        """Whether a target of the course is left."""
+        if self._walk is not None:
+            return self._walk.position < len(self.following.doses)
+        return self.counted < len(self.following.doses)
+
+    def plainly_valid(self) -> None:
+        """Every dose counts, each for the next target: nothing is to be walked."""
+        self.counted = len(self.places)
+        self.last_counted = self.case.given[self.places[-1]].day
+
+    def walk_along(self, on: int) -> None:
+        """Let the engine judge every dose; where none counts, what follows goes by a first dose on the day `on`."""
+        self._walk = walk = _begin(self.case, self.course)
+        walk.places = list(self.places)
+        evaluate_series(walk)
+        self.counted = len(walk.satisfied)
+        if self.counted:
+            self.last_counted = walk.chart.doses[walk.satisfied[-1][1]].day
+        else:
+            self.begin_with(course_for(self.case, self.line, (), on))
+
+    def begin_with(self, course: Course) -> None:
+        """Plan along another course; only while no dose counts."""
+        self.following = course
+        if self._walk is not None and course.walked is not None:
+            self._walk.series, self._walk.position = course.walked, 0
 
 
-def count_line(case: Case, line: Line, places: Sequence[int], on: int) -> Count:
-    """Walk the doses at these places of the case along the line's course.
-
-    Doses on file fix the course, so that a past verdict never depends on today; without any, a first dose on the day
-    `on` would.
-    """
-    course = course_for(case, line, places, on)
+def _begin(case: Case, course: Course) -> Walk:
     if course.walked is None:
         raise ValueError(f"course {course.rule.id} was not prepared for the engine")
-    walk = Walk(course.walked, case)
-    walk.places = list(places)
-    following = course
-    if places:
-        evaluate_series(walk)
-        if not walk.satisfied:
-            following = course_for(case, line, (), on)
-            if following.walked is not None:
-                walk.series, walk.position = following.walked, 0
-    return Count(line, course, walk, following)
+    return Walk(course.walked, case)
+
+
+def count_line(
+    case: Case, line: Line, places: Sequence[int], on: int, since: int = 0
+) -> tuple[Count, list[tuple[int, DoseVerdict]]]:
+    """Count the doses at these places of the case, with both verdicts on each by its place.
+
+    Doses on file fix the course, so that a past verdict never depends on today; without any, a first dose on the day
+    `on` would. `since` is the last counted dose of the line that this one follows, 0 where there is none.
+    """
+    count = Count(case, line, course_for(case, line, places, on), places)
+    if not places:
+        return count, []
+    plain = plain_verdicts(case, line, count.course, places, since)
+    if plain is not None:
+        count.plainly_valid()
+        return count, plain
+    count.walk_along(on)
+    return count, judge(case, line, count.course, count.walk, since)
 
 
 def course_for(case: Case, line: Line, places: Sequence[int], on: int) -> Course:
     """The course that the law gives for the first dose that counts, or for a first dose on the day `on`."""
-    anchors = case.anchors
     courses = line.courses
     if len(courses) == 1:
         return courses[0]
-    given = case.given
-    start: Given | None = None
+    begun, vaccine = max(on, case.birth), ""
     if places:
-        earliest = day_of(line.counts_from, anchors) - line.counting_grace
-        start = next((given[place] for place in places if given[place].day >= earliest), given[places[0]])
-    begun = start.day if start is not None else max(on, case.birth)
+        given = case.given
+        earliest = day_of(line.counts_from, case.anchors) - line.counting_grace
+        start = given[places[0]]
+        if start.day < earliest:
+            start = next((given[place] for place in places if given[place].day >= earliest), start)
+        begun, vaccine = start.day, start.vaccine
+    starts = case.starts.get(line.code)
+    if starts is None:
+        starts = case.starts[line.code] = [(course, *_start_days(case, course)) for course in courses]
     fitting: Course | None = None
-    for course in courses:
-        if start is not None and course.vaccines is not None and start.vaccine not in course.vaccines:
+    for course, first, last in starts:
+        if vaccine and course.vaccines is not None and vaccine not in course.vaccines:
             continue
         fitting = course
-        if begun < course.effective_from or (course.effective_to is not None and begun > course.effective_to):
-            continue
-        if course.start_from is not None and begun < day_of(course.start_from, anchors):
-            continue
-        if course.start_until is not None and begun > day_of(course.start_until, anchors):
-            continue
-        if course.only_if is not None and start is not None and not _keeps(course.only_if, case, places, start):
-            continue
-        return course
+        if first <= begun <= last and (
+            course.only_if is None or not vaccine or _keeps(course.only_if, case, places, begun)
+        ):
+            return course
     return fitting or courses[-1]
 
 
-def _keeps(only_if: tuple[int, Between], case: Case, places: Sequence[int], start: Given) -> bool:
+def _start_days(case: Case, course: Course) -> tuple[int, int]:
+    """First and last ordinal of a first dose that begins the course."""
+    first, last = course.effective_from, NEVER if course.effective_to is None else course.effective_to
+    if course.start_from is not None:
+        first = max(first, day_of(course.start_from, case.anchors))
+    if course.start_until is not None:
+        last = min(last, day_of(course.start_until, case.anchors))
+    return first, last
+
+
+def _keeps(only_if: tuple[int, Between], case: Case, places: Sequence[int], begun: int) -> bool:
     """Whether a later dose of the course was given far enough from the first, where it was given at all."""
     number, between = only_if
-    later = [case.given[place].day for place in places if case.given[place].day > start.day]
-    return len(later) < number - 1 or later[number - 2] >= first_after(between, start.day)
+    later = [case.given[place].day for place in places if case.given[place].day > begun]
+    return len(later) < number - 1 or later[number - 2] >= first_after(between, begun)
 
 
 def extraneous(count: Count) -> list[int]:
     """The places of doses that came after the course was complete."""
+    if count.counted == len(count.places):
+        return []
     statuses = count.walk.statuses
-    return [place for place in count.walk.places if statuses[place] is DoseStatus.EXTRANEOUS]
+    return [place for place in count.places if statuses[place] is DoseStatus.EXTRANEOUS]

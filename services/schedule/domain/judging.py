@@ -4,11 +4,13 @@ The engine's reasons are translated, the law's come from the windows (legal.py) 
 course. Every failing reason is kept.
 """
 
+from typing import NamedTuple
+
 from services.schedule.domain.cases import Case, Given
-from services.schedule.domain.counting import Count
 from services.schedule.domain.legal import fault, find_window, live_before, live_reason, warning
 from services.schedule.domain.legal_points import day_of, first_after
-from services.schedule.domain.rule_set import Course, Line
+from services.schedule.domain.rule_set import Course, DoseRule, Line
+from services.schedule.domain.series_walk import Walk
 from services.schedule.domain.statuses import Code, DoseStatus
 from services.schedule.domain.statuses import Reason as Found
 from services.schedule.domain.verdicts import Cited, DoseVerdict, Immunological, Legal, Reason
@@ -16,13 +18,12 @@ from services.schedule.domain.verdicts import Cited, DoseVerdict, Immunological,
 _NO_REASONS: tuple[Reason, ...] = ()
 
 
-def judge(case: Case, count: Count, since: int = 0) -> list[DoseVerdict]:
-    """Both verdicts on each dose of a line that is judged there.
+def judge(case: Case, line: Line, course: Course, walk: Walk, since: int = 0) -> list[tuple[int, DoseVerdict]]:
+    """Both verdicts on each dose of a line that is judged there, by its place in the case.
 
     `since` is the last counted dose (ordinal) of the line that this one follows, 0 where there is none.
     """
-    line, walk = count.line, count.walk
-    verdicts: list[DoseVerdict] = []
+    verdicts: list[tuple[int, DoseVerdict]] = []
     before: Given | None = None
     previous = 0
     reached: dict[int, int] = {}
@@ -33,7 +34,8 @@ def judge(case: Case, count: Count, since: int = 0) -> list[DoseVerdict]:
         status = walk.statuses[place]
         if line.code in given.kind.judged_in:
             found = walk.reasons.get(place)
-            verdicts.append(_verdict(case, count, given, before, number, previous, reached, status, found, since))
+            seen = _Seen(line, course, walk, given, before, number, previous, reached, since)
+            verdicts.append((place, _verdict(case, seen, status, found)))
         before = given
         if status is DoseStatus.VALID and number is not None:
             reached[number] = previous = given.day
@@ -42,19 +44,22 @@ def judge(case: Case, count: Count, since: int = 0) -> list[DoseVerdict]:
     return verdicts
 
 
-def _verdict(
-    case: Case,
-    count: Count,
-    given: Given,
-    before: Given | None,
-    number: int | None,
-    previous: int,
-    reached: dict[int, int],
-    status: DoseStatus,
-    found: tuple[Found, ...] | None,
-    since: int,
-) -> DoseVerdict:
-    line, course = count.line, count.course
+class _Seen(NamedTuple):
+    """A dose in its line: the course, the dose before it, its target's number, the days of the targets before."""
+
+    line: Line
+    course: Course
+    walk: Walk
+    given: Given
+    before: Given | None
+    number: int | None
+    previous: int
+    reached: dict[int, int]
+    since: int
+
+
+def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ...] | None) -> DoseVerdict:
+    line, course, given, number = seen.line, seen.course, seen.given, seen.number
     series = (given.kind.series if line.code == given.kind.leads else None) or course.series
     day = given.day
     immunological: Immunological = "valid" if status is DoseStatus.VALID else "not_valid"
@@ -62,7 +67,7 @@ def _verdict(
     if found is not None and status is not DoseStatus.VALID:
         if number is None:
             immunological = "extraneous"
-        reasons = [_translated(case, count, given, one) for one in found]
+        reasons = [_translated(case, seen, one) for one in found]
     if day < case.law.reaches_back_to:
         reasons.append(warning(case, "legal", "before_rules", course.rule, ("vaccine", given.kind.names)))
         return DoseVerdict(
@@ -85,8 +90,7 @@ def _verdict(
             window = finding.free.rule
         if finding.reason is not None:
             reasons.append(finding.reason)
-    if before is not None or given.kind.live != "none" or number is None or line.after_line is not None:
-        _course_reasons(case, count, given, before, number, previous, reached, since, reasons)
+    _course_reasons(case, seen, reasons)
     if reasons and legal == "valid" and any(reason.refuses and _against_the_law(reason) for reason in reasons):
         legal = "not_valid"
     return DoseVerdict(
@@ -107,9 +111,9 @@ def _against_the_law(reason: Reason) -> bool:
     return reason.verdict == "legal" or reason.code in {"needless", "expired_lot"}
 
 
-def _translated(case: Case, count: Count, given: Given, found: Found) -> Reason:
+def _translated(case: Case, seen: _Seen, found: Found) -> Reason:
     """A reason of the engine as one of ours."""
-    line, course = count.line, count.course
+    line, course, given = seen.line, seen.course, seen.given
     name = ("vaccine", given.kind.names)
     day = found.day or 0
     if found.code is Code.SERIES_COMPLETE:
@@ -124,7 +128,7 @@ def _translated(case: Case, count: Count, given: Given, found: Found) -> Reason:
         )
         return fault(case, "immunological", "interval", rule, name, ("first_day", day))
     if found.code is Code.CONFLICT:
-        before = live_before(case, given.day, given.vaccine, given.kind.live)
+        before = live_before(case, given.day, given.vaccine, given.kind.live, in_force=False)
         earlier = before.earlier if before is not None else given
         rule = before.rule.rule if before is not None else course.rule
         facts = (name, ("earlier", earlier.kind.names), ("earlier_day", earlier.day), ("first_day", day))
@@ -134,19 +138,9 @@ def _translated(case: Case, count: Count, given: Given, found: Found) -> Reason:
     return fault(case, "immunological", "wrong_product", course.rule, name)
 
 
-def _course_reasons(
-    case: Case,
-    count: Count,
-    given: Given,
-    before: Given | None,
-    number: int | None,
-    previous: int,
-    reached: dict[int, int],
-    since: int,
-    reasons: list[Reason],
-) -> None:
+def _course_reasons(case: Case, seen: _Seen, reasons: list[Reason]) -> None:
     """What the law says of the dose's place in the course: live vaccines, intervals, ages, products."""
-    line, course = count.line, count.course
+    line, course, given, before = seen.line, seen.course, seen.given, seen.before
     day = given.day
     name = ("vaccine", given.kind.names)
     if given.kind.live == "injectable" and case.live[0].day < day:
@@ -155,66 +149,55 @@ def _course_reasons(
             reasons.append(reason)
     if before is not None and before.day == day and before.vaccine == given.vaccine:
         reasons.append(fault(case, "legal", "same_day_duplicate", course.rule, name))
-    if number is not None and number <= len(course.doses):
-        _intervals(case, line, course, given, number, previous, reached, reasons)
+    if seen.number is not None and seen.number <= len(course.doses):
+        _intervals(case, seen, course.doses[seen.number - 1], reasons)
     after = line.after_line
-    if after is not None and after.between is not None and since:
-        permitted = first_after(after.between, since)
+    if after is not None and after.between is not None and seen.since:
+        permitted = first_after(after.between, seen.since)
         if day < permitted:
             reasons.append(warning(case, "legal", "interval", after.rule, name, ("first_day", permitted)))
     if before is not None:
-        _products(case, count, given, before, reasons)
+        _products(case, seen, before, reasons)
     elif line.first_dose_by is not None:
         last = day_of(line.first_dose_by[1], case.anchors)
         if day > last:
             reasons.append(warning(case, "legal", "late_first_dose", line.first_dose_by[0], name, ("last_day", last)))
 
 
-def _intervals(
-    case: Case,
-    line: Line,
-    course: Course,
-    given: Given,
-    number: int,
-    previous: int,
-    reached: dict[int, int],
-    reasons: list[Reason],
-) -> None:
-    rule = course.doses[number - 1]
-    day = given.day
+def _intervals(case: Case, seen: _Seen, rule: DoseRule, reasons: list[Reason]) -> None:
+    given = seen.given
+    name = ("vaccine", given.kind.names)
+    shorter = seen.line.shorter
     for apart in rule.apart:
-        origin = reached.get(apart.after, 0) if apart.after else previous
+        origin = seen.reached.get(apart.after, 0) if apart.after else seen.previous
         if not origin:
             continue
         between = apart.between
-        shorter = line.shorter
         if shorter is not None and between == shorter.instead_of and shorter.observation in case.observed:
             between = shorter.between
         permitted = first_after(between, origin)
-        if day < permitted:
-            facts = (("vaccine", given.kind.names), ("first_day", permitted))
-            reasons.append(fault(case, "legal", "interval", apart.rule, *facts))
+        if given.day < permitted:
+            reasons.append(fault(case, "legal", "interval", apart.rule, name, ("first_day", permitted)))
     if rule.first is not None:
         first = day_of(rule.first, case.anchors)
-        if day < first:
-            facts = (("vaccine", given.kind.names), ("first_day", first))
-            reasons.append(fault(case, "legal", "too_early", course.rule, *facts))
+        if given.day < first:
+            reasons.append(fault(case, "legal", "too_early", seen.course.rule, name, ("first_day", first)))
 
 
-def _products(case: Case, count: Count, given: Given, before: Given, reasons: list[Reason]) -> None:
+def _products(case: Case, seen: _Seen, before: Given, reasons: list[Reason]) -> None:
     """Mixing is a warning: the law says "in principle" (原則)."""
-    line = count.line
+    line, given, places = seen.line, seen.given, seen.walk.places
     name = ("vaccine", given.kind.names)
     if given.vaccine != before.vaccine:
         if line.same_product is not None:
             reasons.append(warning(case, "legal", "wrong_product", line.same_product, name, key="mixed_products"))
-        first = case.given[count.walk.places[0]]
+        begun = case.given[places[0]].vaccine
         for offer in line.offers:
             if offer.started is None or given.day < offer.effective_from:
                 continue
-            if first.vaccine in offer.started and given.vaccine not in offer.vaccines:
+            if begun in offer.started and given.vaccine not in offer.vaccines:
                 reasons.append(warning(case, "legal", "wrong_product", offer.rule, name, key="mixed_products"))
     elif line.one_maker is not None and given.vaccine == line.one_maker.vaccine and given.dose.product:
-        earlier = [case.given[place] for place in count.walk.places if case.given[place].day < given.day]
+        earlier = [case.given[place] for place in places if case.given[place].day < given.day]
         if any(one.dose.product not in {None, given.dose.product} for one in earlier if one.vaccine == given.vaccine):
             reasons.append(warning(case, "legal", "wrong_product", line.one_maker.rule, name, key="mixed_products"))

@@ -122,11 +122,16 @@ class LiveBefore(NamedTuple):
     until: int
 
 
-def live_before(case: Case, day: int, code: str, live: str) -> LiveBefore | None:
-    """The other live vaccine that stands too near before a day, if any: the one that bars longest."""
+def live_before(case: Case, day: int, code: str, live: str, in_force: bool = True) -> LiveBefore | None:
+    """The other live vaccine that stands too near before a day, if any: the one that bars longest.
+
+    `in_force` False looks beyond the days on which the law's interval holds.
+    """
     found: LiveBefore | None = None
     for rule in case.law.live_conflicts:
-        if live not in rule.following or day < rule.effective_from or day > (rule.effective_to or NEVER):
+        if live not in rule.following:
+            continue
+        if in_force and (day < rule.effective_from or day > (rule.effective_to or NEVER)):
             continue
         for earlier in case.live:
             if earlier.day >= day:

@@ -94,7 +94,7 @@ def offered_for(case: Case, count: Count, on: int) -> tuple[str, ...]:
     """The vaccines that the rules offer for the next dose."""
     line = count.line
     if line.offers:
-        begun = case.given[count.walk.places[0]].vaccine if count.walk.places else None
+        begun = case.given[count.places[0]].vaccine if count.places else None
         for offer in line.offers:
             if offer.started is not None and begun not in offer.started:
                 continue
@@ -125,11 +125,13 @@ def next_item(
     """
     line, course = count.line, count.following
     shown = series or course.series
+    if not count.needed and count.counted and not case.observed:
+        return without_dates(case, count, shown, _names(case, line, series), SeriesStatus.COMPLETE, None)
     vaccines = offered if offered is not None else offered_for(case, count, on)
     own = course.vaccines if line.same_product is not None and course.vaccines is not None else vaccines
     window = None if line.voluntary else open_window(case, line, own, on)
-    names = case.law.vaccines[shown].names if series is not None and shown in case.law.vaccines else line.names
-    counted = len(count.walk.satisfied)
+    names = _names(case, line, series)
+    counted = count.counted
     for excluded in line.excluded:
         if excluded.observation in case.observed:
             why = because(case, excluded.rule, "plan_excluded", ("name", names))
@@ -144,13 +146,17 @@ def next_item(
     return _dated(case, count, on, vaccines, shown, names, made, window, since, before_counted)
 
 
+def _names(case: Case, line: Line, series: str | None) -> Sentence:
+    """The vaccine's name where a series shows a vaccine, the line's otherwise."""
+    return case.law.vaccines[series].names if series is not None and series in case.law.vaccines else line.names
+
+
 def without_dates(
     case: Case, count: Count, shown: str, names: Sentence, status: SeriesStatus, window: Window | None
 ) -> PlanItem:
     """A line that asks for nothing more: complete, closed, immune or contraindicated."""
     status_shown, key = _WITHOUT_DATES[status]
-    walk = count.walk
-    number = len(walk.satisfied)
+    number = count.counted
     rule = window.rule if window is not None and status_shown == "window_closed" else count.following.rule
     last = window.last if window is not None and status_shown == "window_closed" else 0
     facts: tuple[tuple[str, object], ...] = (("name", names), ("number", number))

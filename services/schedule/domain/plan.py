@@ -4,17 +4,17 @@ A pure function of rules, history and day: the same arguments give the same plan
 doses were entered.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from datetime import date
+from operator import itemgetter
 from typing import Any
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.checkups import checkup_items
 from services.schedule.domain.combined_vaccines import combined_items
-from services.schedule.domain.counting import Count, count_line, extraneous
 from services.schedule.domain.history import DoseGiven, History
-from services.schedule.domain.judging import judge
 from services.schedule.domain.legal import live_reason, warning
+from services.schedule.domain.line_counts import LineCounts
 from services.schedule.domain.live_order import keep_live_apart
 from services.schedule.domain.next_dose import next_item
 from services.schedule.domain.plan_items import OPEN, Plan, PlanItem, Status
@@ -26,6 +26,7 @@ from services.schedule.domain.verdicts import Because, DoseVerdict, Reason
 __all__ = ["OPEN", "Plan", "PlanItem", "Status", "make_plan", "plan_to_json"]
 
 
+_PLACE = itemgetter(0)
 _SAME_VISIT = 28
 """Days between two recommended days within which it is worth saying that one visit could serve both."""
 
@@ -35,99 +36,75 @@ def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str
     day = on.toordinal()
     law = rules.of(history.municipality)
     case = Case(law, history, day)
+    counts = LineCounts(case, day)
     items: list[PlanItem] = []
-    verdicts: list[DoseVerdict] = []
-    counts: dict[str, Count] = {}
-    in_combination = {code for combination in law.combinations for code in combination.lines}
     for line in law.planned_lines:
-        if line.mother != (not case.anchors.birth):
+        if line.mother != (not case.anchors.birth) or (series is not None and line.shown_as.isdisjoint(series)):
             continue
-        if series is not None and not series_of(law, line) & set(series):
-            continue
-        if line.season is not None:
-            seasons = by_season(case, line, line.season)
-            verdicts += seasonal_verdicts(case, line, line.season, seasons)
-            item = seasonal_item(case, line, line.season, seasons, day)
-        else:
-            since, before = _line_before(case, line, counts, day)
-            count = _count(case, line, counts, day)
-            if count.walk.places:
-                verdicts += judge(case, count, since)
-            if line.code in in_combination or (line.sex is not None and case.sex not in {None, line.sex}):
-                continue
-            if line.same_product is not None and not count.walk.satisfied:
-                count, vaccines = with_choice(case, count, day)
-                item = next_item(case, count, day, vaccines, None, since, before)
-            else:
-                item = next_item(case, count, day, None, None, since, before)
+        item = _item_of(counts, line, day)
         if item is not None:
             items.append(item)
     if case.anchors.birth:
         for combination in law.combinations:
-            if all(code in counts for code in combination.lines):
-                items += combined_items(case, combination, counts, day)
-    verdicts += without_line(case)
+            if all(code in counts.counts for code in combination.lines):
+                items += combined_items(case, combination, counts.counts, day)
     keep_live_apart(law, items, day)
-    if series is None or any(name.startswith(("checkup", "pregnancy", "postnatal")) for name in series):
+    if series is None or not law.checkup_series.isdisjoint(series):
         items += checkup_items(case, day)
     order = law.places_of_series
-    items.sort(key=lambda item: (order.get(item.series, len(order)), item.series))
-    verdicts.sort(key=lambda verdict: (verdict.given_on, verdict.id, order.get(verdict.series, len(order))))
+    items.sort(key=lambda item: order[item.series])
+    verdicts = _in_order(case, counts.verdicts, order)
     if series is not None:
         items = [item for item in items if item.series in series]
         verdicts = [verdict for verdict in verdicts if verdict.series in series]
     return Plan(rules.id, on, tuple(_with_together(items, day)), tuple(verdicts))
 
 
+def _item_of(counts: LineCounts, line: Line, day: int) -> PlanItem | None:
+    """The item of a line; None where a combination shows it, or where it is nothing to this child."""
+    case = counts.case
+    if line.season is not None:
+        seasons = by_season(case, line, line.season)
+        counts.verdicts += seasonal_verdicts(case, line, line.season, seasons)
+        return seasonal_item(case, line, line.season, seasons, day)
+    count = counts.of(line)
+    if line.code in case.law.combined_lines or (line.sex is not None and case.sex not in {None, line.sex}):
+        return None
+    since, before = counts.before(line)
+    if line.same_product is not None and not count.counted:
+        count, vaccines = with_choice(case, count, day)
+        return next_item(case, count, day, vaccines, None, since, before)
+    return next_item(case, count, day, None, None, since, before)
+
+
 def judge_lines(case: Case, lines: Collection[str], day: int) -> list[DoseVerdict]:
-    """The verdicts of some lines alone."""
-    counts: dict[str, Count] = {}
-    verdicts: list[DoseVerdict] = []
+    """The verdicts of some lines alone, and on doses that belong to none."""
+    counts = LineCounts(case, day)
     for code in lines:
         line = case.law.lines[code]
         if line.season is not None:
-            verdicts += seasonal_verdicts(case, line, line.season, by_season(case, line, line.season))
+            counts.verdicts += seasonal_verdicts(case, line, line.season, by_season(case, line, line.season))
         else:
-            since, _ = _line_before(case, line, counts, day)
-            verdicts += judge(case, _count(case, line, counts, day), since)
-    return verdicts
+            counts.of(line)
+    return _in_order(case, counts.verdicts, case.law.places_of_series)
 
 
-def series_of(rules: RuleSet, line: Line) -> frozenset[str]:
-    """The series under which a line's doses and items may be shown."""
-    shown = {course.series for course in line.courses}
-    shown |= {
-        vaccine.series for vaccine in rules.vaccines.values() if vaccine.series and line.code in vaccine.counts_in
-    }
-    return frozenset(shown)
-
-
-def _count(case: Case, line: Line, counts: dict[str, Count], day: int) -> Count:
-    """The count of a line, made once; doses that an earlier line had no place for come in here."""
-    count = counts.get(line.code)
-    if count is None:
-        places = list(case.of_antigen.get(line.code, ()))
-        for other in case.law.lines.values():
-            if other.more_go_to == line.code:
-                places = sorted({*places, *extraneous(_count(case, other, counts, day))})
-        count = counts[line.code] = count_line(case, line, places, day)
-    return count
-
-
-def _line_before(case: Case, line: Line, counts: dict[str, Count], day: int) -> tuple[int, int | None]:
-    """The last counted dose and how many count in the line that this one follows."""
-    if line.after_line is None:
-        return 0, None
-    before = _count(case, case.law.lines[line.after_line.line], counts, day)
-    return before.last_counted, len(before.walk.satisfied)
+def _in_order(case: Case, found: list[tuple[int, DoseVerdict]], order: Mapping[str, int]) -> list[DoseVerdict]:
+    """Verdicts in the order of the doses, those on one dose in the order of the series."""
+    others = without_line(case)
+    if others or len({place for place, _ in found}) < len(found):
+        found.sort(key=lambda one: (one[0], order.get(one[1].series, len(order)), one[1].series))
+    else:
+        found.sort(key=_PLACE)
+    return [verdict for _, verdict in found] + others
 
 
 def without_line(case: Case) -> list[DoseVerdict]:
     """Doses that belong to no line: unknown vaccines, impossible days, vaccines that no plan is made for."""
     verdicts = [_as_recorded(case, dose) for dose in case.unknown]
-    placed = {place for places in case.of_antigen.values() for place in places}
-    if len(placed) == len(case.given):
+    if not case.without_line:
         return verdicts
+    placed = {place for places in case.of_antigen.values() for place in places}
     for place, given in enumerate(case.given):
         if place in placed:
             continue

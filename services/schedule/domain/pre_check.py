@@ -13,10 +13,10 @@ from services.schedule.domain.codes import known_code
 from services.schedule.domain.history import DoseGiven, History
 from services.schedule.domain.legal import because
 from services.schedule.domain.legal_points import first_after
-from services.schedule.domain.plan import judge_lines, make_plan, without_line
+from services.schedule.domain.plan import judge_lines, make_plan
 from services.schedule.domain.plan_items import Plan
 from services.schedule.domain.rule_set import RuleSet, Vaccine
-from services.schedule.domain.verdicts import Because, Cited, DoseVerdict
+from services.schedule.domain.verdicts import Because, Cited
 
 Answer = Literal["allow", "warn", "stop"]
 
@@ -115,8 +115,7 @@ def _judged(law: RuleSet, history: History, proposal: Proposal, vaccine: Vaccine
     dose = DoseGiven(_PROPOSED, proposal.on, vaccine.code, proposal.product, proposal.lot, proposal.expires_on)
     case = Case(law, replace(history, doses=(*history.doses, dose)), proposal.on.toordinal())
     lines = [line for line in vaccine.counts_in if law.lines[line].mother == (not case.anchors.birth)]
-    verdicts: list[DoseVerdict] = [*judge_lines(case, lines, proposal.on.toordinal()), *without_line(case)]
-    for verdict in verdicts:
+    for verdict in judge_lines(case, lines, proposal.on.toordinal()):
         if verdict.id != _PROPOSED:
             continue
         for reason in sorted(verdict.reasons, key=lambda reason: reason.verdict != "legal"):

@@ -10,16 +10,15 @@ from services.schedule.domain.rule_set import Course, Line
 def with_choice(case: Case, count: Count, on: int) -> tuple[Count, tuple[str, ...]]:
     """The count on the course to begin with, and every vaccine that could begin; as it is where a dose counts."""
     line = count.line
-    if line.same_product is None or count.walk.satisfied:
+    if line.same_product is None or count.counted:
         return count, tuple(sorted(count.following.vaccines or ()))
     possible = [course for course in line.courses if _can_finish(case, line, course, on)]
     if not possible:
         return count, tuple(sorted(count.following.vaccines or ()))
     chosen = possible[0]
-    if chosen.walked is not None:
-        count.walk.series = chosen.walked
+    count.begin_with(chosen)
     vaccines = tuple(sorted(code for course in possible for code in course.vaccines or ()))
-    return count._replace(following=chosen), vaccines
+    return count, vaccines
 
 
 def _can_finish(case: Case, line: Line, course: Course, on: int) -> bool:

@@ -201,7 +201,11 @@ class Excluded:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """One count of doses with its law. `windows` are the free windows by vaccine."""
+    """One count of doses with its law.
+
+    `windows` are the free windows by vaccine; `one_vaccine` says that a change of vaccine is worth a remark;
+    `takes_over_from` are the lines whose surplus doses come here; `shown_as` the series of its doses and items.
+    """
 
     code: str
     names: Sentence
@@ -227,11 +231,15 @@ class Line:
     immune_if: frozenset[str] = frozenset()
     first_dose_by: tuple[Cited, Point] | None = None
     windows: Mapping[str, tuple[Free, ...]] = field(init=False)
+    one_vaccine: bool = field(init=False)
+    takes_over_from: tuple[str, ...] = ()
+    shown_as: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         codes = {code for free in self.free for code in free.vaccines}
         windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
         object.__setattr__(self, "windows", windows)
+        object.__setattr__(self, "one_vaccine", self.same_product is not None or bool(self.offers))
 
     def open_since(self, born: int) -> int:
         """The ordinal on which the first national window of the line came into force for children born that day."""
@@ -382,9 +390,18 @@ class RuleSet:
     planned_lines: tuple[Line, ...] = field(init=False)
     places_of_series: Mapping[str, int] = field(init=False)
     own_rule: Cited = field(init=False)
+    combined_lines: frozenset[str] = field(init=False)
+    checkup_series: frozenset[str] = field(init=False)
 
     def __post_init__(self) -> None:
-        names = [*self.series, *(checkup.series for checkup in self.checkups)]
+        checkups = [checkup.series for checkup in self.checkups]
+        checkups += [checkup.series for checkup in self.mother_checkups]
+        if self.pregnancy_checkups is not None:
+            checkups.append(self.pregnancy_checkups.series)
+        names = [*self.series, *checkups]
+        combined = frozenset(code for combination in self.combinations for code in combination.lines)
+        object.__setattr__(self, "combined_lines", combined)
+        object.__setattr__(self, "checkup_series", frozenset(checkups))
         places = {name: at for at, name in enumerate(dict.fromkeys(names))}
         lines = sorted(self.lines.values(), key=lambda line: places.get(line.courses[0].series, len(places)))
         object.__setattr__(self, "places_of_series", places)

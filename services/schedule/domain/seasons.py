@@ -4,7 +4,6 @@ from datetime import date
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.counting import Count, count_line
-from services.schedule.domain.judging import judge
 from services.schedule.domain.legal import because
 from services.schedule.domain.next_dose import next_item, offered_for, on_day
 from services.schedule.domain.plan_items import PlanItem
@@ -32,16 +31,23 @@ def season_days(season: Season, year: int) -> tuple[int, int]:
 def by_season(case: Case, line: Line, season: Season) -> dict[int, list[int]]:
     """The places of the line's doses, by season."""
     seasons: dict[int, list[int]] = {}
+    year, turns = 0, 0
     for place in case.of_antigen.get(line.code, ()):
-        seasons.setdefault(season_of(season, case.given[place].day), []).append(place)
+        day = case.given[place].day
+        if day >= turns:
+            year = season_of(season, day)
+            turns = _turning(season, year + 1)
+        seasons.setdefault(year, []).append(place)
     return seasons
 
 
-def seasonal_verdicts(case: Case, line: Line, season: Season, seasons: dict[int, list[int]]) -> list[DoseVerdict]:
-    """Verdicts on all doses, each in its own season."""
-    verdicts: list[DoseVerdict] = []
-    for year, places in seasons.items():
-        verdicts += judge(case, count_line(case, line, places, season_days(season, year)[0]))
+def seasonal_verdicts(
+    case: Case, line: Line, season: Season, seasons: dict[int, list[int]]
+) -> list[tuple[int, DoseVerdict]]:
+    """Verdicts on all doses by their places, each in its own season."""
+    verdicts: list[tuple[int, DoseVerdict]] = []
+    for places in seasons.values():
+        verdicts += count_line(case, line, places, 0)[1]
     return verdicts
 
 
@@ -50,8 +56,8 @@ def seasonal_item(case: Case, line: Line, season: Season, seasons: dict[int, lis
     year = season_of(season, on)
     for start in (year, year + 1):
         first, last = season_days(season, start)
-        count = count_line(case, line, seasons.get(start, []) if start == year else [], max(on, first))
-        if count.walk.satisfied and count.walk.position >= len(count.following.doses):
+        count, _ = count_line(case, line, seasons.get(start, []) if start == year else [], max(on, first))
+        if count.counted and not count.needed:
             return _done(case, count, first, last)
         item = _in_season(case, count, season, max(on, first), on, last)
         if item is not None:
@@ -61,7 +67,7 @@ def seasonal_item(case: Case, line: Line, season: Season, seasons: dict[int, lis
 
 def _done(case: Case, count: Count, first: int, last: int) -> PlanItem:
     facts = (("name", count.line.names), ("given_day", count.last_counted))
-    number = len(count.walk.satisfied)
+    number = count.counted
     why = because(case, count.following.rule, "plan_done", *facts)
     return PlanItem(count.following.series, number, "done", None, None, None, None, on_day(last), (), why)
 

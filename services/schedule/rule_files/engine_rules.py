@@ -38,7 +38,8 @@ def with_series(line: Line, vaccines: Mapping[str, Vaccine]) -> Line:
         code for code in counted if code in line.windows or (line.voluntary and vaccines[code].leads == line.code)
     ]
     courses = tuple(replace(course, walked=_series(line, course, counted, preferred)) for course in line.courses)
-    return replace(line, courses=courses)
+    shown = {course.series for course in courses} | {vaccines[code].series or courses[0].series for code in counted}
+    return replace(line, courses=courses, shown_as=frozenset(shown))
 
 
 def engine_rules(

@@ -127,7 +127,8 @@ def _build(place: Place, head: Doc, files: Files) -> RuleSet:
         extensions += [_extension(special.of(one), one) for one in doc["measures"]]
         for one in doc["cohorts"]:
             _add_cohort(special.of(one), one, lines)
-    lines = {code: with_series(line, vaccines) for code, line in lines.items()}
+    givers = {code: tuple(other.code for other in lines.values() if other.more_go_to == code) for code in lines}
+    lines = {code: with_series(replace(line, takes_over_from=givers[code]), vaccines) for code, line in lines.items()}
     conflicts = tuple(_live_conflict(across.of(one), one) for one in between_doc["live_conflicts"])
     against = tuple(
         Contraindication(cited(across.of(one), one), one["observation"], frozenset(one["vaccines"]))

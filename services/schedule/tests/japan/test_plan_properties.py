@@ -33,7 +33,7 @@ def histories(draw: st.DrawFn, most: int = 12) -> History:
     )
     return History(
         birth,
-        draw(st.sampled_from("FMU")),  # type: ignore[arg-type]
+        draw(st.sampled_from("FMU")),
         tuple(DoseGiven(f"d{at}", birth + timedelta(days=days), code) for at, (code, days) in enumerate(doses)),
     )
 
@@ -151,13 +151,18 @@ def test_a_valid_dose_never_brings_the_next_nearer_than_its_interval_allows(
         if verdict.id != "new" or verdict.immunological != "valid":
             continue
         course = next(c for line in RULES.lines.values() for c in line.courses if c.rule.id == verdict.course.id)
-        items = [item for item in plan.items if item.series == verdict.series and item.status in {"due", "upcoming", "overdue"}]
+        items = [
+            item
+            for item in plan.items
+            if item.series == verdict.series and item.status in {"due", "upcoming", "overdue"}
+        ]
         for item in items:
             assert item.earliest is not None
             assert item.earliest >= day or item.dose_number == 1
-            following = course.doses[verdict.dose_number] if (verdict.dose_number or 0) < len(course.doses) else None
-            if following is None or item.dose_number != (verdict.dose_number or 0) + 1:
+            number = verdict.dose_number or 0
+            if number >= len(course.doses) or item.dose_number != number + 1:
                 continue
+            following = course.doses[number]
             for apart in following.apart:
                 if apart.after == 0 and apart.rule.may_refuse and following.not_after is None:
                     assert item.earliest.toordinal() >= apart.between.date_ordinal(day.toordinal())

@@ -1,0 +1,39 @@
+"""The counts of all lines of one case, each made once, with both verdicts on every dose by its place."""
+
+from services.schedule.domain.cases import Case
+from services.schedule.domain.counting import Count, count_line, extraneous
+from services.schedule.domain.rule_set import Line
+from services.schedule.domain.verdicts import DoseVerdict
+
+
+class LineCounts:
+    """Counts lines as they are asked for; a line that follows another asks for that one first."""
+
+    __slots__ = ("case", "counts", "day", "verdicts")
+
+    def __init__(self, case: Case, day: int) -> None:
+        self.case, self.day = case, day
+        self.counts: dict[str, Count] = {}
+        self.verdicts: list[tuple[int, DoseVerdict]] = []
+
+    def of(self, line: Line) -> Count:
+        """The count of a line; doses that an earlier line had no place for come in here."""
+        count = self.counts.get(line.code)
+        if count is None:
+            places = self.case.of_antigen.get(line.code, [])
+            for other in line.takes_over_from:
+                left_over = extraneous(self.of(self.case.law.lines[other]))
+                if left_over:
+                    places = sorted({*places, *left_over})
+            since, _ = self.before(line)
+            count, verdicts = count_line(self.case, line, places, self.day, since)
+            self.counts[line.code] = count
+            self.verdicts += verdicts
+        return count
+
+    def before(self, line: Line) -> tuple[int, int | None]:
+        """The last counted dose (ordinal) and how many count in the line that this one follows."""
+        if line.after_line is None:
+            return 0, None
+        before = self.of(self.case.law.lines[line.after_line.line])
+        return before.last_counted, before.counted
