@@ -78,16 +78,20 @@ class Audit:
         """Create the indexes, open this process's chain behind the latest ones, and begin to commit."""
         await self._store.ensure_index(AUDIT, ["chain", "seq"])
         await self._store.ensure_index(AUDIT, ["whose", "at"])
-        earlier = sorted(await self._store.find(CHAINS, {}), key=lambda one: str(one["opened"]), reverse=True)
-        heads = [{"chain": one["_id"], "seq": one["seq"], "hash": one["hash"]} for one in earlier[:NAMED_BEFORE]]
-        self._opened = wire_instant(self._clock.now())
-        first = self._link({"at": self._opened, "action": "open-chain", "after": heads})
-        await self._store.insert_many(AUDIT, [first])
-        await self._write_anchor()
+        await self._open()
         self._tasks = [
             asyncio.create_task(self._run(), name="audit"),
             asyncio.create_task(self._anchor(), name="audit-anchor"),
         ]
+
+    async def _open(self) -> None:
+        """Begin a chain; its first row names the heads of the latest ones."""
+        earlier = sorted(await self._store.find(CHAINS, {}), key=lambda one: str(one["opened"]), reverse=True)
+        heads = [{"chain": one["_id"], "seq": one["seq"], "hash": one["hash"]} for one in earlier[:NAMED_BEFORE]]
+        self._chain, self._seq, self._hash, self._anchored = new_id(), 0, GENESIS, 0
+        self._opened = wire_instant(self._clock.now())
+        await self._store.insert_many(AUDIT, [self._link({"at": self._opened, "action": "open-chain", "after": heads})])
+        await self._write_anchor()
 
     async def stop(self) -> None:
         """Write what waits and the anchor, bounded."""
@@ -135,24 +139,37 @@ class Audit:
             while count < GROUP and not self._waiting.empty():
                 group.append(self._waiting.get_nowait())
                 count += len(group[-1][0])
-            rows = [self._link(content) for contents, _ in group for content in contents]
-            await self._insert(rows)
+            await self._commit([content for contents, _ in group for content in contents])
             for _, done in group:
                 if not done.done():
                     done.set_result(None)
                 self._waiting.task_done()
 
-    async def _insert(self, rows: list[Doc]) -> None:
-        """Insert these very rows, however often it takes: another group behind an unwritten one would break the chain."""
+    async def _commit(self, contents: list[Doc]) -> None:
+        """Write these very rows, however often it takes: another group behind an unwritten one would break the chain."""
+        rows: list[Doc] = []
         pause = 0.05
         while True:
             try:
-                await self._store.insert_many(AUDIT, rows)
-                return
+                rows = rows or [self._link(content) for content in contents]
+                if await self._insert(rows):
+                    return
+                # Somebody else wrote into this chain. It ends here, for `verify` to name, and another one begins.
+                log.error("audit.chain_was_written_by_somebody_else")
+                rows = []
+                await self._open()
             except (StoreError, TimeoutError, OSError) as error:
                 log.warning("audit.store_failed", error=type(error).__name__)
                 await asyncio.sleep(pause)
                 pause = min(pause * 2, 1.0)
+
+    async def _insert(self, rows: list[Doc]) -> bool:
+        """Whether the rows are there; those of an attempt whose outcome was unknown count."""
+        taken = await self._store.insert_many(AUDIT, rows)
+        if not taken:
+            return True
+        there = await self._store.get_many(AUDIT, taken, ["hash"])
+        return all(there[row["_id"]]["hash"] == row["hash"] for row in rows if row["_id"] in taken)
 
     async def _anchor(self) -> None:
         while True:
