@@ -52,8 +52,7 @@ def plain_verdicts(
                 if window is None:
                     return None
                 opens, closes = day_of(window.first, anchors), day_of(window.last, anchors)
-                if opens < window.effective_from:
-                    opens = window.effective_from
+                opens = max(opens, window.effective_from)
                 if window.effective_to is not None and window.effective_to < closes:
                     closes = window.effective_to
             else:
@@ -110,9 +109,9 @@ def _nothing_else(case: Case, line: Line, places: Sequence[int], since: int, fir
     """Whether the rules that few lines have are silent too."""
     if first_day < case.law.reaches_back_to:
         return False
-    if since and line.after_line is not None and line.after_line.between is not None:
-        if first_day < first_after(line.after_line.between, since):
-            return False
+    after = line.after_line
+    if since and after is not None and after.between is not None and first_day < first_after(after.between, since):
+        return False
     if line.first_dose_by is not None and first_day > day_of(line.first_dose_by[1], case.anchors):
         return False
     if line.one_maker is not None:

@@ -181,11 +181,19 @@ def _apart_of(place: Place, number: int, doc: Doc, course: Doc) -> Apart:
     if after >= number or (number == 1 and not after):
         raise place.error(f"doses[{number}].intervals", "counts from a dose that does not come before it: a cycle")
     law = between(place, f"doses[{number}].intervals", doc["at_least"])
+    grace = GRACE if law.months or law.half or law.days >= _FOUR_WEEKS else 0
+    counting = maybe_between(
+        place, f"doses[{number}].intervals", {f"doses[{number}].intervals": doc.get("counts_at_least")}
+    )
+    if counting is not None:
+        if counting.months or law.months or counting.days > law.days:
+            raise place.error(f"doses[{number}].intervals", "counts_at_least is in days, and not above at_least")
+        grace = law.days - counting.days
     own = {**course, **doc} if "source" in doc else course
     return Apart(
         after=after,
         between=law,
         rule=cited(place, own, doc.get("id") or f"{course['id']}.dose_{number}"),
         counts=doc.get("immunological", True),
-        grace=GRACE if law.months or law.half or law.days >= _FOUR_WEEKS else 0,
+        grace=grace,
     )
