@@ -193,15 +193,8 @@ class Intake:
         return tuple(one["code"] for one in given["codes"])
 
     async def _past_doses(self, message: Message, body: PastDosesReported, principal: Principal) -> Done:
-        known = await self._runtime.documents(kept.CHILDREN).load(body.child)
-        facts = known.state.get("facts") if known is not None else None
-        born = (
-            date.fromisoformat(facts["birth_date"])
-            if facts and known and known.tenant == principal.municipality
-            else None
-        )
-        errors = intake.broken_doses(body, birth_date=born, today=self._runtime.clock.today())
-        if errors:
+        born = await self._birth_date(body.child, principal)
+        if errors := intake.broken_doses(body, birth_date=born, today=self._runtime.clock.today()):
             raise Refused(errors)
         path = f"/v1/children/{body.child}/doses"
         recorded: list[str] = []
@@ -211,12 +204,16 @@ class Intake:
                 answer = await self._ask(message, f"dose-{number}", principal, "records", "POST", path, wish)
             except Refused as refused:
                 await self._take_back(message, body.child, recorded, principal)
-                at = f"/doses/{number}"
-                raise Refused(
-                    [one.model_copy(update={"pointer": at + one.pointer}) for one in refused.errors]
-                ) from None
+                raise Refused(intake.below(f"/doses/{number}", refused.errors)) from None
             recorded.append(str(answer["id"]))
         return Done(body.child)
+
+    async def _birth_date(self, child: str, principal: Principal) -> date | None:
+        """When one of its own children was born; of another municipality's nothing is told."""
+        known = await self._runtime.documents(kept.CHILDREN).load(child)
+        if known is None or "facts" not in known.state or known.tenant != principal.municipality:
+            return None
+        return date.fromisoformat(known.state["facts"]["birth_date"])
 
     async def _take_back(self, message: Message, child: str, doses: list[str], principal: Principal) -> None:
         """A refused message leaves nothing standing: the doses that were recorded before the refused one are withdrawn."""
@@ -267,7 +264,7 @@ class Intake:
         if answer.status_code >= 500 or answer.status_code in _LATER:
             log.warning("intake.owner_cannot", service=service, status=answer.status_code)
             raise Busy
-        raise Refused(intake.refusal_of(answer.json()))
+        raise Refused(intake.refusal_of(answer.json(), at="/child" if answer.status_code == 404 else ""))
 
 
 def _access(message: Message, reply: MessageAccepted | MessageRefused, child: str | None) -> Access:

@@ -303,11 +303,17 @@ def id_reused(message: Message) -> MessageRefused:
     )
 
 
-def refusal_of(problem: dict[str, Any], prefix: str = "") -> list[FieldError]:
-    """The broken rules of an owner's problem+json."""
+def refusal_of(problem: dict[str, Any], at: str = "") -> list[FieldError]:
+    """The broken rules of an owner's problem+json; one that names no place is about `at`."""
     listed = [
-        error(prefix + str(one["pointer"]), str(one["code"]), str(one.get("detail", "")))
-        for one in problem.get("errors", [])
+        error(str(one["pointer"]), str(one["code"]), str(one.get("detail", ""))) for one in problem.get("errors", [])
     ]
     code = str(problem.get("type", "")).rpartition("/")[2] or "refused"
-    return listed or [error(prefix, code, str(problem.get("title", "")))]
+    return listed or [error(at, code, str(problem.get("title", "")))]
+
+
+def below(place: str, errors: Sequence[FieldError]) -> list[FieldError]:
+    """What an owner said of one part of a message, as places in the whole; who it is about stays where it is."""
+    return [
+        one if one.pointer == "/child" else one.model_copy(update={"pointer": place + one.pointer}) for one in errors
+    ]

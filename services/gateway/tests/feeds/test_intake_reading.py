@@ -216,13 +216,12 @@ def test_a_closure_becomes_a_notice_in_two_languages() -> None:
 def test_an_owners_refusal_keeps_its_places() -> None:
     problem = {
         "type": "https://hagukumi.example/problems/invalid",
-        "errors": [{"pointer": "/birth_date", "code": "in-the-future", "detail": "未来の日付です。"}],
+        "errors": [{"pointer": "/given_on", "code": "in-the-future", "detail": "未来の日付です。"}],
     }
-    assert intake.refusal_of(problem, "/doses/0")[0].pointer == "/doses/0/birth_date"
-    assert (
-        intake.refusal_of({"type": "https://hagukumi.example/problems/not-found", "title": "見つかりません。"})[0].code
-        == "not-found"
-    )
+    assert intake.below("/doses/0", intake.refusal_of(problem))[0].pointer == "/doses/0/given_on"
+    unknown = {"type": "https://hagukumi.example/problems/not-found", "title": "見つかりません。"}
+    found = intake.below("/doses/0", intake.refusal_of(unknown, at="/child"))
+    assert [(one.pointer, one.code) for one in found] == [("/child", "not-found")]
 
 
 def test_replies_have_their_own_types() -> None:
