@@ -2,6 +2,7 @@
 
 import base64
 import json
+import re
 import secrets
 import time
 from dataclasses import dataclass
@@ -15,6 +16,8 @@ from shared.problems import Unauthenticated
 from shared.settings import Settings
 
 Role = Literal["guardian", "clinic", "staff", "system", "operator"]
+# Subjects and organisations become keys of documents, topics and paths: opaque ids, whoever issued the token.
+OPAQUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 INTERNAL_TTL_S = 60
 LEEWAY_S = 5
 
@@ -42,16 +45,13 @@ class Principal:
 
     @classmethod
     def from_claims(cls, claims: dict[str, Any]) -> "Principal":
-        """The principal of verified claims; raises Unauthenticated on a claim of the wrong type."""
+        """The principal of verified claims; raises Unauthenticated on a claim of the wrong type or shape."""
         values = (claims.get("sub"), claims.get("role"), claims.get("org"), claims.get("mun"), claims.get("prof"))
-        if (
-            not isinstance(values[0], str)
-            or not values[0]
-            or values[1] not in {"guardian", "clinic", "staff", "system", "operator"}
-        ):
+        if values[0] is None or values[1] not in ("guardian", "clinic", "staff", "system", "operator"):
             raise Unauthenticated
-        if any(value is not None and not isinstance(value, str) for value in values[2:]):
-            raise Unauthenticated
+        for value in (values[0], *values[2:]):
+            if value is not None and not (isinstance(value, str) and OPAQUE.fullmatch(value)):
+                raise Unauthenticated
         return cls(*cast("tuple[str, Role, str | None, str | None, str | None]", values))
 
 
