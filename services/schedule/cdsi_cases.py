@@ -219,10 +219,10 @@ class _Row:
     def _group(self, rules: Rules) -> str:
         said = self.required("Vaccine_Group")
         names = {letters(name): name for name in rules.vaccine_groups}
-        alias = letters(GROUP_ALIASES.get(letters(said), said))
-        if alias not in names:
-            raise self.error("Vaccine_Group", f"{said!r} is not a vaccine group of the supporting data")
-        return names[alias]
+        for called in (said, GROUP_ALIASES.get(letters(said), said)):
+            if letters(called) in names:
+                return names[letters(called)]
+        raise self.error("Vaccine_Group", f"{said!r} is not a vaccine group of the supporting data")
 
 
 def answer(rules: Rules, case: Case) -> Answer:

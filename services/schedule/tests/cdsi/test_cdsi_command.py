@@ -9,7 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from services.schedule.__main__ import app
-from services.schedule.tests.cdsi.supporting_data import ANTIGEN, write
+from services.schedule.tests.cdsi.supporting_data import ANTIGEN, SCHEDULE, write
 
 PLAIN = ANTIGEN.replace("<seriesType>Risk", "<seriesType>Standard").replace(
     "<requiredGender>Female</requiredGender><requiredGender>Unknown</requiredGender>", "<requiredGender/>"
@@ -198,6 +198,17 @@ def test_bad_input_names_row_and_column(tmp_path: Path, column: str, value: str,
     assert said in result.output
     assert "Traceback" not in result.output
     assert found == []
+
+
+@pytest.mark.parametrize(("group", "said"), [("Influenza", "FLU"), ("Flu", "flu "), ("Meningococcal B", "MENB")])
+def test_a_group_is_known_by_the_datas_name_and_by_the_cases_own(tmp_path: Path, group: str, said: str) -> None:
+    data = write(tmp_path / "data", PLAIN, SCHEDULE.replace("<name>Colour</name>", f"<name>{group}</name>"))
+    path = tmp_path / "cases.csv"
+    columns = CASE | {"Vaccine_Group": said}
+    path.write_text(",".join(columns) + "\n" + ",".join(columns.values()) + "\n", encoding="utf-8")
+    result = CliRunner().invoke(app, ["cdsi", "--supporting-data", str(data), "--cases", str(path)])
+    assert result.exit_code == 0
+    assert f"\n{group}" in result.output
 
 
 def test_a_code_that_the_data_do_not_know_belongs_to_no_antigen(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ def test_a_dose_becomes_typed_rules(tmp_path: Path) -> None:
     assert first.ages == (
         Age("Red 2-dose series, dose 1, age", Offset(0, 38), Offset(0, 42), Offset(2, 0), Offset(3, 28), None),
     )
-    assert not (first.intervals or first.allowable or first.skips_evaluating or first.skips_forecasting)
+    assert [*first.intervals, *first.allowable, *first.skips_evaluating, *first.skips_forecasting] == []
     assert first.inadvertent == frozenset()
     assert first.season is None
     assert not first.recurring
