@@ -1,6 +1,7 @@
 """`plan`, `precheck`, `codes` and `rules diff`: Japan's schedule on the command line."""
 
 import json
+from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
 from typing import Annotated, Any
@@ -16,6 +17,7 @@ from services.schedule.domain.codes import UnknownVaccine, known_code
 from services.schedule.domain.history import DoseGiven, History, HistoryError, Observation, Sex
 from services.schedule.domain.plan import make_plan, plan_to_json
 from services.schedule.domain.pre_check import Proposal, Sibling, pre_check
+from services.schedule.domain.rule_changes import plan_changes
 from services.schedule.domain.rule_set import RuleSet
 from services.schedule.rule_files import RuleError, load_rule_set
 
@@ -243,8 +245,77 @@ def codes(rules: Rules = None, as_json: AsJson = False) -> None:
         typer.echo(f"observation {one['code']:26} {one['name']} / {one['name_en']}")
 
 
+rules_app = typer.Typer(no_args_is_help=True, help="Rule sets: what a change would do.")
+
+
+@rules_app.command()
+def diff(
+    old: Annotated[Path, typer.Argument(help="Folder of the rules in force")],
+    new: Annotated[Path, typer.Argument(help="Folder of the rules to come")],
+    children: Annotated[Path, typer.Option("--children", help="JSON lines: one child a line")],
+    on: Annotated[str | None, typer.Option("--on", help="Day of the plans; today in Tokyo by default")] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Whose plan changes, and how. A child is {id, birth_date, sex, doses: [{code, given_on}], municipality?}."""
+    before, after = load(old), load(new)
+    found = read_children(children, before, after)
+    day = read_day(on, "--on") if on else today()
+    changes = list(plan_changes(before, after, found, day))
+    if as_json:
+        typer.echo(json.dumps([asdict(change) for change in changes], ensure_ascii=False, indent=1))
+        return
+    for change in changes:
+        typer.echo(f"{change.child}: {change.what} {change.field}: {change.before} -> {change.after}")
+    touched = len({change.child for change in changes})
+    typer.echo(f"{touched} of {len(found)} children's plans change ({before.id} -> {after.id}, {day})")
+
+
+def read_children(path: Path, *rule_sets: RuleSet) -> list[tuple[str, History]]:
+    """Children from a file of JSON lines; a bad line is bad input that names line and field."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        bad_input(f"--children: {path} cannot be read: {type(error).__name__}")
+    found: list[tuple[str, History]] = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
+        where = f"{path.name} line {number}"
+        try:
+            doc = json.loads(line)
+            history = _child_of(doc, where, rule_sets[0])
+            child = str(doc.get("id", number))
+        except (json.JSONDecodeError, AttributeError, KeyError, TypeError) as error:
+            bad_input(f"{where}: {type(error).__name__}: {error}")
+        for rules in rule_sets:
+            try:
+                check_history(rules, history)
+            except HistoryError as error:
+                bad_input(f"{where}: {error} (under {rules.id})")
+        found.append((child, history))
+    return found
+
+
+def _child_of(doc: dict[str, Any], where: str, rules: RuleSet) -> History:
+    doses = []
+    for at, dose in enumerate(doc.get("doses", ())):
+        try:
+            code = known_code(rules, str(dose["code"]))
+        except UnknownVaccine as error:
+            bad_input(f"{where}: doses[{at}].code: {error}")
+        day = read_day(str(dose["given_on"]), f"{where}: doses[{at}].given_on")
+        doses.append(DoseGiven(str(dose.get("id", at + 1)), day, code))
+    observations = tuple(
+        Observation(one["code"], read_day(one["on"], f"{where}: observations") if one.get("on") else None)
+        for one in doc.get("observations", ())
+    )
+    born = read_day(str(doc["birth_date"]), f"{where}: birth_date")
+    return History(born, _sex(doc.get("sex", "U")), tuple(doses), observations, doc.get("municipality"))
+
+
 def add_commands(app: typer.Typer) -> None:
     """Hang these commands on the service's command line."""
     app.command()(plan)
     app.command()(precheck)
     app.command()(codes)
+    app.add_typer(rules_app, name="rules")

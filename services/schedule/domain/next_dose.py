@@ -159,13 +159,13 @@ def without_dates(
     number = count.counted
     rule = window.rule if window is not None and status_shown == "window_closed" else count.following.rule
     last = window.last if window is not None and status_shown == "window_closed" else 0
-    facts: tuple[tuple[str, object], ...] = (("name", names), ("number", number))
+    shown_number = number if status_shown == "done" else number + 1
+    facts: tuple[tuple[str, object], ...] = (("name", names), ("number", shown_number))
     if status_shown == "done":
         facts = (*facts, ("given_day", count.last_counted))
     elif last:
         facts = (*facts, ("last_day", last))
         key = "plan_closed_on"
-    shown_number = number if status_shown == "done" else number + 1
     why = Because(rule, case.law.sentences[key], facts)
     return PlanItem(shown, shown_number, status_shown, None, None, None, on_day(last), on_day(last), (), why)
 

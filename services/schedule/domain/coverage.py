@@ -1,0 +1,119 @@
+"""The not-yet list (未受診者・未接種者): who is due and not seen, how far the follow-up is, and that nobody is missing.
+
+Every child of a municipality is either on the list for a series, or settled for it in a named way; the counts add up
+to the number of children to the last one.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Literal
+
+from services.schedule.domain.plan_items import Plan, PlanItem
+
+Urgency = Literal["due", "overdue", "closing"]
+FollowUpState = Literal["unseen", "contacted", "booked", "declined", "done_elsewhere", "moved"]
+Settled = Literal[
+    "done", "upcoming", "window_closed", "not_recommended", "contraindicated", "needs_person", "not_concerned"
+]
+CLOSING_DAYS = 30
+_SETTLING: frozenset[FollowUpState] = frozenset({"done_elsewhere", "moved"})
+
+
+@dataclass(frozen=True, slots=True)
+class FollowUp:
+    """How far the follow-up of one line is, and whose it is; nobody's until somebody takes it."""
+
+    state: FollowUpState = "unseen"
+    responsible: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NotYet:
+    """One line of the list: a child, what is missing, how urgent, and the follow-up."""
+
+    child: str
+    series: str
+    dose_number: int
+    urgency: Urgency
+    since: date | None
+    free_until: date | None
+    follow_up: FollowUp
+
+
+def urgency_of(item: PlanItem, on: date) -> Urgency | None:
+    """How urgent an item is: its free window closes within 30 days, it is overdue, or due; None where it can wait.
+
+    A dose whose window closes soon is listed although its usual time has not come.
+    """
+    if item.status not in {"due", "overdue", "upcoming"} or item.earliest is None or item.earliest > on:
+        return None
+    if item.free_until is not None and on <= item.free_until <= on + timedelta(days=CLOSING_DAYS):
+        return "closing"
+    if item.status == "overdue":
+        return "overdue"
+    return "due" if item.status == "due" else None
+
+
+def not_yet(plans: Mapping[str, Plan], follow_ups: Mapping[tuple[str, str, int], FollowUp]) -> list[NotYet]:
+    """The list of a municipality from its children's plans, most urgent first; each line with its follow-up."""
+    lines = [
+        NotYet(
+            child,
+            item.series,
+            item.dose_number,
+            urgency,
+            item.recommended,
+            item.free_until,
+            follow_ups.get((child, item.series, item.dose_number), FollowUp()),
+        )
+        for child, plan in plans.items()
+        for item in plan.items
+        if (urgency := urgency_of(item, plan.as_of)) is not None
+    ]
+    order = {"closing": 0, "overdue": 1, "due": 2}
+    return sorted(lines, key=lambda line: (order[line.urgency], line.free_until or date.max, line.child, line.series))
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """How a municipality's children stand for one series. `waiting` by urgency, `settled` by how."""
+
+    series: str
+    children: int
+    waiting: Mapping[str, int]
+    settled: Mapping[str, int]
+    states: Mapping[str, int]
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether every child is counted exactly once."""
+        return sum(self.waiting.values()) + sum(self.settled.values()) == self.children
+
+
+def coverage(
+    series: Iterable[str], plans: Mapping[str, Plan], follow_ups: Mapping[tuple[str, str, int], FollowUp]
+) -> list[Coverage]:
+    """The standing of all children for each series; nobody is left out and nobody counted twice."""
+    found = []
+    for name in series:
+        waiting: Counter[str] = Counter()
+        settled: Counter[str] = Counter()
+        states: Counter[str] = Counter()
+        for child, plan in plans.items():
+            item = next((item for item in plan.items if item.series == name), None)
+            if item is None:
+                settled["not_concerned"] += 1
+                continue
+            urgency = urgency_of(item, plan.as_of)
+            follow_up = follow_ups.get((child, name, item.dose_number), FollowUp())
+            if urgency is None:
+                settled[item.status if item.status not in {"due", "overdue"} else "upcoming"] += 1
+            elif follow_up.state in _SETTLING:
+                settled[follow_up.state] += 1
+            else:
+                waiting[urgency] += 1
+                states[follow_up.state] += 1
+        found.append(Coverage(name, len(plans), dict(waiting), dict(settled), dict(states)))
+    return found
