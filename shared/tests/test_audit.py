@@ -229,7 +229,7 @@ async def test_a_row_that_somebody_wrote_ahead_of_us_ends_the_chain_and_loses_no
 async def test_the_command_names_the_bad_row(store: Store, kept: Audit, local_store: Any, tmp_path: Any) -> None:
     keys = tmp_path / "keys.json"
     keys.write_text(json.dumps({"public": {"gateway": PUBLIC}}))
-    database = store._database.name  # type: ignore[attr-defined]
+    database = store._database.name
     asked = ["verify", "--mongo-url", local_store.url, "--database", database, "--keys", str(keys)]
     whole = await asyncio.to_thread(CliRunner().invoke, app, asked)
     assert whole.exit_code == 0, whole.output

@@ -145,6 +145,8 @@ class _Visit:
             or len(self._scope["query_string"]) > LONGEST_QUERY
         ):
             raise Malformed
+        if b"%" in self._scope.get("raw_path", b"").partition(b"?")[0]:
+            raise NotFound  # no path of ours is written in two ways
         found = self._door.table.find(self._scope["method"], self._scope["path"])
         if isinstance(found, set):
             if not found:

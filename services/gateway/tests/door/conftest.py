@@ -15,7 +15,7 @@ from services.gateway.tests.door.world import CHILD, FAMILY, NEIGHBOUR, NEIGHBOU
 from shared.ids import new_id
 from shared.service import Runtime
 from shared.settings import Settings
-from shared.store import Store
+from shared.views import View
 
 SERVICES = ("records", "schedule", "questionnaire", "notify", "gateway")
 
@@ -33,18 +33,27 @@ def key_files(folder: Path) -> dict[str, Path]:
     return files
 
 
+@pytest.fixture(scope="session")
+def database() -> str:
+    """One database for the run: making its indexes takes longer than a test."""
+    return f"door{new_id()[:8]}"
+
+
 @pytest.fixture
-def settings(tmp_path: Path, local_store: LocalStore) -> Settings:
-    """A development gateway with a database of its own."""
+def settings(tmp_path: Path, local_store: LocalStore, database: str) -> Settings:
+    """A development gateway."""
     files = key_files(tmp_path)
     return Settings(
         service="gateway",
         environment="development",
         mongo_url=local_store.url,
-        mongo_database=f"t{new_id()[:12]}",
+        mongo_database=database,
         internal_keys_file=files["gateway"],
         issuer_key_file=files["issuer"],
-        **{f"url_{name}": f"http://{name}" for name in SERVICES},
+        url_records="http://records",
+        url_schedule="http://schedule",
+        url_questionnaire="http://questionnaire",
+        url_notify="http://notify",
     )
 
 
@@ -62,7 +71,7 @@ async def world(settings: Settings, tmp_path: Path) -> AsyncIterator[World]:
     await runtime.calls.close()
     runtime.calls._http = httpx.AsyncClient(transport=httpx.ASGITransport(owners.app))
     for sink in runtime.follower.sinks:
-        if hasattr(sink, "documents"):
+        if isinstance(sink, View):
             await sink.documents.ensure_indexes()
             await sink.ensure_indexes()
     for begin in runtime.on_start:
@@ -79,12 +88,6 @@ async def world(settings: Settings, tmp_path: Path) -> AsyncIterator[World]:
         await end()
     await http.aclose()
     await runtime.calls.close()
+    for collection in await runtime.store.collections():
+        await runtime.store.delete(collection, {})
     await runtime.store.close()
-
-
-@pytest.fixture
-async def plain_store(settings: Settings) -> AsyncIterator[Store]:
-    """The database of the test, without an app."""
-    found = Store.connect(settings.mongo_url, settings.mongo_database)
-    yield found
-    await found.close()

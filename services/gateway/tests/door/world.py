@@ -1,5 +1,6 @@
 """The invented world of the door's tests: one family, its neighbours, and owners that answer whatever they are asked."""
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -125,8 +126,9 @@ class Owners:
         self._tokens = {name: InternalTokens(one) for name, one in settings.items()}
         self.calls: list[tuple[str, str, str, Principal, dict[str, str], bytes]] = []
         self.answers: dict[str, Response] = {}
+        self.called = asyncio.Event()
         self.app = Starlette()
-        self.app.router.default = self._answer  # type: ignore[assignment]
+        self.app.router.default = self._answer
 
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
@@ -136,6 +138,7 @@ class Owners:
         self.calls.append(
             (service, request.method, path, Principal.from_claims(claims), dict(request.headers), await request.body())
         )
+        self.called.set()
         found = self.answers.get(request.url.path)
         status = 201 if request.method == "POST" else 200
         await (found or JSONResponse({"id": "made", "by": service}, status))(scope, receive, send)
