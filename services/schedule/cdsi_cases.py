@@ -16,7 +16,8 @@ from services.schedule.domain.engine import Assessment, assess, is_risk
 from services.schedule.domain.forecast import counted_places
 from services.schedule.domain.patient import Administered, Observed, Patient
 from services.schedule.domain.rules import Rules
-from services.schedule.domain.statuses import Code, DoseStatus
+from services.schedule.domain.statuses import Code, DoseStatus, SeriesStatus
+from services.schedule.domain.vaccine_groups import GroupForecast
 from services.schedule.rule_files.cdsi_reading import cvx
 
 GROUP_ALIASES: Mapping[str, str] = {
@@ -66,6 +67,9 @@ _LATEST_YEAR = 2199
 # for any of them must be repeated.
 _WITHIN_ANTIGEN = (DoseStatus.VALID, DoseStatus.EXTRANEOUS, DoseStatus.NOT_VALID, DoseStatus.SUB_STANDARD)
 _ACROSS_ANTIGENS = (DoseStatus.SUB_STANDARD, DoseStatus.NOT_VALID, DoseStatus.VALID, DoseStatus.EXTRANEOUS)
+
+# A risk forecast that asks for nothing any more does not silence the standard one.
+_PAST = (SeriesStatus.AGED_OUT, SeriesStatus.NOT_RECOMMENDED)
 
 
 class CaseError(ValueError):
@@ -226,13 +230,10 @@ class _Row:
 
 
 def answer(rules: Rules, case: Case) -> Answer:
-    """Run the engine for a case.
-
-    Where a risk forecast exists, the cases ask for it rather than for the standard one.
-    """
+    """Run the engine for a case."""
     found = assess(rules, case.patient, case.assessment, _groups_to_assess(rules, case))
-    risk = found.risk.get(case.group)
-    group = risk or found.standard.get(case.group)
+    risk, standard = found.risk.get(case.group), found.standard.get(case.group)
+    group = _asked_for(risk, standard)
     doses = {int(dose.key): _judged(found, case.group, place) for place, dose in enumerate(found.chart.doses)}
     if group is None:
         return Answer(None, None, None, None, None, doses)
@@ -245,6 +246,13 @@ def answer(rules: Rules, case: Case) -> Answer:
         _as_date(dates.past_due),
         doses,
     )
+
+
+def _asked_for(risk: GroupForecast | None, standard: GroupForecast | None) -> GroupForecast | None:
+    """Cases ask for the risk forecast where there is one, unless the patient is past it and the standard one speaks."""
+    if risk is not None and (standard is None or risk.status not in _PAST):
+        return risk
+    return standard
 
 
 def _number_for_risk(found: Assessment, name: str) -> int | None:

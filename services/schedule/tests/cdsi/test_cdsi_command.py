@@ -156,6 +156,21 @@ def test_series_type_says_which_kind_of_series_is_graded(tmp_path: Path) -> None
         assert found["fields"]["Evaluation_Status_2"]["right"]
 
 
+def test_a_risk_forecast_that_is_past_leaves_the_word_to_the_standard_one(tmp_path: Path) -> None:
+    aged_out = ANTIGEN.replace("<maxAge>n/a</maxAge>", "<maxAge>1 year</maxAge>").replace(
+        "<equivalentSeriesGroups>2; 3;", "<equivalentSeriesGroups>"
+    )
+    standard = PLAIN[PLAIN.index("<series>") : PLAIN.index("</antigenSupportingData>")]
+    standard = standard.replace("<seriesGroup>1<", "<seriesGroup>9<").replace("2; 3;", "")
+    both = aged_out.replace("</antigenSupportingData>", f"{standard}</antigenSupportingData>")
+    at_risk = {name: text for name, text in CASE.items() if "_1" not in name and "_2" not in name}
+    at_risk |= {"Observation_Code_1": "055", "DOB": "2020-01-10"}
+    _, (found,) = run(tmp_path, at_risk, antigen=aged_out)
+    assert found["got"]["series_status"] == "Aged Out"
+    _, (found,) = run(tmp_path, at_risk, antigen=both)
+    assert found["got"]["series_status"] == "Not Complete"
+
+
 def test_where_no_series_is_relevant_nothing_is_found(tmp_path: Path) -> None:
     _, (found,) = run(tmp_path, CASE, antigen=ANTIGEN)
     assert found["got"]["series_status"] is None
