@@ -55,7 +55,7 @@ def stories(size: int, seed: int, today: date) -> list[Story]:
         twins = number % 40 == 12 and number + 1 < size
         code = sorted(MUNICIPALITIES)[number % 5 == 4]
         clinics = [clinic for clinic, (_, town) in CLINICS.items() if town == code]
-        age = {"newborn": dice.randint(3, 58), "older": dice.randint(900, 2200)}.get(kind, dice.randint(65, 850))
+        age = {"newborn": dice.randint(3, 58), "older": dice.randint(400, 2200)}.get(kind, dice.randint(65, 140))
         birth = today - timedelta(days=age)
         family = fake.last_name()
         for twin in range(2 if twins else 1):
@@ -146,23 +146,26 @@ async def _births(
 ) -> dict[int, tuple[str, list[str]]]:
     """Publish every birth on its municipality's topic; (child id, guardian codes) by number."""
     found: dict[int, tuple[str, list[str]]] = {}
-    for code in sorted(MUNICIPALITIES):
+
+    async def register(code: str) -> None:
         async with MunicipalSystem(code, town.on(platform.kafka_bootstrap, f"municipality-{code}")) as system:
-            sent = {}
-            for story in children:
-                if story.municipality == code:
-                    message = await system.send(
-                        "BirthNotified",
-                        {**story.facts, "guardian_codes": 1},
-                        event_id=f"town-birth-{story.number}-{story.facts['birth_date']}",
-                        structured=story.number % 7 == 0,
-                    )
-                    sent[story.number] = message
+            sent = {
+                story.number: await system.send(
+                    "BirthNotified",
+                    {**story.facts, "guardian_codes": 1},
+                    event_id=f"town-birth-{story.number}-{story.facts['birth_date']}",
+                    structured=story.number % 7 == 0,
+                )
+                for story in children
+                if story.municipality == code
+            }
             for number, message in sent.items():
                 kind, data = await system.reply(message, within=120)
                 demand(kind == "MessageAccepted", f"birth {number} was refused: {data}")
                 found[number] = (data["subject"], list(data.get("guardian_codes", [])))
                 report("births", len(found), len(children))
+
+    await asyncio.gather(*(register(code) for code in sorted(MUNICIPALITIES)))
     return found
 
 

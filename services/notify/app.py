@@ -6,13 +6,13 @@ from pathlib import Path
 
 import yaml
 from fastapi import FastAPI
-from services.notify.commands.pushing import Pusher
-from shared.egress import Egress
 
 from services.notify import store as kept
 from services.notify.api import announcements, inbox, push
 from services.notify.commands.announcements import Notices, publish_scheduled
+from services.notify.commands.pushing import Pusher
 from services.notify.subscribers import subscribe
+from shared.egress import Egress
 from shared.service import Runtime, create_service
 from shared.settings import Settings
 
@@ -36,7 +36,7 @@ def create_app(settings: Settings) -> FastAPI:
         await publish_scheduled(notices)
         await asyncio.sleep(1.0)
 
-    runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
+    runtime.on_start += [partial(kept.ensure_indexes, runtime.store), pusher.ensure_indexes]
     runtime.background.append(time_passes)
     routers = [announcements.router(runtime, notices), inbox.router(runtime, notices), push.router(runtime, pusher)]
     return create_service(runtime, routers, title="Hagukumi notify")

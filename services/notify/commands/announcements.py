@@ -5,9 +5,8 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from services.notify.commands.pushing import Pusher
-
 from services.notify import store as kept
+from services.notify.commands.pushing import Pusher
 from services.notify.domain import audience as audiences
 from services.notify.domain import notices
 from shared.auth import Principal

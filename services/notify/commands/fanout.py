@@ -2,10 +2,9 @@
 
 from collections.abc import Sequence
 
-from services.notify.commands.pushing import PushTarget
-
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.pushing import PushTarget
 from services.notify.domain.notices import in_language
 from shared.documents import Document
 from shared.events.base import Envelope

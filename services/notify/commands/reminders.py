@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from services.notify.commands.pushing import PushTarget
-
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.pushing import PushTarget
 from services.notify.domain.reminder_texts import PUSH_TITLE, reminder_text
 from shared.documents import Document
 from shared.events.base import Envelope

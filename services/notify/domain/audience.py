@@ -100,7 +100,8 @@ def _holds(name: str, value: Any, family: Family, on: date) -> bool:
     if name == "due":
         return family.due.get(value["series"]) in (value.get("status") or ["due", "overdue"])
     age = _age(name, family.birth_date, on)
-    return bool(value.get("from", 0) <= age < value.get("under", 1_000_000))
+    from_, under = int(value.get("from", 0)), int(value.get("under", 1_000_000))
+    return from_ <= age < under
 
 
 def _age(name: str, birth: date, on: date) -> int:

@@ -1,0 +1,58 @@
+"""Browsers that want pushes."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Header, Path, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.notify.commands.pushing import Pusher
+from shared.service import Runtime, api_router
+
+Authorization = Annotated[str | None, Header()]
+Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+
+
+class Keys(BaseModel):
+    """The browser's keys, base64url (W3C Push API, PushSubscriptionJSON)."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    p256dh: str = Field(max_length=200)
+    auth: str = Field(max_length=100)
+
+
+class SubscriptionBody(BaseModel):
+    """A W3C PushSubscription as the browser serialises it."""
+
+    model_config = ConfigDict(extra="forbid", populate_by_name=True)
+
+    endpoint: str = Field(min_length=10, max_length=2_048)
+    keys: Keys
+    expiration_time: float | None = Field(default=None, alias="expirationTime")
+
+
+def router(runtime: Runtime, pusher: Pusher) -> APIRouter:
+    """The routes of push subscriptions."""
+    routes = api_router()
+
+    @routes.get("/v1/push-key")
+    async def push_key(authorization: Authorization = None) -> dict[str, str]:
+        """The application server key to subscribe with."""
+        runtime.principal(authorization)
+        return {"key": pusher.public_key()}
+
+    @routes.put("/v1/push-subscriptions/{name}")
+    async def put(name: Name, body: SubscriptionBody, authorization: Authorization = None) -> JSONResponse:
+        """Register this browser, or replace it."""
+        keys: dict[str, Any] = body.keys.model_dump()
+        new = await pusher.subscribe(runtime.principal(authorization), name, body.endpoint, keys)
+        return JSONResponse({"id": name}, 201 if new else 200)
+
+    @routes.delete("/v1/push-subscriptions/{name}", status_code=204)
+    async def delete(name: Name, authorization: Authorization = None) -> Response:
+        """Forget this browser."""
+        await pusher.unsubscribe(runtime.principal(authorization), name)
+        return Response(status_code=204)
+
+    return routes
