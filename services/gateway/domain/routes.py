@@ -112,6 +112,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/announcements/{announcement}/deliveries", "readDeliveries", "owned", owner="notify"),
     Route("GET", "/v1/inbox", "readInbox", "own", owner="notify"),
     Route("POST", "/v1/inbox/{item}/read", "readInbox", "own", owner="notify"),
+    Route("GET", "/v1/push-key", "subscribeToPush", "own", owner="notify"),
     Route("PUT", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
     Route("DELETE", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
     Route("GET", "/v1/events", "followEvents", "own"),

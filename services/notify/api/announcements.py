@@ -107,7 +107,9 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
     ) -> JSONResponse:
         """Recall a wrong notice."""
         principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
+        command = None
+        if idempotency_key is not None:
+            command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
         found, doc = await commands.recall(notices, principal, announcement, body.reason, command)
         return answer(doc, "notify.announcement", found)
 

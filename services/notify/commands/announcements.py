@@ -237,7 +237,7 @@ def shown(doc: Document) -> Doc:
 
 
 async def recall(
-    notices_: Notices, principal: Principal, announcement: str, reason: str, command: Command
+    notices_: Notices, principal: Principal, announcement: str, reason: str, command: Command | None
 ) -> tuple[Doc, Document]:
     """Recall a wrong notice: every inbox shows so, also those that a slow page reaches later (protocol D2)."""
     await the_notice(notices_, principal, announcement)

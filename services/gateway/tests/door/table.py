@@ -85,6 +85,7 @@ EXPECTED: dict[str, str] = {
     "GET /v1/announcements/{announcement}/deliveries": ANY_STAFF,
     "GET /v1/inbox": ANY_GUARDIAN,
     "POST /v1/inbox/{item}/read": ANY_GUARDIAN,
+    "GET /v1/push-key": ANY_GUARDIAN,
     "PUT /v1/push-subscriptions/{subscription}": ANY_GUARDIAN,
     "DELETE /v1/push-subscriptions/{subscription}": ANY_GUARDIAN,
     "GET /v1/events": ANY_GUARDIAN_CLINIC_STAFF,
