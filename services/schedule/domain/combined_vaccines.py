@@ -168,6 +168,10 @@ def _alone(
         window = open_window(case, count.line, (single.series,), on)
         if not behind or window is None or on > window.last:
             return None
-    elif not behind and any(begun == product.series and code in product.covers for product in combination.products):
+    elif not behind and any(
+        begun == product.series and code in product.covers
+        for product in combination.products
+        if len(product.covers) > 1
+    ):
         return None
     return next_item(case, count, on, (single.series,), single.series)

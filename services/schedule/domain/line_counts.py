@@ -25,11 +25,17 @@ class LineCounts:
                 left_over = extraneous(self.of(self.case.law.lines[other]))
                 if left_over:
                     places = sorted({*places, *left_over})
+                    self._forget(other, left_over)
             since, _ = self.before(line)
             count, verdicts = count_line(self.case, line, places, self.day, since)
             self.counts[line.code] = count
             self.verdicts += verdicts
         return count
+
+    def _forget(self, line: str, places: list[int]) -> None:
+        """Doses that another line takes over are judged there."""
+        shown = self.case.law.lines[line].shown_as
+        self.verdicts = [one for one in self.verdicts if one[0] not in places or one[1].series not in shown]
 
     def before(self, line: Line) -> tuple[int, int | None]:
         """The last counted dose (ordinal) and how many count in the line that this one follows."""

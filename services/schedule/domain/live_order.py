@@ -15,39 +15,46 @@ class _Planned(NamedTuple):
 
 
 def keep_live_apart(rules: RuleSet, items: list[PlanItem], on: int) -> None:
-    """Move the recommended day of a live vaccine that would fall too soon after another one of the same plan.
+    """Move the recommended day of a live vaccine that would fall too near another one of the same plan.
 
-    Each is taken on its recommended day, or today where that has passed; the later one moves, in place.
+    Each is taken on its recommended day, or today where that has passed. Free ones are placed first, in the order of
+    their days; a voluntary one goes around them.
     """
     for conflict in rules.live_conflicts:
         open_ones = [
-            (max(item.recommended.toordinal(), on), at)
+            (item.free_until is None, max(item.recommended.toordinal(), on), item.series, at)
             for at, item in enumerate(items)
             if item.status in OPEN and item.recommended is not None and _is_live(rules, item, conflict)
         ]
         if len(open_ones) < 2:
             continue
         planned: list[_Planned] = []
-        for day, at in sorted(open_ones, key=lambda one: (one[0], items[one[1]].series)):
-            moved = _free_day(conflict, planned, day)
-            if moved != day:
-                items[at] = _moved(rules, conflict, items[at], planned[-1], moved, on)
-            planned.append(_Planned(moved, items[at].series))
+        for _, day, series, at in sorted(open_ones):
+            moved, because_of = _free_day(conflict, planned, day)
+            if because_of is not None:
+                items[at] = _moved(rules, conflict, items[at], because_of, moved, on)
+            planned.append(_Planned(moved, series))
 
 
 def _is_live(rules: RuleSet, item: PlanItem, conflict: LiveConflict) -> bool:
     return any(rules.vaccines[code].live in conflict.following for code in item.vaccines if code in rules.vaccines)
 
 
-def _free_day(conflict: LiveConflict, planned: list[_Planned], day: int) -> int:
-    """The day itself where another is planned for it or none is near before it; otherwise after the interval."""
-    for other in reversed(planned):
-        if other.day == day:
-            return day
-        until = first_after(conflict.between, other.day)
-        if day < until:
-            return until
-    return day
+def _free_day(conflict: LiveConflict, planned: list[_Planned], day: int) -> tuple[int, _Planned | None]:
+    """The first day from this one that is a planned one or far enough from all, and what stood against this one."""
+    against = next((other for other in planned if not _far(conflict, other.day, day)), None)
+    if against is None:
+        return day, None
+    days = {other.day for other in planned} | {first_after(conflict.between, other.day) for other in planned}
+    for candidate in sorted(days):
+        if candidate > day and all(_far(conflict, other.day, candidate) for other in planned):
+            return candidate, against
+    return day, None
+
+
+def _far(conflict: LiveConflict, one: int, other: int) -> bool:
+    """Whether two days are the same, or lie far enough apart."""
+    return one == other or first_after(conflict.between, min(one, other)) <= max(one, other)
 
 
 def _moved(rules: RuleSet, conflict: LiveConflict, item: PlanItem, before: _Planned, day: int, on: int) -> PlanItem:

@@ -70,7 +70,8 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
             last, rule = last_day(case, line, free)
             if free.effective_to is not None:
                 last = min(last, free.effective_to)
-            found = Window(max(day_of(free.first, case.anchors), since), last, rule)
+            first = max(day_of(free.first, case.anchors), since, free.effective_from if free.effective_from > on else 0)
+            found = Window(first, last, rule)
             if found.first > found.last:
                 continue
             if free.by_municipality:
