@@ -28,6 +28,7 @@ from shared.clock import Clock
 from shared.context import Cause, set_cause
 from shared.delivery import Follower, Sink
 from shared.documents import Command, Document, Documents
+from shared.ending import end
 from shared.events.gateway import ClockMoved
 from shared.ids import new_id
 from shared.internal_calls import CORRELATION, InternalCalls
@@ -242,6 +243,24 @@ class Frame:
                 metrics.http_seconds.labels(route, scope["method"], str(status)).observe(time.perf_counter() - started)
 
 
+class SignedOnly:
+    """ASGI: a service behind the gateway reads nothing of a public call (`/v1/`) that the gateway did not sign."""
+
+    def __init__(self, app: ASGIApp, tokens: InternalTokens) -> None:
+        self._app = app
+        self._tokens = tokens
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith("/v1/"):
+            headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+            try:
+                self._tokens.verify(bearer(headers.get("authorization")), "act")
+            except Problem as problem:
+                await problem_response(problem, headers.get("accept-language", ""))(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
+
+
 def _bounded(receive: Receive, limit: int) -> Receive:
     seen = 0
 
@@ -367,9 +386,7 @@ def create_service(
             yield
         finally:
             app.state.ready = False
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+            await end(tasks)
             await runtime.stop()
 
     app = FastAPI(
@@ -389,6 +406,8 @@ def create_service(
     install_problems(app)
     for one in middleware:
         app.add_middleware(*one) if isinstance(one, tuple) else app.add_middleware(one)
+    if runtime.settings.service != "gateway":
+        app.add_middleware(SignedOnly, tokens=runtime.tokens)
     app.add_middleware(
         Frame,
         max_body=runtime.settings.max_body_bytes,
