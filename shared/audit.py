@@ -19,6 +19,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
 from shared.clock import Clock, wire_instant
+from shared.ending import end_all
 from shared.ids import new_id
 from shared.problems import Busy
 from shared.store import Doc, Store, StoreError
@@ -99,9 +100,7 @@ class Audit:
             async with asyncio.timeout(3.0):
                 await self._waiting.join()
                 await self._write_anchor()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     async def write(self, access: Access) -> None:
         """Keep this access; durable when it returns, one row per child. Raises Busy when the store cannot take it."""

@@ -11,6 +11,7 @@ from opentelemetry import trace
 
 from shared import metrics
 from shared.bus import Producer, to_message
+from shared.ending import end_all
 from shared.faults import crash_point
 from shared.ids import new_id
 from shared.store import Doc, Insert, Store, StoreError, Update
@@ -80,9 +81,7 @@ class Relay:
                 while self._offered or self._working:
                     self._wake.set()
                     await asyncio.sleep(0.02)
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await end_all(self._tasks)
 
     async def _run(self) -> None:
         while True:

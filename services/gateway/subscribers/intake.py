@@ -12,6 +12,7 @@ from aiokafka.errors import KafkaError
 from services.gateway.commands.intake import Intake
 from services.gateway.domain.intake import TOPICS, Received
 from shared import bus, metrics
+from shared.ending import end_all
 from shared.problems import Busy
 from shared.service import Runtime
 from shared.store import StoreError
@@ -70,9 +71,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
 
     async def _end(self, places: list[TopicPartition]) -> None:
         ending = [task for place in places if (task := self._workers.pop(place, None)) is not None]
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await end_all(ending)
 
     async def _work(self, place: TopicPartition, rows: list[Row]) -> None:
         """Settle these records in their order, each with its offset; then let the partition be fetched again."""
