@@ -28,7 +28,7 @@ from shared.clock import Clock
 from shared.context import Cause, set_cause
 from shared.delivery import Follower, Sink
 from shared.documents import Command, Document, Documents
-from shared.ending import end
+from shared.ending import end_all
 from shared.events.gateway import ClockMoved
 from shared.ids import new_id
 from shared.internal_calls import CORRELATION, InternalCalls
@@ -127,9 +127,9 @@ class Runtime:
         """Reader first, then the relay, then the producer (`broker.stop()` would not wait for it); each bounded."""
         with contextlib.suppress(Exception):
             await asyncio.wait_for(self.broker.stop(), 8.0)
-        for end in self.on_stop:
+        for finish in self.on_stop:
             with contextlib.suppress(Exception):
-                await asyncio.wait_for(end(), 4.0)
+                await asyncio.wait_for(finish(), 4.0)
         await self.relay.stop()
         await self.producer.stop()
         await self.calls.close()
@@ -254,7 +254,7 @@ class SignedOnly:
         if scope["type"] == "http" and scope["path"].startswith("/v1/"):
             headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
             try:
-                self._tokens.verify(bearer(headers.get("authorization")), "act")
+                Principal.from_claims(self._tokens.verify(bearer(headers.get("authorization")), "act"))
             except Problem as problem:
                 await problem_response(problem, headers.get("accept-language", ""))(scope, receive, send)
                 return
@@ -386,7 +386,7 @@ def create_service(
             yield
         finally:
             app.state.ready = False
-            await end(tasks)
+            await end_all(tasks)
             await runtime.stop()
 
     app = FastAPI(

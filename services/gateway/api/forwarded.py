@@ -9,12 +9,13 @@ from fastapi.responses import Response
 from services.gateway import store as kept
 from services.gateway.api.door import passage_of
 from services.gateway.commands import read_your_writes
+from services.gateway.commands.passage import Passage
 from services.gateway.domain.routes import Table
 from shared.problems import Busy, Malformed, NotFound
 from shared.service import Runtime, api_router
 
 log = structlog.get_logger(__name__)
-GOES_ON = ("accept-language", "idempotency-key", "if-match", "hagukumi-revision")
+GOES_ON = ("accept-language", "idempotency-key", "if-match")
 COMES_BACK = (
     "content-type",
     "content-language",
@@ -45,7 +46,10 @@ class Forwarder:
             f"{path}?{query}" if query else path,
             passage.who,
             body=passage.body or None,
-            headers={name: request.headers[name] for name in GOES_ON if name in request.headers},
+            headers={
+                **{name: request.headers[name] for name in GOES_ON if name in request.headers},
+                **_at_least_as_fresh(passage),
+            },
         )
         if answer.status_code == 404:
             raise NotFound
@@ -73,6 +77,20 @@ def routes(table: Table, forwarder: Forwarder) -> APIRouter:
         if row.owner is not None:
             router.add_api_route(row.path, answers(row.owner), methods=[row.method])  # type: ignore[arg-type]
     return router
+
+
+def _at_least_as_fresh(passage: Passage) -> dict[str, str]:
+    """What the owner's view must have seen: what the caller wrote, and what the door itself knew when it let them in.
+
+    Otherwise a consent that the door knows already would be unknown to the owner for some milliseconds more.
+    """
+    wanted = dict(passage.fresh)
+    if passage.record is not None:
+        place = ("records.child", passage.record.id)
+        wanted[place] = max(wanted.get(place, 0), passage.record.read_to(*place))
+    if not wanted:
+        return {}
+    return {"hagukumi-revision": ",".join(f"{stream}:{subject}={n}" for (stream, subject), n in wanted.items())}
 
 
 def _query(request: Request) -> str:

@@ -164,7 +164,7 @@ def _pauses(seconds: float) -> Any:
     while left > 0:
         yield min(pause, left)
         left -= pause
-        pause = min(pause * 1.5, 0.2)
+        pause = min(pause * 1.5, 0.1)
 
 
 async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
