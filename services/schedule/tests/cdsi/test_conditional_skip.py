@@ -82,8 +82,11 @@ def test_a_count_looks_at_its_vaccines_its_windows_and_only_at_what_came_before(
 
 def test_only_valid_counts_what_is_valid_in_this_series() -> None:
     made = walk(series(target()), "red 2020-03-01", "blue 2020-04-01", "red 2020-06-01")
-    made.statuses = {0: DoseStatus.NOT_VALID, 2: DoseStatus.VALID}
-    assert counts(made, 1, only_valid=True)
+    made.statuses = {0: DoseStatus.VALID, 2: DoseStatus.VALID}
+    assert counts(made, 2, only_valid=True)
+    made.statuses = {0: DoseStatus.NOT_VALID, 2: DoseStatus.NOT_VALID}
+    assert counts(made, 0, only_valid=True)
+    assert counts(made, 2)
     assert counts(made, 0, only_valid=True, vaccines=frozenset({"blue"}))
 
 
@@ -113,6 +116,9 @@ def test_a_set_out_of_effect_does_not_count() -> None:
     ended = Skip((SkipSet((FROM_SEVEN,), needs_all=True, cessation=day("2028-01-01")),), needs_all=False)
     assert met((ended,), made, "2028-01-01")
     assert not met((ended,), made, "2028-01-02")
+    begun = Skip((SkipSet((FROM_SEVEN,), needs_all=True, effective=day("2028-01-01")),), needs_all=True)
+    assert met((begun,), made, "2028-01-01")
+    assert not met((begun,), made, "2027-12-31")
 
 
 def test_a_skip_without_sets_or_a_set_without_conditions_is_never_met() -> None:

@@ -79,6 +79,16 @@ def test_from_the_most_recent_looks_at_the_whole_history() -> None:
     assert made.statuses == {2: DoseStatus.NOT_VALID}
 
 
+def test_the_most_recent_is_found_wherever_it_stands_and_an_inadvertent_one_is_passed_over() -> None:
+    since_blue = interval(from_most_recent=frozenset({"blue", "purple"}), absolute_minimum="8 weeks")
+    one = series(target(1, inadvertent=frozenset({"purple"})), target(2, intervals=(since_blue,)))
+    made = walk(one, "blue 2020-02-01", "red 2020-03-01", "pink 2020-03-02", "red 2020-09-01")
+    assert reference_day(since_blue, made, 3) == reference_day(since_blue, made, 2) == day("2020-02-01")
+    made = walk(one, "blue 2020-02-01", "purple 2020-08-30", "red 2020-08-31", "red 2020-09-01")
+    evaluate_series(made)
+    assert list(made.statuses.values()) == [DoseStatus.NOT_VALID, DoseStatus.VALID, DoseStatus.VALID]
+
+
 def test_from_an_observation_counts_from_the_latest_of_its_days() -> None:
     since = interval(from_observation="777", absolute_minimum="27 weeks")
     seen = (Observed("777", day("2020-02-01")), Observed("777", day("2020-04-01")), Observed("777"))
@@ -117,3 +127,6 @@ def test_an_interval_out_of_force_on_the_day_given_says_nothing() -> None:
     later = interval(absolute_minimum="1 year", effective="2020-04-01")
     assert statuses_of("red 2020-03-01", "red 2020-03-31", second=(later,))[1] is DoseStatus.VALID
     assert statuses_of("red 2020-03-01", "red 2020-04-01", second=(later,))[1] is DoseStatus.NOT_VALID
+    ended = interval(absolute_minimum="1 year", cessation="2020-04-01")
+    assert statuses_of("red 2020-03-01", "red 2020-04-01", second=(ended,))[1] is DoseStatus.NOT_VALID
+    assert statuses_of("red 2020-03-01", "red 2020-04-02", second=(ended,))[1] is DoseStatus.VALID
