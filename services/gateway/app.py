@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         for method in route.methods or ()
     ]
     table.check([*given, ARCHIVE], policy.actions)
-    return create_service(
+    app = create_service(
         runtime,
         routers,
         title="Hagukumi gateway",
@@ -67,6 +67,8 @@ def create_app(settings: Settings) -> FastAPI:
         middleware=[(DoorKeeper, door_of(settings, table, tokens, admission, audit)), fhir.OperationOutcomes],
         answer_headers=SECURITY_HEADERS,
     )
+    app.state.listeners = listeners
+    return app
 
 
 def openapi_document() -> dict[str, Any]:
