@@ -110,6 +110,9 @@ class NoticeRequested(Inbound):
     body: Wording
     audience: dict[str, Any]
     urgency: Literal["info", "important", "emergency"] = "info"
+    confirm: int | None = Field(
+        default=None, ge=0, description="How many it reaches: needed for everybody ({}), or if it reaches nobody"
+    )
 
 
 class ClosureReported(Inbound):

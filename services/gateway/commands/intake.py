@@ -228,7 +228,7 @@ class Intake:
         return Done(body.child)
 
     async def _notice(self, message: Message, body: NoticeRequested, principal: Principal) -> Done:
-        return await self._announce(message, body.model_dump(mode="json"), principal)
+        return await self._announce(message, body.model_dump(mode="json", exclude_none=True), principal)
 
     async def _closure(self, message: Message, body: ClosureReported, principal: Principal) -> Done:
         return await self._announce(message, intake.closure(body), principal)

@@ -284,6 +284,8 @@ def closure(body: ClosureReported) -> dict[str, Any]:
         },
         "audience": {"age_years": {"under": 6}},
         "urgency": "important",
+        # A place may close in a town where nobody has to be told.
+        "confirm": 0,
     }
 
 
