@@ -130,7 +130,10 @@ def next_item(
         return without_dates(case, count, shown, _names(case, line, series), SeriesStatus.COMPLETE, None)
     vaccines = offered if offered is not None else offered_for(case, count, on)
     own = course.vaccines if line.same_product is not None and course.vaccines is not None else vaccines
-    window = None if line.voluntary else open_window(case, line, own, on)
+    window = open_window(case, line, own, on) if line.windows else None
+    if line.voluntary and window is not None:
+        # A town's programme makes a voluntary dose free for a time; it may be given before and after all the same.
+        window = window._replace(first=0) if on <= window.last else None
     names = _names(case, line, series)
     counted = count.counted
     for excluded in line.excluded:

@@ -1,0 +1,132 @@
+"""Every class of published vaccination error meets the pre-check, and a right dose never does.
+
+The classes are those that municipalities report (予防接種の間違い): interval, needless, age, wrong product, expired
+lot, wrong child; with them recalled lots, same day, conditions on file and consent.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.schedule.domain.history import DoseGiven, History
+from services.schedule.domain.plan import make_plan
+from services.schedule.domain.pre_check import Proposal, Sibling, pre_check
+from services.schedule.rule_files import RuleSet, load_rule_set
+from services.schedule.tests.japan.test_plan_properties import histories
+
+Child = Callable[..., History]
+RULES = load_rule_set()
+STOPS, WARNS = "stop", "warn"
+
+
+def proposal(text: str, **more: object) -> Proposal:
+    """A proposal from CODE@DATE."""
+    code, _, day = text.partition("@")
+    return Proposal(code, date.fromisoformat(day), **more)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("error", "birth", "doses", "give", "more", "code", "verdict"),
+    [
+        ("interval", "2026-05-10", ("penta@2026-07-10",), "penta@2026-07-25", {}, "interval", STOPS),
+        ("interval of live vaccines", "2025-05-10", ("mr@2026-05-10",), "var@2026-06-01", {}, "live_interval", STOPS),
+        ("needless", "2025-05-10", ("bcg@2025-10-10",), "bcg@2026-01-10", {}, "needless", STOPS),
+        ("needless: fifth dose", "2024-05-10",
+         ("penta@2024-07-10", "penta@2024-08-10", "penta@2024-09-10", "penta@2025-04-10"), "penta@2026-11-10", {},
+         "needless", STOPS),
+        ("age: too early", "2025-12-10", (), "mr@2026-11-23", {}, "too_early", STOPS),
+        ("age: too late", "2025-05-10", (), "bcg@2026-05-10", {}, "wrong_age", STOPS),
+        ("age: second period too early", "2020-04-02", ("mr@2021-05-10",), "mr@2026-03-31", {}, "too_early", STOPS),
+        ("wrong product: no longer routine", "2026-05-10", (), "pcv13@2026-07-10", {}, "wrong_product", STOPS),
+        ("wrong product: another in the series", "2026-05-10", ("rv1@2026-07-10",), "rv5@2026-08-10", {},
+         "wrong_product", WARNS),
+        ("wrong product: another maker", "2026-05-10", (), "penta@2026-08-10", {"product": "クイントバック"},
+         "wrong_product", WARNS),
+        ("expired lot", "2026-05-10", (), "penta@2026-07-10", {"expires_on": date(2026, 7, 9)}, "expired_lot", STOPS),
+        ("recalled lot", "2026-05-10", (), "penta@2026-07-10",
+         {"lot": " ab1 ", "recalled_lots": frozenset({"AB1"})}, "recalled_lot", STOPS),
+        ("wrong child", "2023-05-10", ("mr@2024-05-10",), "mr@2026-11-23",
+         {"siblings": (Sibling("little sister", History(date(2025, 5, 10), "F", ())),)}, "sibling_likely", STOPS),
+        ("same day twice", "2026-05-10", ("penta@2026-07-10",), "penta@2026-07-10", {}, "same_day_duplicate", STOPS),
+        ("condition on file", "2026-05-10", (), "rv1@2026-07-10", {"contraindications": ("scid",)},
+         "contraindication", STOPS),
+        ("condition on file, unknown word", "2026-05-10", (), "rv1@2026-07-10", {"contraindications": ("other",)},
+         "contraindication", WARNS),
+        ("no consent", "2026-05-10", (), "penta@2026-07-10", {"consent": False}, "consent_missing", STOPS),
+    ],
+)  # fmt: skip
+def test_every_class_of_error_is_met(
+    rules: RuleSet,
+    child: Child,
+    error: str,
+    birth: str,
+    doses: tuple[str, ...],
+    give: str,
+    more: dict[str, object],
+    code: str,
+    verdict: str,
+) -> None:
+    history = child(birth, *doses)
+    if "maker" in error:
+        history = replace(history, doses=(DoseGiven("1", date(2026, 7, 10), "penta", product="ゴービック"),))
+    answer = pre_check(rules, history, proposal(give, **more), date(2026, 11, 23))
+    assert answer.verdict == verdict, error
+    found = {reason.code: reason for reason in answer.reasons}
+    assert code in found
+    assert found[code].sentence
+    assert found[code].sentence_en
+    assert found[code].rule
+
+
+def test_an_expiry_on_the_day_itself_is_still_good(rules: RuleSet, child: Child) -> None:
+    given_today = proposal("penta@2026-07-10", expires_on=date(2026, 7, 10))
+    assert pre_check(rules, child("2026-05-10"), given_today, date(2026, 7, 10)).verdict == "allow"
+
+
+def test_twins_who_are_both_due_are_not_taken_for_each_other(rules: RuleSet, child: Child) -> None:
+    twin = (Sibling("twin", child("2026-05-10")),)
+    both = proposal("penta@2026-07-10", siblings=twin)
+    assert pre_check(rules, child("2026-05-10"), both, date(2026, 7, 10)).verdict == "allow"
+
+
+def test_the_eve_of_the_first_birthday_story(rules: RuleSet, child: Child) -> None:
+    """BCG in the last week before the first birthday: MR 20 days later is stopped for the live interval alone."""
+    history = child("2025-05-10", "bcg@2026-05-05")
+    early = pre_check(rules, history, proposal("mr@2026-05-25"), date(2026, 5, 25))
+    assert (early.verdict, [reason.code for reason in early.reasons]) == ("stop", ["live_interval"])
+    assert pre_check(rules, history, proposal("mr@2026-06-02"), date(2026, 6, 2)).verdict == "allow"
+
+
+@settings(max_examples=150, deadline=None)
+@given(histories(), st.integers(0, 6000), st.sampled_from(sorted(RULES.vaccines)))
+def test_a_dose_that_both_verdicts_accept_is_never_stopped(history: History, days: int, code: str) -> None:
+    assert history.birth_date is not None
+    day = history.birth_date + timedelta(days=days)
+    answer = pre_check(RULES, history, Proposal(code, day), day)
+    grown = replace(history, doses=(*history.doses, DoseGiven("\U0010ffff proposed", day, code)))
+    verdicts = [verdict for verdict in make_plan(RULES, grown, day).doses if verdict.id == "\U0010ffff proposed"]
+    if (
+        code != "rsv_maternal"
+        and verdicts
+        and all(
+            verdict.legal in {"valid", "voluntary", "as_recorded"} and verdict.immunological in {"valid", "as_recorded"}
+            for verdict in verdicts
+        )
+    ):
+        assert answer.verdict != "stop", answer
+    if answer.verdict == "allow":
+        assert all(verdict.immunological in {"valid", "as_recorded"} for verdict in verdicts)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.dates(date(2015, 1, 1), date(2030, 12, 31)), st.integers(0, 5000))
+def test_what_the_plan_says_is_due_is_never_stopped(birth: date, days: int) -> None:
+    on = max(birth, date(2026, 4, 1)) + timedelta(days=days)
+    for item in make_plan(RULES, History(birth, "F", ()), on).items:
+        if item.status in {"due", "overdue"} and item.vaccines:
+            answer = pre_check(RULES, History(birth, "F", ()), Proposal(item.vaccines[0], on), on)
+            assert answer.verdict != "stop", (item, answer)
