@@ -87,6 +87,11 @@ class Vaccines:
         return self._by_product.get(_folded(name))
 
 
+def folded_lot(text: str) -> str:
+    """A lot number as recalls and records compare it: half-width capitals without spaces."""
+    return "".join(unicodedata.normalize("NFKC", text).upper().split()).replace("‐", "-")
+
+
 def _folded(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 

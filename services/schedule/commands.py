@@ -31,6 +31,7 @@ from shared.events.schedule import (
 from shared.ids import derived_id
 from shared.problems import Forbidden, NotFound
 from shared.store import Doc
+from shared.vaccines import folded_lot
 from shared.views import View
 
 FIRE_AT_ONCE = 500
@@ -133,6 +134,9 @@ def _rearm(planning: Planning, doc: Document, plan: Doc) -> list[tuple[str, str]
     for reminder_id, known in list(reminders.items()):
         if known["state"] == "armed" and reminder_id not in wanted:
             reason = "silenced" if doc.state.get("silenced") else why_cancelled(known["key"], items)
+            if reason == "changed" and known["fires_at"] <= wire_instant(planning.now):
+                # Its time has come and its dose is still waiting: it fires, however late the platform was.
+                continue
             known["state"] = "cancelled"
             cancelled.append((reminder_id, reason))
     for reminder_id, (key, reminder) in wanted.items():
@@ -395,7 +399,7 @@ async def _recalled_lots(planning: Planning, question: Question) -> frozenset[st
 
 def lot_id(lot: str) -> str:
     """The id of a lot's document: its number, folded."""
-    return derived_id("lot", lot.strip().upper())
+    return derived_id("lot", folded_lot(lot))
 
 
 async def recall_lot(

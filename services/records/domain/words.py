@@ -3,6 +3,8 @@
 import re
 import unicodedata
 
+from shared.vaccines import folded_lot
+
 _LOT = re.compile(r"[0-9A-Z][0-9A-Z/-]{0,29}")
 _KATAKANA = re.compile(r"[ァ-ヺー・ゝゞヽヾ 　]+")
 _HIRAGANA = {code: code + 0x60 for code in [*range(0x3041, 0x3097), 0x309D, 0x309E]}
@@ -19,5 +21,5 @@ def katakana(text: str) -> str | None:
 
 def lot_number(text: str) -> str | None:
     """The lot number in half-width capitals without spaces, as recalls compare it; None when it cannot be one."""
-    folded = "".join(unicodedata.normalize("NFKC", text).upper().split()).replace("‐", "-")
+    folded = folded_lot(text)
     return folded if _LOT.fullmatch(folded) else None

@@ -1,0 +1,353 @@
+"""The service around the rules: plans follow the record, reminders fire once, nobody on the not-yet list is unknown."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from services.schedule import store as kept
+from services.schedule.commands import (
+    Planning,
+    Question,
+    answer_pre_check,
+    fire_reminders,
+    follow_up,
+    not_yet,
+    recall_lot,
+    turn_the_day,
+)
+from services.schedule.rule_files import load_rule_set
+from services.schedule.subscribers import subscribe
+from shared.auth import Principal
+from shared.bus import envelope_of
+from shared.clock import Clock, tokyo_time
+from shared.documents import Command, Document, Documents
+from shared.events import questionnaire as q
+from shared.events import records as r
+from shared.events.base import Envelope, Event
+from shared.problems import Forbidden, NotFound
+from shared.service import Runtime
+from shared.settings import Settings
+from shared.store import Doc, Store
+from shared.views import View
+
+pytestmark = pytest.mark.integration
+TOWN = "139912"
+BY = r.Actor(subject="g1", role="guardian")
+GUARDIAN = Principal("g1", "guardian")
+CLINIC = Principal("doctor-1", "clinic", organisation="wakaba")
+NURSE = Principal("nurse-1", "staff", municipality=TOWN, profession="public_health_nurse")
+RULES = load_rule_set()
+
+
+class NobodyPublishes:
+    """A relay at the edge that leaves every outbox as it is: what was announced is read from there."""
+
+    def offer(self, collection: str, doc_id: str, entries: list[Doc] | None) -> None:
+        """Nothing leaves."""
+
+    def has_room(self) -> bool:
+        return True
+
+
+class Town:
+    """A schedule service without a broker: events go straight into its views."""
+
+    def __init__(self, store: Store) -> None:
+        self.relay = NobodyPublishes()
+        self._told: set[tuple[str, int]] = set()
+        self.clock = Clock()
+        self.clock.move_to(tokyo_time(date(2026, 11, 23), 12))
+        runtime = Runtime(Settings(service="schedule", environment="development"))
+        self.runtime = runtime
+        runtime.documents = self._documents  # type: ignore[method-assign]
+        self._store = store
+        self.planning = Planning(rules=RULES, plans=self._documents(kept.PLANS), lots=self._documents(kept.LOTS))
+        self.view = subscribe(runtime, self.planning)
+        self.planning.view = self.view
+        self.consents: View = next(
+            sink for sink in runtime.follower.sinks if isinstance(sink, View) and sink is not self.view
+        )
+        self._heads: dict[str, Document] = {}
+
+    def _documents(self, collection: str) -> Documents:
+        return Documents(self._store, collection, relay=self.relay, clock=self.clock, max_depth=100_000)
+
+    def _envelopes(self, stream_subject: str, events: Sequence[Event]) -> list[Envelope]:
+        doc = self._heads.setdefault(stream_subject, Document(id=stream_subject))
+        doc.outgoing.clear()
+        for event in events:
+            doc.emit(event, self.clock.now())
+        return [envelope_of(entry, "records") for entry in doc.outgoing]
+
+    async def hears(self, child: str, *events: Event) -> None:
+        assert await self.view.apply(self._envelopes(child, events)) == []
+
+    async def hears_of_response(self, response: str, *events: Event) -> None:
+        assert await self.consents.apply(self._envelopes(response, events)) == []
+
+    async def registers(self, child: str, birth: date, *, guardian: str = "g1", clinic: str = "wakaba") -> None:
+        facts = r.ChildFacts(
+            birth_date=birth,
+            sex="F",
+            name=r.PersonName(family="若葉", given="ひかり", family_kana="ワカバ", given_kana="ヒカリ"),
+            municipality=TOWN,
+        )
+        await self.hears(
+            child,
+            r.ChildRegistered(child=facts, guardians=(guardian,), by=BY),
+            r.ConsentGiven(organisation=clinic, kind="clinic", purpose="care", by=BY),
+        )
+
+    def dose(self, number: int, code: str, given_on: date) -> r.DoseRecorded:
+        return r.DoseRecorded(
+            dose=r.Dose(
+                id=f"dose-{number}", given_on=given_on, code=code, provenance="clinic", recorded_at=self.clock.now()
+            ),
+            by=BY,
+        )
+
+    async def announced(self) -> list[Doc]:
+        """Every event of every plan, as it waits in its outbox."""
+        return [entry for doc in await self._store.find(kept.PLANS, {}) for entry in doc["outbox"]]
+
+    async def news(self) -> list[str]:
+        """The types announced since this was asked last."""
+        fresh = [entry for entry in await self.announced() if (entry["subject"], entry["place"]) not in self._told]
+        self._told |= {(entry["subject"], entry["place"]) for entry in fresh}
+        return [entry["type"].split(".")[-2] for entry in fresh]
+
+    async def state(self, child: str) -> Doc:
+        doc = await self.planning.plans.load(child)
+        assert doc is not None
+        return doc.state
+
+    async def item(self, child: str, series: str) -> Doc:
+        items = (await self.state(child))["plan"]["items"]
+        return next(item for item in items if item["series"] == series)
+
+    def check(self, child: str, code: str, **more: Any) -> Question:
+        on = more.pop("on", self.clock.today())
+        fields = {"product": None, "lot": None, "expires_on": None, **more}
+        return Question(child=child, code=code, on=on, **fields)
+
+
+@pytest.fixture
+async def town(store: Store) -> AsyncIterator[Town]:
+    found = Town(store)
+    await found.view.ensure_indexes()
+    await found.consents.ensure_indexes()
+    yield found
+    await found.runtime.store.close()
+
+
+def command(key: str) -> Command:
+    return Command.of("doctor-1", key, "POST /v1/pre-checks", {})
+
+
+async def test_a_birth_makes_a_plan_and_a_dose_a_new_one(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    assert (await town.item("c1", "penta"))["dose_number"] == 1
+    await town.hears("c1", town.dose(1, "penta", date(2026, 11, 23)))
+    assert (await town.item("c1", "penta"))["dose_number"] == 2
+    assert (await town.news()).count("PlanChanged") == 2
+
+
+async def test_a_fact_that_changes_nothing_confirms_the_plan(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    await town.news()
+    await town.hears("c1", r.ChildCorrected(child=(await _facts(town)), reason="name", by=BY))
+    assert await town.news() == ["PlanConfirmed"]
+    await town.hears("c1", r.GuardianAdded(guardian="g2", proven_by="code"))
+    assert await town.news() == []
+
+
+async def _facts(town: Town) -> r.ChildFacts:
+    child = (await town.state("c1"))["child"]
+    return r.ChildFacts(
+        birth_date=child["birth_date"],
+        sex=child["sex"],
+        name=r.PersonName(family="青葉", given="ひかり", family_kana="アオバ", given_kana="ヒカリ"),
+        municipality=child["municipality"],
+    )
+
+
+async def test_a_dose_cancels_its_reminders_and_arms_the_next(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    before = (await town.state("c1"))["reminders"]
+    first = {key for key, one in before.items() if (one["series"], one["dose_number"]) == ("penta", 1)}
+    assert first
+    await town.hears("c1", town.dose(1, "penta", date(2026, 11, 23)))
+    after = (await town.state("c1"))["reminders"]
+    assert {after[key]["state"] for key in first} == {"cancelled"}
+    assert any(
+        one["state"] == "armed" and one["dose_number"] == 2 for one in after.values() if one["series"] == "penta"
+    )
+    assert (await town.news()).count("ReminderCancelled") == len(first)
+
+
+async def test_reminders_fire_once_when_their_time_comes_even_after_a_long_sleep(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    assert await fire_reminders(town.planning) == 0
+    due = sorted(one["fires_at"] for one in (await town.state("c1"))["reminders"].values())[:3]
+    town.clock.move_to(datetime.fromisoformat(due[-1]) + timedelta(days=1))
+    await turn_the_day(town.planning)
+    fired = await fire_reminders(town.planning)
+    assert fired >= 3
+    assert await fire_reminders(town.planning) == 0
+    assert (await town.news()).count("ReminderDue") == fired
+
+
+async def test_d4_two_workers_at_once_fire_each_reminder_once(town: Town) -> None:
+    for number in range(5):
+        await town.registers(f"c{number}", date(2026, 9, 22))
+    town.clock.move_to(tokyo_time(date(2027, 1, 20), 12))
+    await asyncio.gather(*(fire_reminders(town.planning) for _ in range(3)))
+    told = [(entry["subject"], entry["data"]) for entry in await town.announced() if ".ReminderDue." in entry["type"]]
+    assert told
+    assert len(told) == len(set(told))
+
+
+async def test_nothing_fires_after_a_death(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    await town.hears("c1", r.ChildDied(died_on=date(2026, 11, 23), by=BY))
+    town.clock.move_to(tokyo_time(date(2028, 1, 1), 12))
+    await turn_the_day(town.planning)
+    assert await fire_reminders(town.planning) == 0
+    assert (await town.state("c1"))["plan"]["items"] == []
+    assert await not_yet(town.planning, NURSE, TOWN, "due") == []
+
+
+async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    await town.news()
+    assert await turn_the_day(town.planning) == 0
+    assert await turn_the_day(town.planning) == 0
+    town.clock.move_to(tokyo_time(date(2027, 6, 1), 12))
+    assert await turn_the_day(town.planning) == 1
+    assert {"PlanChanged", "DoseOverdue"} <= set(await town.news())
+    town.clock.move_to(tokyo_time(date(2027, 6, 2), 12))
+    await turn_the_day(town.planning)
+    assert "DoseOverdue" not in await town.news()
+
+
+async def test_the_not_yet_list_has_everybody_who_waits_and_nobody_else(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    await town.registers("young", date(2026, 11, 20))
+    lines = await not_yet(town.planning, NURSE, TOWN, "overdue")
+    assert {line["child"] for line in lines} == {"late"}
+    series = {line["series"] for line in lines if line["child"] == "late"}
+    assert {"hepb", "bcg"} <= series
+    await town.hears("late", town.dose(1, "bcg", date(2026, 11, 22)))
+    again = await not_yet(town.planning, NURSE, TOWN, "overdue")
+    assert "bcg" not in {line["series"] for line in again}
+
+
+async def test_a_move_takes_the_child_to_the_other_towns_list(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    other = "139921"
+    move = r.ChildMoved(from_municipality=TOWN, to_municipality=other, effective_on=date(2026, 11, 23), by=BY)
+    await town.hears("late", move)
+    assert await not_yet(town.planning, NURSE, TOWN, "due") == []
+    there = Principal("nurse-2", "staff", municipality=other)
+    assert await not_yet(town.planning, there, other, "due")
+
+
+async def test_follow_ups_have_a_state_and_a_person(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    line = (await not_yet(town.planning, NURSE, TOWN, "overdue"))[0]
+    assert (line["state"], line["responsible"]) == ("unseen", None)
+    await follow_up(town.planning, NURSE, TOWN, line["id"], "contacted", "nurse-1")
+    again = next(one for one in await not_yet(town.planning, NURSE, TOWN, "overdue") if one["id"] == line["id"])
+    assert (again["state"], again["responsible"]) == ("contacted", "nurse-1")
+    assert "FollowUpChanged" in await town.news()
+
+
+async def test_a_foreign_town_sees_and_changes_nothing(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    line = (await not_yet(town.planning, NURSE, TOWN, "overdue"))[0]
+    stranger = Principal("nurse-9", "staff", municipality="139921")
+    with pytest.raises(NotFound):
+        await not_yet(town.planning, stranger, TOWN, "due")
+    with pytest.raises(NotFound):
+        await follow_up(town.planning, stranger, "139921", line["id"], "moved", None)
+    with pytest.raises(Forbidden):
+        await not_yet(town.planning, GUARDIAN, TOWN, "due")
+
+
+async def test_the_live_vaccine_interval_alone_stops_mr_and_day_28_allows_it(town: Town) -> None:
+    await town.registers("c1", date(2025, 9, 30))
+    bcg = date(2026, 9, 25)
+    await town.hears("c1", town.dose(1, "bcg", bcg))
+    answers = {}
+    for days in (20, 27, 28):
+        question = town.check("c1", "mr", on=bcg + timedelta(days=days))
+        answers[days], _ = await answer_pre_check(town.planning, CLINIC, question, command(f"k{days}"))
+    assert (answers[20]["verdict"], [one["code"] for one in answers[20]["reasons"]]) == ("stop", ["live_interval"])
+    assert (answers[27]["verdict"], answers[28]["verdict"]) == ("stop", "allow")
+    assert (await town.news()).count("PreCheckAnswered") == 3
+
+
+async def test_a_pre_check_needs_the_familys_consent(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    other = Principal("doctor-2", "clinic", organisation="aozora")
+    with pytest.raises(NotFound):
+        await answer_pre_check(town.planning, other, town.check("c1", "penta"), command("k"))
+    await town.hears("c1", r.ConsentWithdrawn(organisation="wakaba", by=BY))
+    with pytest.raises(NotFound):
+        await answer_pre_check(town.planning, CLINIC, town.check("c1", "penta"), command("k2"))
+
+
+async def test_a_recalled_lot_is_stopped_however_it_is_written(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    operator = Principal("operator-1", "operator")
+    await recall_lot(town.planning, operator, "ゴービック", "gb 0001", "contaminated", command("recall"))
+    question = town.check("c1", "penta", lot="GB0001")
+    found, _ = await answer_pre_check(town.planning, CLINIC, question, command("k"))
+    assert (found["verdict"], "recalled_lot" in [one["code"] for one in found["reasons"]]) == ("stop", True)
+
+
+async def test_a_refused_vaccination_is_stopped_and_a_withdrawn_refusal_is_not(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    now = town.clock.now()
+    submitted = q.QuestionnaireSubmitted(
+        child="c1",
+        form="yoshinhyo-infant",
+        form_version="1",
+        vaccine="penta",
+        answers=(),
+        submitted_by="g1",
+        submitted_at=now,
+    )
+    await town.hears_of_response(
+        "r1", submitted, q.ConsentDecided(child="c1", vaccine="penta", consent=False, decided_at=now)
+    )
+    found, _ = await answer_pre_check(town.planning, CLINIC, town.check("c1", "penta"), command("k1"))
+    assert (found["verdict"], [one["code"] for one in found["reasons"]]) == ("stop", ["consent_missing"])
+    await town.hears_of_response("r1", q.ResponseWithdrawn(child="c1", reason="mistake"))
+    again, _ = await answer_pre_check(town.planning, CLINIC, town.check("c1", "penta"), command("k2"))
+    assert again["verdict"] == "allow"
+
+
+async def test_a_sibling_who_is_due_is_asked_about(town: Town) -> None:
+    await town.registers("older", date(2024, 9, 22))
+    await town.registers("younger", date(2026, 9, 22))
+    await town.hears("older", *(town.dose(n, "rv1", date(2024, 12, 1) + timedelta(days=40 * n)) for n in range(2)))
+    question = town.check("older", "rv1")
+    found, _ = await answer_pre_check(town.planning, CLINIC, question, command("k"))
+    assert "sibling_likely" in [one["code"] for one in found["reasons"]]
+
+
+async def test_i3_a_plan_equals_a_recount_in_any_order_of_events(town: Town) -> None:
+    await town.registers("c1", date(2026, 1, 10))
+    await town.registers("c2", date(2026, 1, 10))
+    doses = [
+        town.dose(n, code, date(2026, 3, 20) + timedelta(days=30 * n))
+        for n, code in enumerate(["penta", "pcv20", "penta", "hepb"])
+    ]
+    await town.hears("c1", *doses)
+    for dose in reversed(doses):
+        await town.hears("c2", dose)
+    assert (await town.state("c1"))["plan"] == (await town.state("c2"))["plan"]
