@@ -5,7 +5,7 @@ from dataclasses import replace
 from services.schedule.domain.evaluate_series import evaluate_series
 from services.schedule.domain.offsets import Offset
 from services.schedule.domain.patient import Chart
-from services.schedule.domain.rules import Antigen, Condition, ConditionKind
+from services.schedule.domain.rules import Antigen, Condition, ConditionKind, VaccineRule
 from services.schedule.domain.series_walk import Walk
 from services.schedule.domain.statuses import Code, DoseStatus
 from services.schedule.tests.cdsi.invented import (
@@ -118,3 +118,14 @@ def test_the_order_of_entry_changes_nothing() -> None:
     forwards, backwards = walked(*two, given=given), walked(*two, given=given[::-1])
     assert [dose.vaccine for dose in forwards.chart.doses] == [dose.vaccine for dose in backwards.chart.doses]
     assert forwards.statuses == backwards.statuses
+
+
+def test_a_valid_dose_has_no_reason_unless_its_volume_was_small() -> None:
+    one = series(target(preferable=(VaccineRule("red", volume=0.5),)))
+    person = patient("red 2020-06-01")
+    for volume, codes in ((None, []), (0.5, []), (0.25, [Code.LESS_VOLUME])):
+        given = replace(person, doses=(replace(person.doses[0], volume=volume),))
+        made = Walk(one, Chart(rules_of(Antigen("redness", (one,))), given, day("2021-01-01")))
+        evaluate_series(made)
+        assert made.statuses == {0: DoseStatus.VALID}
+        assert [reason.code for reason in made.reasons.get(0, ())] == codes
