@@ -159,11 +159,15 @@ class View:
             writes: list[Insert | Update] = []
             for doc in docs:
                 rows = derived.rows(doc)
-                known = {row["_id"] for row in await self._rows_of(derived, doc)}
-                for row_id, fields in rows.items():
-                    writes.append(_row(row_id, {**fields, "of": doc.id, "version": doc.version, "gone": False}))
+                before = await self._rows_before(derived, doc)
                 writes += [
-                    _row(row_id, {"of": doc.id, "version": doc.version, "gone": True}) for row_id in known - rows.keys()
+                    _row(row_id, {**fields, "of": doc.id, "version": doc.version, "gone": False})
+                    for row_id, fields in rows.items()
+                    if before.get(row_id) != fields
+                ]
+                writes += [
+                    _row(row_id, {"of": doc.id, "version": doc.version, "gone": True})
+                    for row_id in before.keys() - rows.keys()
                 ]
             # An upsert that meets a newer row is refused as a duplicate: the newer one stays.
             await self.documents.store.bulk(derived.collection, writes)
@@ -175,10 +179,14 @@ class View:
             self.name, [Update({"_id": doc.id, **quiet}, {"$unset": {"pending": ""}}) for doc in docs if not doc.depth]
         )
 
-    async def _rows_of(self, derived: Derived, doc: Document) -> list[Doc]:
-        if doc.version <= 1:
-            return []
-        return await self.documents.store.find(derived.collection, {"of": doc.id}, fields=["_id"])
+    async def _rows_before(self, derived: Derived, doc: Document) -> dict[str, Doc | None]:
+        """What stands already, so that only differences are written; nothing is taken for granted after a crash."""
+        if not doc.loaded:
+            return {}
+        if doc.loaded.get("derive_at"):
+            found = await self.documents.store.find(derived.collection, {"of": doc.id}, fields=["_id"])
+            return dict.fromkeys((row["_id"] for row in found), None)
+        return {**derived.rows(dataclasses.replace(doc, state=doc.loaded.get("state", {})))}
 
     async def derive_again(self) -> None:
         """Write the rows of documents whose writer died in between."""

@@ -2,9 +2,9 @@
 
 import argparse
 import asyncio
+import contextlib
 import json
-import os
-import signal
+import logging
 import sys
 import time
 import uuid
@@ -18,11 +18,13 @@ import httpx
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from aiokafka.errors import GroupAuthorizationFailedError, KafkaError, TopicAuthorizationFailedError
 from rich.console import Console
-from shared.testing.push_service import PushService, Receiver
 
 from deploy.local.client import Api, Caller, ClinicFeed, KafkaUser, MunicipalSystem, Untrue, demand, until
+from deploy.local.errors import StackError
 from deploy.local.organisations import MUNICIPALITIES, Organisations
+from deploy.local.platform import Platform, RunningPlatform
 from shared.clock import tokyo_day, tokyo_time
+from shared.testing.push_service import PushService, Receiver
 
 FIRST, SECOND = sorted(MUNICIPALITIES)
 CLINIC, OTHER_CLINIC = "wakaba", "aozora"
@@ -645,7 +647,7 @@ async def two_hundred_doses_and_two_crashes(story: Story) -> None:
                 flying -= 1
             if len(struck) < 2 and len(acknowledged) >= 50 + 40 * len(struck):
                 struck.append(flying)
-                _kill9(story.data, ("schedule", "records")[len(struck) - 1])
+                RunningPlatform.of(story.data).kill_service(("schedule", "records")[len(struck) - 1])
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
     demand(len(struck) == 2 and sum(struck) > 0, f"requests were in flight at the crashes: {struck}")
@@ -699,12 +701,6 @@ async def _plan_with(guardian: Caller, child: str, doses: int) -> Any:
     return plan if plan is not None and len({dose["id"] for dose in plan["doses"]}) >= doses else None
 
 
-def _kill9(data: Path, service: str) -> None:
-    """End a service of this platform as a crash would, by the process id that the platform wrote down."""
-    known = json.loads((data / "platform.json").read_text(encoding="utf-8"))
-    os.kill(known["services"][service]["pid"], signal.SIGKILL)
-
-
 # The story --------------------------------------------------------------------------------------------------------
 
 STEPS = (
@@ -742,15 +738,22 @@ async def tell(data: Path) -> None:
 
 
 def main() -> int:
-    """Exit code 0 when everything held, 1 with the first untruth."""
+    """Exit code 0 when everything held, 1 with the first untruth, 2 when no platform could be had."""
     parser = argparse.ArgumentParser(prog="demo", description=__doc__)
-    parser.add_argument("--data", type=Path, default=Path(os.environ.get("DATA", ".hagukumi")))
-    data: Path = parser.parse_args().data
-    if not (data / "platform.json").exists():
-        print(f"No platform runs on {data}: start it with `make run`.", file=sys.stderr)
-        return 2
+    parser.add_argument("--data", type=Path, default=Path(".hagukumi"))
+    data: Path = parser.parse_args().data.resolve()
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
     try:
-        asyncio.run(tell(data))
+        with contextlib.ExitStack() as started:
+            try:
+                RunningPlatform.of(data)
+            except StackError:
+                console.print(f"No platform runs on {data.name}: starting one without a town …")
+                started.enter_context(Platform.start(data))
+            asyncio.run(tell(data))
+    except StackError as error:
+        print(error, file=sys.stderr)
+        return 2
     except Untrue as untruth:
         console.print(f"[red]Not true:[/red] {untruth}")
         return 1
