@@ -7,7 +7,7 @@ from typing import NamedTuple, cast
 from services.schedule.domain.history import DoseGiven, History, HistoryError
 from services.schedule.domain.legal_points import Anchors
 from services.schedule.domain.patient import Administered, Chart
-from services.schedule.domain.rule_set import Course, RuleSet, Vaccine
+from services.schedule.domain.rule_set import RuleSet, Vaccine
 
 
 class Given(NamedTuple):
@@ -26,6 +26,7 @@ class Given(NamedTuple):
 
 
 _CANONICAL = itemgetter(0, 1, 2)
+_new = tuple.__new__  # a NamedTuple's own constructor costs twice as much, sixty times a plan
 
 
 class Case(Chart):
@@ -60,7 +61,7 @@ class Case(Chart):
         self.observed = {one.code: one.on.toordinal() if one.on else 0 for one in history.observations}
         if self.observed:
             self._observe()
-        self.starts: dict[str, list[tuple[Course, int, int]]] = {}
+        self.starts: dict[str, tuple[int, int]] = {}
         self.unknown: list[DoseGiven] = []
         self.given: list[Given] = []
         self.live: list[Given] = []
@@ -83,11 +84,24 @@ class Case(Chart):
                 self.unknown.append(dose)
             else:
                 expires = dose.expires_on
-                given.append(Given(day, code, dose.id, expires.toordinal() if expires else None, vaccine, dose))
+                expiry = None if expires is None else expires.toordinal()
+                given.append(_new(Given, (day, code, dose.id, expiry, vaccine, dose, None, None, None, False)))
         given.sort(key=_CANONICAL)
         associations, places, origin = self.rules.associations, self.of_antigen, self.birth
+        always = self.law.always_in
         self.without_line = False
         for place, one in enumerate(given):
+            if one.kind.live == "injectable":
+                self.live.append(one)
+            lines = always.get(one.vaccine)
+            if lines is not None:
+                for code in lines:
+                    known = places.get(code)
+                    if known is None:
+                        places[code] = [place]
+                    else:
+                        known.append(place)
+                continue
             belongs = False
             for association in associations[one.vaccine]:
                 begin, end = association.begin, association.end
@@ -103,8 +117,6 @@ class Case(Chart):
                     known.append(place)
             if not belongs:
                 self.without_line = True
-            if one.kind.live == "injectable":
-                self.live.append(one)
         self.live_apart = self._live_apart()
 
     def _live_apart(self) -> bool:

@@ -110,14 +110,16 @@ def course_for(case: Case, line: Line, places: Sequence[int], on: int) -> Course
         if start.day < earliest:
             start = next((given[place] for place in places if given[place].day >= earliest), start)
         begun, vaccine = start.day, start.vaccine
-    starts = case.starts.get(line.code)
-    if starts is None:
-        starts = case.starts[line.code] = [(course, *_start_days(case, course)) for course in courses]
+    starts = case.starts
     fitting: Course | None = None
-    for course, first, last in starts:
+    for course in courses:
         if vaccine and course.vaccines is not None and vaccine not in course.vaccines:
             continue
         fitting = course
+        days = starts.get(course.rule.id)
+        if days is None:
+            days = starts[course.rule.id] = _start_days(case, course)
+        first, last = days
         if first <= begun <= last and (
             course.only_if is None or not vaccine or _keeps(course.only_if, case, places, begun)
         ):

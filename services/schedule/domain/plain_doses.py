@@ -17,7 +17,7 @@ from services.schedule.domain.verdicts import DoseVerdict, Immunological, Legal
 _VALID: Immunological = "valid"
 _LAWFUL: Legal = "valid"
 _VOLUNTARY: Legal = "voluntary"
-_make = DoseVerdict._make
+_new = tuple.__new__  # a NamedTuple's own constructor costs twice as much, sixty times a plan
 
 
 def plain_verdicts(
@@ -88,7 +88,8 @@ def plain_verdicts(
         reached.append(day)
         previous = day
         if judged:
-            verdict = _make(
+            verdict = _new(
+                DoseVerdict,
                 (
                     given.key,
                     (kind.series if kind.leads == code else None) or course.series,
@@ -99,16 +100,18 @@ def plain_verdicts(
                     None if window is None else window.rule,
                     course.rule,
                     (),
-                )
+                ),
             )
             verdicts.append((place, verdict))
-    return verdicts if _nothing_else(case, line, places, since, reached[0]) else None
+    if reached[0] < case.law.reaches_back_to:
+        return None
+    if line.has_more_to_say and not _nothing_else(case, line, places, since, reached[0]):
+        return None
+    return verdicts
 
 
 def _nothing_else(case: Case, line: Line, places: Sequence[int], since: int, first_day: int) -> bool:
     """Whether the rules that few lines have are silent too."""
-    if first_day < case.law.reaches_back_to:
-        return False
     after = line.after_line
     if since and after is not None and after.between is not None and first_day < first_after(after.between, since):
         return False

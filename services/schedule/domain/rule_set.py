@@ -203,7 +203,8 @@ class Excluded:
 class Line:
     """One count of doses with its law.
 
-    `windows` are the free windows by vaccine; `one_vaccine` says that a change of vaccine is worth a remark;
+    `windows` are the free windows by vaccine; `one_vaccine` says that a change of vaccine is worth a remark,
+    `has_more_to_say` that it has rules which few lines have;
     `takes_over_from` are the lines whose surplus doses come here; `shown_as` the series of its doses and items.
     """
 
@@ -232,6 +233,7 @@ class Line:
     first_dose_by: tuple[Cited, Point] | None = None
     windows: Mapping[str, tuple[Free, ...]] = field(init=False)
     one_vaccine: bool = field(init=False)
+    has_more_to_say: bool = field(init=False)
     takes_over_from: tuple[str, ...] = ()
     shown_as: frozenset[str] = frozenset()
 
@@ -239,7 +241,9 @@ class Line:
         codes = {code for free in self.free for code in free.vaccines}
         windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
         object.__setattr__(self, "windows", windows)
+        more = (self.after_line, self.first_dose_by, self.one_maker)
         object.__setattr__(self, "one_vaccine", self.same_product is not None or bool(self.offers))
+        object.__setattr__(self, "has_more_to_say", any(rule is not None for rule in more))
 
     def open_since(self, born: int) -> int:
         """The ordinal on which the first national window of the line came into force for children born that day."""
@@ -364,7 +368,8 @@ class MotherCheckup:
 class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
 
-    `own_rule` is what is cited where no single rule decides.
+    `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in their lines
+    at every age.
     """
 
     id: str
@@ -392,6 +397,7 @@ class RuleSet:
     own_rule: Cited = field(init=False)
     combined_lines: frozenset[str] = field(init=False)
     checkup_series: frozenset[str] = field(init=False)
+    always_in: Mapping[str, tuple[str, ...]] = field(init=False)
 
     def __post_init__(self) -> None:
         checkups = [checkup.series for checkup in self.checkups]
@@ -400,6 +406,12 @@ class RuleSet:
             checkups.append(self.pregnancy_checkups.series)
         names = [*self.series, *checkups]
         combined = frozenset(code for combination in self.combinations for code in combination.lines)
+        always = {
+            code: vaccine.counts_in
+            for code, vaccine in self.vaccines.items()
+            if vaccine.counts_in and not any(code in self.lines[line].takes for line in vaccine.counts_in)
+        }
+        object.__setattr__(self, "always_in", always)
         object.__setattr__(self, "combined_lines", combined)
         object.__setattr__(self, "checkup_series", frozenset(checkups))
         places = {name: at for at, name in enumerate(dict.fromkeys(names))}

@@ -3,9 +3,10 @@
 from datetime import date
 
 from services.schedule.domain.cases import Case
-from services.schedule.domain.counting import Count, count_line
+from services.schedule.domain.counting import Count, count_line, course_for
 from services.schedule.domain.legal import because
 from services.schedule.domain.next_dose import next_item, offered_for, on_day
+from services.schedule.domain.plain_doses import plain_verdicts
 from services.schedule.domain.plan_items import PlanItem
 from services.schedule.domain.rule_set import Line, Season
 from services.schedule.domain.verdicts import DoseVerdict
@@ -31,13 +32,15 @@ def season_days(season: Season, year: int) -> tuple[int, int]:
 def by_season(case: Case, line: Line, season: Season) -> dict[int, list[int]]:
     """The places of the line's doses, by season."""
     seasons: dict[int, list[int]] = {}
-    year, turns = 0, 0
+    turns = season.turns
     for place in case.of_antigen.get(line.code, ()):
-        day = case.given[place].day
-        if day >= turns:
-            year = season_of(season, day)
-            turns = _turning(season, year + 1)
-        seasons.setdefault(year, []).append(place)
+        given_on = case.given[place].dose.given_on
+        year = given_on.year if (given_on.month, given_on.day) >= turns else given_on.year - 1
+        known = seasons.get(year)
+        if known is None:
+            seasons[year] = [place]
+        else:
+            known.append(place)
     return seasons
 
 
@@ -47,7 +50,8 @@ def seasonal_verdicts(
     """Verdicts on all doses by their places, each in its own season."""
     verdicts: list[tuple[int, DoseVerdict]] = []
     for places in seasons.values():
-        verdicts += count_line(case, line, places, 0)[1]
+        plain = plain_verdicts(case, line, course_for(case, line, places, 0), places, 0)
+        verdicts += plain if plain is not None else count_line(case, line, places, 0)[1]
     return verdicts
 
 
