@@ -166,6 +166,7 @@ def test_a_withdrawn_questionnaire_is_taken_back_without_its_answers(told: Told)
 def test_a_questionnaire_withdrawn_before_the_consent_is_never_told(told: Told) -> None:
     told.answers(submitted())
     told.answers(q.ResponseWithdrawn(child=CHILD, reason="changed my mind", clinic="wakaba"))
+    assert told.state["answers"] == {}, "what was taken back is kept nowhere"
     told.consents()
     assert told.story() == ["PatientShared"]
 

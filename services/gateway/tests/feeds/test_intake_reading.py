@@ -159,7 +159,9 @@ def test_another_specversion_content_type_time_or_repeated_header_is_refused() -
     assert ("/ce_id", "header-repeated") in refused(twice)
 
 
-def test_the_same_id_from_another_source_is_another_message() -> None:
+def test_the_same_id_from_another_source_or_town_is_another_message() -> None:
+    elsewhere = Received("municipal.139921.v1", 0, 0, b"m-1", record().value, record().headers)
+    assert read(record()).document != read(elsewhere).document
     assert read(record()).document != read(record(headers={"ce_source": "/other"})).document
     assert read(record()).digest != read(record({**BIRTH, "sex": "M"})).digest
 

@@ -244,7 +244,10 @@ async def test_a_password_is_told_once_and_can_be_replaced(gateway: Gateway) -> 
     again, _ = await gateway.directory.register_clinic(name, "ひだまり", TOWN, wish)
     assert first["kafka"]["password"]
     assert again == {**first, "kafka": {**first["kafka"], "password": None}}
-    fresh, _ = await gateway.directory.new_credentials("clinic", name, command())
+    wish = command()
+    fresh, _ = await gateway.directory.new_credentials("clinic", name, wish)
+    once_more, _ = await gateway.directory.new_credentials("clinic", name, wish)
+    assert once_more["kafka"]["password"] is None
     assert fresh["kafka"]["password"] not in {None, first["kafka"]["password"]}
     docs = json.dumps(await gateway.runtime.store.find(kept.DIRECTORY, {}), default=str)
     assert first["kafka"]["password"] not in docs
