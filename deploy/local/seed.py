@@ -136,9 +136,21 @@ async def seed(
         last = children[-1]
         guardian = await api.sign_in(last.guardian, "guardian")
         await until(lambda: _has_plan(guardian, ids[last.number][0]), "the last plan is readable", within=60)
+        _note_logins(platform, children)
         record.write_text(json.dumps({"day": today.isoformat(), "complete": True}), encoding="utf-8")
     finally:
         await api.close()
+
+
+def _note_logins(platform: Any, children: list[Story]) -> None:
+    """One ready login of each role, for `make run` to show."""
+    town, clinic = sorted(MUNICIPALITIES)[0], children[0].clinic
+    nurse = {"subject": f"nurse-{town}", "role": "staff", "municipality": town, "profession": "public_health_nurse"}
+    doctor = {"subject": f"doctor-{clinic}", "role": "clinic", "organisation": clinic}
+    platform.note_login("guardian", "of the first child", {"subject": children[0].guardian, "role": "guardian"})
+    platform.note_login("clinic", CLINICS[clinic][0], doctor)
+    platform.note_login("staff", MUNICIPALITIES[town], nurse)
+    platform.note_login("operator", "opens organisations", {"subject": "operator-1", "role": "operator"})
 
 
 async def _births(
