@@ -29,6 +29,13 @@ _CANONICAL = itemgetter(0, 1, 2)
 _new = tuple.__new__  # a NamedTuple's own constructor costs twice as much, sixty times a plan
 
 
+class Starts(NamedTuple):
+    """For one line: the youngest day that counts, and between which days a first dose begins each course."""
+
+    youngest: int
+    days: list[tuple[int, int] | None]
+
+
 class Case(Chart):
     """A history prepared for one rule set and day: what the engine needs of a patient, and what the law needs."""
 
@@ -61,7 +68,7 @@ class Case(Chart):
         self.observed = {one.code: one.on.toordinal() if one.on else 0 for one in history.observations}
         if self.observed:
             self._observe()
-        self.starts: dict[str, tuple[int, int]] = {}
+        self.starts: dict[str, Starts] = {}
         self.unknown: list[DoseGiven] = []
         self.given: list[Given] = []
         self.live: list[Given] = []

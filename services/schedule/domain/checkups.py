@@ -34,7 +34,7 @@ def checkup_items(case: Case, on: int) -> list[PlanItem]:
 
 def _of_child(case: Case, rule: Checkup, done: list[int] | None, on: int) -> PlanItem:
     first, closes = day_of(rule.first, case.anchors), day_of(rule.closes, case.anchors)
-    usual = day_of(rule.usual_until, case.anchors) if rule.usual_until is not None else 0
+    usual = day_of(rule.usual_until, case.anchors) if rule.usual_until is not None and on <= closes else 0
     return _item(case, rule.rule, rule.series, rule.names, 1, first, usual, closes, done, on)
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from services.schedule.domain.cases import Case
+from services.schedule.domain.cases import Case, Starts
 from services.schedule.domain.evaluate_series import evaluate_series
 from services.schedule.domain.judging import judge
 from services.schedule.domain.legal_points import NEVER, Between, day_of, first_after
@@ -102,25 +102,27 @@ def course_for(case: Case, line: Line, places: Sequence[int], on: int) -> Course
     courses = line.courses
     if len(courses) == 1:
         return courses[0]
-    begun, vaccine = max(on, case.birth), ""
+    starts = case.starts.get(line.code)
+    if starts is None:
+        youngest = day_of(line.counts_from, case.anchors) - line.counting_grace
+        starts = case.starts[line.code] = Starts(youngest, [None] * len(courses))
     if places:
         given = case.given
-        earliest = day_of(line.counts_from, case.anchors) - line.counting_grace
         start = given[places[0]]
-        if start.day < earliest:
-            start = next((given[place] for place in places if given[place].day >= earliest), start)
+        if start.day < starts.youngest:
+            start = next((given[place] for place in places if given[place].day >= starts.youngest), start)
         begun, vaccine = start.day, start.vaccine
-    starts = case.starts
+    else:
+        begun, vaccine = max(on, case.birth), ""
     fitting: Course | None = None
-    for course in courses:
+    for at, course in enumerate(courses):
         if vaccine and course.vaccines is not None and vaccine not in course.vaccines:
             continue
         fitting = course
-        days = starts.get(course.rule.id)
+        days = starts.days[at]
         if days is None:
-            days = starts[course.rule.id] = _start_days(case, course)
-        first, last = days
-        if first <= begun <= last and (
+            days = starts.days[at] = _start_days(case, course)
+        if days[0] <= begun <= days[1] and (
             course.only_if is None or not vaccine or _keeps(course.only_if, case, places, begun)
         ):
             return course

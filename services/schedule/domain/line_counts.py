@@ -26,7 +26,7 @@ class LineCounts:
                 if left_over:
                     places = sorted({*places, *left_over})
                     self._forget(other, left_over)
-            since, _ = self.before(line)
+            since = 0 if line.after_line is None else self.before(line)[0]
             count, verdicts = count_line(self.case, line, places, self.day, since)
             self.counts[line.code] = count
             self.verdicts += verdicts

@@ -127,7 +127,9 @@ def next_item(
     line, course = count.line, count.following
     shown = series or course.series
     if not count.needed and count.counted and not case.observed:
-        return without_dates(case, count, shown, _names(case, line, series), SeriesStatus.COMPLETE, None)
+        facts = (("name", _names(case, line, series)), ("number", count.counted), ("given_day", count.last_counted))
+        why = Because(course.rule, case.law.sentences["plan_done"], facts)
+        return PlanItem(shown, count.counted, "done", None, None, None, None, None, (), why)
     vaccines = offered if offered is not None else offered_for(case, count, on)
     own = course.vaccines if line.same_product is not None and course.vaccines is not None else vaccines
     window = open_window(case, line, own, on) if line.windows else None

@@ -30,34 +30,32 @@ def plain_verdicts(
     doses = course.doses
     if len(places) > len(doses) or case.observed:
         return None
-    anchors, given_doses, code = case.anchors, case.given, line.code
+    given_doses, code = case.given, line.code
     first_vaccine = given_doses[places[0]].vaccine
     verdicts: list[tuple[int, DoseVerdict]] = []
     window: Free | None = None
-    opens, closes, windowed = 0, 0, ""
+    opens = closes = previous = 0
+    windowed = ""
+    judged = False
     reached: list[int] = []
-    previous = 0
-    one_vaccine = line.one_vaccine
     for place, rule in zip(places, doses, strict=False):
-        given = given_doses[place]
-        day, vaccine, kind = given.day, given.vaccine, given.kind
-        expires = given.expires
-        if (expires is not None and expires < day) or (vaccine != first_vaccine and one_vaccine):
+        day, vaccine, key, expires, kind, dose, _, _, _, _ = given_doses[place]
+        if (expires is not None and expires < day) or (vaccine != first_vaccine and line.one_vaccine):
             return None
-        judged = code in kind.judged_in
         if vaccine != windowed:
-            windowed = vaccine
+            windowed, judged = vaccine, code in kind.judged_in
             if judged and not line.voluntary:
                 window = _window(case, line, vaccine, day)
                 if window is None:
                     return None
-                opens, closes = day_of(window.first, anchors), day_of(window.last, anchors)
+                opens, closes = day_of(window.first, case.anchors), day_of(window.last, case.anchors)
                 opens = max(opens, window.effective_from)
-                if window.effective_to is not None and window.effective_to < closes:
-                    closes = window.effective_to
+                if window.effective_to is not None:
+                    closes = min(closes, window.effective_to)
             else:
                 window, closes = None, NEVER
-                opens = day_of(line.counts_from, anchors) - line.counting_grace
+                starts = case.starts.get(code)
+                opens = starts.youngest if starts else day_of(line.counts_from, case.anchors) - line.counting_grace
         if day < opens or day > closes:
             return None
         if kind.live == "injectable" and not case.live_apart:
@@ -65,7 +63,7 @@ def plain_verdicts(
         for apart in rule.apart:
             origin = reached[apart.after - 1] if apart.after else previous
             between = apart.between
-            if not between.months:
+            if not between.months and not between.half:
                 if day <= origin + between.days:
                     return None
             elif day < origin + 28 * between.months:
@@ -79,11 +77,11 @@ def plain_verdicts(
                     month += between.months
                     if day < FIRST_OF_MONTH[month] + min(of_month - 1, LENGTH_OF_MONTH[month]):
                         return None
-        if rule.first is not None and day < day_of(rule.first, anchors):
+        if rule.first is not None and day < day_of(rule.first, case.anchors):
             return None
-        if rule.not_after is not None and day > day_of(rule.not_after, anchors):
+        if rule.not_after is not None and day > day_of(rule.not_after, case.anchors):
             return None
-        if rule.not_if is not None and reached[rule.not_if[0] - 1] > day_of(rule.not_if[1], anchors):
+        if rule.not_if is not None and reached[rule.not_if[0] - 1] > day_of(rule.not_if[1], case.anchors):
             return None
         reached.append(day)
         previous = day
@@ -91,9 +89,9 @@ def plain_verdicts(
             verdict = _new(
                 DoseVerdict,
                 (
-                    given.key,
+                    key,
                     (kind.series if kind.leads == code else None) or course.series,
-                    given.dose.given_on,
+                    dose.given_on,
                     rule.number,
                     _VOLUNTARY if window is None else _LAWFUL,
                     _VALID,

@@ -70,7 +70,7 @@ def _item_of(counts: LineCounts, line: Line, day: int) -> PlanItem | None:
     count = counts.of(line)
     if line.code in case.law.combined_lines or (line.sex is not None and case.sex not in {None, line.sex}):
         return None
-    since, before = counts.before(line)
+    since, before = (0, None) if line.after_line is None else counts.before(line)
     if line.same_product is not None and not count.counted:
         count, vaccines = with_choice(case, count, day)
         return next_item(case, count, day, vaccines, None, since, before)
