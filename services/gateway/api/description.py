@@ -18,6 +18,7 @@ PROBLEMS = {
     401: "No valid access token",
     403: "This role may never do this",
     404: "Not there, or not yours: the same bytes",
+    406: "Only application/fhir+json is offered",
     408: "The body did not arrive in time",
     409: "Somebody else changed it, it exists already, or the same request is in progress",
     412: "If-Match names another version",
@@ -26,6 +27,7 @@ PROBLEMS = {
     422: "A field breaks a rule, or the Idempotency-Key was used with another body",
     428: "If-Match is missing",
     429: "Too many requests",
+    431: "The headers are too large",
     503: "Not now; safe to repeat with the same Idempotency-Key",
 }
 HEADERS: Json = {
@@ -150,7 +152,9 @@ def _responses(row: Route, name: str) -> Json:
         found = {str(status): {"description": "Done", "content": content, "headers": HEADERS}}
         if name not in ANSWERS and row.method in {"PUT", "DELETE", "POST"}:
             found |= {"201": found[str(status)], "204": {"description": "Done"}}
-    problem = {"application/problem+json": {"schema": {"$ref": REF.format(model="ProblemAnswer")}}}
+    problem: Json = {"application/problem+json": {"schema": {"$ref": REF.format(model="ProblemAnswer")}}}
+    if row.path.startswith("/fhir"):
+        problem = {"application/fhir+json": {"schema": {"type": "object", "description": "OperationOutcome"}}}
     for status, words in PROBLEMS.items():
         if _can(row, status):
             found[str(status)] = {"description": words, "content": problem}
@@ -160,6 +164,8 @@ def _responses(row: Route, name: str) -> Json:
 def _can(row: Route, status: int) -> bool:
     if row.thing == "open" and status in {401, 403, 409, 412, 428}:
         return False
+    if status == 406:
+        return row.path.startswith("/fhir")
     return row.method != "GET" or status not in {409, 412, 428}
 
 

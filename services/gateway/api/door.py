@@ -31,6 +31,8 @@ from shared.settings import Settings
 log = structlog.get_logger(__name__)
 BODY_WITHIN_S = 10.0
 LONGEST_QUERY = 2_000
+MOST_HEADERS = 100
+MOST_HEADER_BYTES = 32_768
 ONCE = ("authorization", "content-type", "idempotency-key", "if-match", "hagukumi-revision")
 """Headers that must not come twice: two readers could each believe another one."""
 
@@ -43,6 +45,15 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
+
+
+class HeadersTooLarge(Problem):
+    """More headers, or longer ones, than any client of ours sends."""
+
+    status = 431
+    code = "headers-too-large"
+    ja = "ヘッダーが大きすぎます。"
+    en = "The headers are too large."
 
 
 class TooSlow(Problem):

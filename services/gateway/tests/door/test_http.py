@@ -213,6 +213,11 @@ async def test_a_large_body_is_refused_before_anybody_reads_it(world: World) -> 
     assert world.owners.calls == []
 
 
+@pytest.mark.parametrize("headers", [{f"X-{n}": "y" for n in range(200)}, {"X": "y" * 40_000}])
+async def test_endless_headers_are_refused(world: World, headers: dict[str, str]) -> None:
+    assert (await world.ask("mother", "GET", "/v1/forms", headers=headers)).status_code == 431
+
+
 @pytest.mark.parametrize(
     ("body", "status", "place"),
     [
