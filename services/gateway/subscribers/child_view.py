@@ -1,7 +1,8 @@
 """Children as the gateway reads them, and the clinics' feeds that follow from them."""
 
+import asyncio
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from shared.service import Runtime
 from shared.views import View, decode
 
 R4 = "http://hl7.org/fhir/StructureDefinition/"
+LOOK_FOR_ENDED_EVERY_S = 60.0
 
 
 class ChildView(View):
@@ -46,18 +48,16 @@ class ChildView(View):
         await kept.name_doses(self.documents.store, given)
         return rejected
 
-    async def end_expired(self) -> int:
-        """Send the end marker of every feed whose consent's last day has passed; how many documents it was."""
-        children = await kept.children_with_ended_consent(self.documents.store, self._runtime.clock.today())
-        for child in children:
+    async def end_expired(self) -> None:
+        """Send the end marker of every feed whose consent's last day has passed."""
 
-            def decide(doc: Document) -> dict[str, Any]:
-                self.tell(doc)
-                self.mark_derived(doc)
-                return {}
+        def decide(doc: Document) -> dict[str, Any]:
+            self.tell(doc)
+            self.mark_derived(doc)
+            return {}
 
+        for child in await kept.children_with_ended_consent(self.documents.store, self._runtime.clock.today()):
             await self.documents.change(child, decide)
-        return len(children)
 
     def tell(self, doc: Document) -> None:
         """Emit what the clinics do not know yet, each in its own dense sequence."""
@@ -128,25 +128,13 @@ def _read(envelope: Envelope) -> Event | None:
 def follow_children(runtime: Runtime) -> ChildView:
     """Subscribe to records and questionnaires, and end feeds when a consent's last day has passed."""
     view = ChildView(runtime)
+
+    async def every_minute() -> None:
+        await view.end_expired()
+        await asyncio.sleep(LOOK_FOR_ENDED_EVERY_S)
+
     runtime.follow(r.ChildEvent.topic(), view)
     runtime.follow(q.ResponseEvent.topic(), view)
-    runtime.background.append(_every(60.0, view.end_expired))
-    runtime.on_clock.append(_quietly(view.end_expired))
+    runtime.background.append(every_minute)
+    runtime.on_clock.append(view.end_expired)
     return view
-
-
-def _every(seconds: float, do: Callable[[], Any]) -> Callable[[], Any]:
-    import asyncio
-
-    async def loop() -> None:
-        await do()
-        await asyncio.sleep(seconds)
-
-    return loop
-
-
-def _quietly(do: Callable[[], Any]) -> Callable[[], Any]:
-    async def once() -> None:
-        await do()
-
-    return once
