@@ -61,6 +61,14 @@ def test_a_recommended_age_leads_over_a_recommended_interval() -> None:
     assert found.dates == dates("2020-04-07", "2020-05-05", "2020-06-08", None)
 
 
+def test_of_several_intervals_the_latest_day_counts() -> None:
+    short = interval(minimum="4 weeks", earliest_recommended="5 weeks", latest_recommended="6 weeks")
+    long = interval(from_target=1, minimum="8 weeks", earliest_recommended="9 weeks", latest_recommended="10 weeks")
+    for both in ((short, long), (long, short)):
+        found = made(target(1), target(2, intervals=both), given=("red 2020-03-01",))
+        assert found.dates == dates("2020-04-26", "2020-05-03", "2020-05-09", None)
+
+
 def test_what_no_rule_dates_stays_absent() -> None:
     found = made(target())
     assert found.status is SeriesStatus.NOT_COMPLETE
@@ -121,6 +129,9 @@ def test_too_old_today_or_before_the_dose_could_be_given_is_aged_out() -> None:
     found = made(target(1), second, given=("red 2020-08-20",), on="2020-08-20")
     assert found.status is SeriesStatus.AGED_OUT
     assert found.dates == dates(None, None, None, None)
+    second = target(2, ages=(age(maximum="8 months"),), intervals=(interval(minimum="1 month"),))
+    assert made(target(1), second, given=("red 2020-08-10",), on="2020-08-10").status is SeriesStatus.AGED_OUT
+    assert made(target(1), second, given=("red 2020-08-09",), on="2020-08-10").status is SeriesStatus.NOT_COMPLETE
 
 
 def test_a_season_begins_ends_and_starts_the_count_again() -> None:
@@ -130,6 +141,7 @@ def test_a_season_begins_ends_and_starts_the_count_again() -> None:
     assert before.dates.earliest == day("2020-07-01")
     assert before.number == 1
     assert made(yearly, given=("red 2020-03-01", "red 2020-09-01"), on="2020-09-01").number == 2
+    assert made(yearly, given=("red 2020-07-01",), on="2020-09-01").number == 2
     assert made(yearly, on="2021-06-30").status is SeriesStatus.NOT_COMPLETE
     assert made(yearly, on="2021-07-01").status is SeriesStatus.NOT_RECOMMENDED
     without_start = target(season=Season(None, day("2021-06-30")))
@@ -153,6 +165,10 @@ def test_a_forecast_has_priority_when_each_of_its_intervals_overrides() -> None:
     mixed = (overriding, interval(minimum="1 year"))
     assert not made(target(1), target(2, intervals=mixed), given=("red 2020-02-01",)).is_priority
     assert not made(target(), on="2020-02-01").is_priority
+    in_march = interval(minimum="1 year", overrides=True, effective="2020-03-01", cessation="2020-03-31")
+    for on, priority in (("2020-02-29", False), ("2020-03-01", True), ("2020-03-31", True), ("2020-04-01", False)):
+        found = made(target(1), target(2, intervals=(in_march,)), given=("red 2020-02-01",), on=on)
+        assert found.is_priority is priority
 
 
 def test_age_counts_from_birth_on_the_last_day_of_a_month() -> None:
