@@ -478,7 +478,18 @@ WITHOUT_BODY = frozenset(
 )
 """Their body may be left out."""
 
+_FHIR_PAGES = (
+    ("_count", {"type": "integer", "minimum": 1}, "Resources on a page, 100 at most"),
+    ("_cursor", {"type": "string", "maxLength": 400}, "From the bundle's link `next`"),
+)
 QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
+    "GET /v1/clinics": (("municipality", {"type": "string", "pattern": "^[0-9]{6}$"}, "Those of this municipality"),),
+    "GET /fhir/R4/Patient": _FHIR_PAGES,
+    "GET /fhir/R4/Observation": _FHIR_PAGES,
+    "GET /fhir/R4/Immunization": (
+        *_FHIR_PAGES,
+        ("status", {"enum": ["completed", "entered-in-error"]}, "Those that count, unless said otherwise"),
+    ),
     "GET /v1/children/{child}/plan": (("on", {"type": "string", "format": "date"}, "The plan as on this day"),),
     "GET /v1/municipalities/{code}/not-yet": (
         ("kind", {"enum": ["due", "dose", "checkup", "overdue", "closing"]}, "Which lines"),
