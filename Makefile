@@ -44,6 +44,7 @@ check: setup ## Lint, types, layers, contracts, Kubernetes files, security lint
 	$(RUN) mypy $(CODE)
 	.venv/bin/lint-imports
 	$(RUN) shared.contracts --check
+	@tools/contracts/parse.sh docs/contracts/asyncapi.json
 	.venv/bin/kubernetes-validate --quiet --strict deploy/k8s/base/*.yaml deploy/k8s/overlays/*/*.yaml
 	$(RUN) bandit -q -r -c pyproject.toml $(PACKAGES)
 

@@ -3,9 +3,9 @@
 import asyncio
 import os
 import tempfile
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -42,7 +42,7 @@ def main(
     with tempfile.TemporaryDirectory(prefix="hagukumi-bench-") as folder, Supervisor() as supervisor:
         kafka = LocalKafka(Path(folder), supervisor=supervisor)
         store = LocalStore(Path(folder) / "stores" / "bench", free_port(), supervisor=supervisor)
-        works: dict[str, Callable[[], Awaitable[Row]]] = {
+        works: dict[str, Callable[[], Coroutine[Any, Any, Row]]] = {
             "P1": lambda: backbone.consumer_frame(kafka, store, 30_000 * scale),
             "P2": lambda: backbone.view_update(store, 2_000 * scale),
             "P4": lambda: backbone.relay(kafka, store, 1_000 * scale),

@@ -1,6 +1,7 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
-Primary (never rebuilt): `announcements`, `recipients`, `inbox`, `mailboxes`, `pages`, `pushes`, `subscriptions`.
+Primary (never rebuilt): `announcements`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `pushes`, `subscriptions`,
+`waiting`.
 Views (rebuilt from the owners' history): `families` and its derived rows `audience`.
 """
 
@@ -12,7 +13,7 @@ from services.notify.domain.audience import Family
 from shared.clock import wire_instant
 from shared.documents import Document
 from shared.ids import derived_id, new_id
-from shared.store import Doc, Store
+from shared.store import IDS_PER_QUERY, Doc, Store
 from shared.views import Derived
 
 ANNOUNCEMENTS = "announcements"
@@ -25,6 +26,7 @@ FAMILIES = "families"
 AUDIENCE = "audience"
 SUBSCRIPTIONS = "subscriptions"
 PUSHES = "pushes"
+WAITING = "waiting"
 PAGE_SIZE = 500
 
 
@@ -52,6 +54,10 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(INBOX, ["recipient"])
     await store.ensure_index(INBOX, ["announcement"])
     await store.ensure_index(SCHEDULED, ["at"])
+    await store.ensure_index(WAITING, ["at"])
+    await store.ensure_index(SUBSCRIPTIONS, ["recipient"])
+    await store.ensure_index(SUBSCRIPTIONS, ["browser"])
+    await store.ensure_index(PUSHES, ["announcement"])
 
 
 async def families_of(store: Store, municipality: str) -> list[Family]:
@@ -84,6 +90,55 @@ async def frozen_page(store: Store, frozen: str, page: int) -> list[str]:
     """One page of a frozen list."""
     row = await store.get(RECIPIENTS, f"{frozen}:{page}")
     return list(row["ids"]) if row is not None else []
+
+
+async def frozen_range(store: Store, frozen: str, first: int, limit: int) -> list[str]:
+    """Recipients of a frozen list from place `first` on, in their order."""
+    found: list[str] = []
+    for page in range(first // PAGE_SIZE, (first + limit - 1) // PAGE_SIZE + 1):
+        found += await frozen_page(store, frozen, page)
+    start = first % PAGE_SIZE
+    return found[start : start + limit]
+
+
+async def schedule(store: Store, announcement: str, at: datetime) -> None:
+    """Remember when a notice is to be published; a repeat keeps the first."""
+    await store.insert(SCHEDULED, {"_id": announcement, "at": at.timestamp()})
+
+
+async def scheduled_until(store: Store, now: datetime) -> list[tuple[str, datetime]]:
+    """Notices whose time has come."""
+    rows = await store.find(SCHEDULED, {"at": {"$gte": 0, "$lte": now.timestamp()}}, limit=100)
+    return [(row["_id"], datetime.fromtimestamp(row["at"], UTC)) for row in rows]
+
+
+async def unschedule(store: Store, announcement: str) -> None:
+    """It was published, or never will be."""
+    await store.delete(SCHEDULED, {"_id": announcement})
+
+
+async def counts_of(store: Store, announcement: str) -> tuple[int, int]:
+    """(inbox items of a notice, how many of them were read)."""
+    rows = await store.find(INBOX, {"announcement": announcement}, fields=["read_at"])
+    return len(rows), sum(1 for row in rows if row["read_at"] is not None)
+
+
+async def pushes_of(store: Store, announcement: str) -> list[Doc]:
+    """Every push of a notice that was ever claimed."""
+    fields = ["recipient", "state", "status", "at", "attempts"]
+    return await store.find(PUSHES, {"announcement": announcement}, fields=fields)
+
+
+async def browsers_of(store: Store, recipients: Sequence[str]) -> dict[str, list[Doc]]:
+    """The browsers that take pushes, by recipient."""
+    found: dict[str, list[Doc]] = {}
+    for start in range(0, len(recipients), IDS_PER_QUERY):
+        chunk = recipients[start : start + IDS_PER_QUERY]
+        query = {"recipient": chunk[0]} if len(chunk) == 1 else {"recipient": {"$in": list(chunk)}}
+        for row in await store.find(SUBSCRIPTIONS, query):
+            if row["active"]:
+                found.setdefault(row["recipient"], []).append(row)
+    return found
 
 
 def inbox_item(source: str, recipient: str, at: datetime, **fields: Any) -> Doc:

@@ -7,8 +7,10 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notify.api.pages import cursors_of
 from services.notify.commands import announcements as commands
 from services.notify.commands.announcements import Notice, Notices
+from services.notify.commands.ledger import ledger
 from shared.service import Runtime, answer, api_router, command_of
 
 Texts = dict[str, Annotated[str, Field(max_length=10_000)]]
@@ -56,6 +58,7 @@ class RecallBody(Body):
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
     """The routes of notices."""
     routes = api_router()
+    cursors = cursors_of(runtime)
 
     @routes.post("/v1/announcements/preview")
     async def preview(body: PreviewBody, authorization: Authorization = None) -> JSONResponse:
@@ -117,12 +120,16 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
     async def deliveries(
         announcement: str,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
-        offset: Annotated[int, Query(ge=0)] = 0,
+        cursor: Annotated[str | None, Query(max_length=400)] = None,
         authorization: Authorization = None,
     ) -> JSONResponse:
         """The ledger of a notice."""
-        found = await commands.ledger(notices, runtime.principal(authorization), announcement)
-        found["items"] = found["items"][offset : offset + limit]
-        return JSONResponse(found)
+        principal = runtime.principal(authorization)
+        first = int(cursors.open(cursor)[0]) if cursor is not None else 0
+        found, more = await ledger(notices, principal, announcement, first, limit)
+        sealed = cursors.seal([more]) if more is not None else None
+        path = f"/v1/announcements/{announcement}/deliveries"
+        headers = {"Link": f'<{path}?limit={limit}&cursor={sealed}>; rel="next"'} if sealed else {}
+        return JSONResponse({**found, "next": sealed}, headers=headers)
 
     return routes

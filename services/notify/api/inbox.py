@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Query
 from fastapi.responses import JSONResponse
 
+from services.notify.api.pages import cursors_of
 from services.notify.commands.announcements import Notices
 from services.notify.commands.inbox import mark_read, read_inbox
-from shared.cursors import Cursors
 from shared.service import Runtime, api_router
 
 Authorization = Annotated[str | None, Header()]
@@ -16,7 +16,7 @@ Authorization = Annotated[str | None, Header()]
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
     """The routes of the inbox."""
     routes = api_router()
-    cursors = Cursors(str((runtime.settings.internal_keys.get("private") or {}).get("d", "")))
+    cursors = cursors_of(runtime)
 
     @routes.get("/v1/inbox")
     async def inbox(

@@ -1,8 +1,8 @@
-"""Publishing, correcting and recalling notices; preview and ledger."""
+"""Publishing, correcting and recalling notices, and their preview."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.notify import store as kept
@@ -21,6 +21,10 @@ from shared.events.notify import (
 )
 from shared.problems import Conflict, FieldProblem, Forbidden, Invalid, NotFound
 from shared.store import Doc, Store
+
+
+NOTICE_FOLLOWS_ITS_ROW = timedelta(minutes=10)
+"""How long a row of the schedule waits for its notice, whose writer may be between the two."""
 
 
 @dataclass(slots=True)
@@ -64,9 +68,9 @@ def town_of(principal: Principal) -> str:
     return principal.municipality
 
 
-def _checked(audience: Any) -> Mapping[str, Any]:
+def _checked(audience: Any, town: str) -> Mapping[str, Any]:
     try:
-        audiences.check(audience)
+        audiences.check(audience, town)
     except audiences.AudienceError as error:
         found = FieldProblem(
             f"/audience{error.pointer}",
@@ -82,12 +86,14 @@ def _checked(audience: Any) -> Mapping[str, Any]:
 async def preview(notices_: Notices, principal: Principal, audience: Any) -> Doc:
     """How many a notice would reach now."""
     town = town_of(principal)
+    checked = _checked(audience, town)
     families = await kept.families_of(notices_.store, town)
-    guardians, children = audiences.recipients(_checked(audience), families, notices_.today)
+    guardians, children = audiences.recipients(checked, families, notices_.today)
     return {
         "recipients": len(guardians),
         "children": children,
-        "families": len({guardian for family in families for guardian in family.guardians}),
+        "by_channel": {"inbox": len(guardians), "web_push": await notices_.pusher.reachable(guardians)},
+        "everyone": audiences.is_everyone(checked, families, notices_.today),
         "as_of": wire_instant(notices_.now),
     }
 
@@ -95,15 +101,16 @@ async def preview(notices_: Notices, principal: Principal, audience: Any) -> Doc
 async def publish(notices_: Notices, principal: Principal, notice: Notice, command: Command) -> tuple[Doc, Document]:
     """Publish a notice, or arm it for later; a repeat with the same key gives the same answer."""
     town = town_of(principal)
-    known = await notices_.announcements.load(command.id)
-    if known is None:
+    frozen: Doc = {"count": 0}
+    if await notices_.announcements.load(command.id) is None:
         _refuse(notice, notices_.now)
-    later = notice.publish_at is not None
-    frozen: Doc = {}
-    if known is None:
-        frozen = await _freeze(notices_, town, _checked(notice.audience), notice)
-        if later and notice.publish_at is not None:
-            await notices_.store.insert(kept.SCHEDULED, {"_id": command.id, "at": notice.publish_at.timestamp()})
+        guardians = await _reach(notices_, town, notice)
+        frozen = {"count": len(guardians)}
+        if notice.publish_at is None:
+            frozen = await _freeze(notices_, guardians)
+        else:
+            # Before the notice itself: a row without a notice is dropped in the end, a notice without a row would wait for ever.
+            await kept.schedule(notices_.store, command.id, notice.publish_at)
 
     def decide(doc: Document) -> Doc:
         doc.tenant = town
@@ -120,7 +127,7 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
                 "state": "scheduled",
             }
         )
-        if not later:
+        if notice.publish_at is None:
             _announce(notices_, doc, frozen)
         return {"id": doc.id, "state": doc.state["state"], "recipients": frozen["count"]}
 
@@ -135,12 +142,13 @@ def _refuse(notice: Notice, now: datetime) -> None:
         raise Invalid(errors=tuple(problems))
 
 
-async def _freeze(notices_: Notices, town: str, audience: Mapping[str, Any], notice: Notice) -> Doc:
-    """Freeze the recipients; refuse an audience that is empty, or everybody without a condition, until confirmed."""
-    as_of = notices_.now
+async def _reach(notices_: Notices, town: str, notice: Notice) -> list[str]:
+    """Whom it reaches now; nobody, or everybody, only when that number is confirmed."""
+    audience = _checked(notice.audience, town)
     families = await kept.families_of(notices_.store, town)
     guardians, _ = audiences.recipients(audience, families, notices_.today)
-    if (not guardians or not audience) and notice.confirm != len(guardians):
+    unusual = not guardians or audiences.is_everyone(audience, families, notices_.today)
+    if unusual and notice.confirm != len(guardians):
         number = len(guardians)
         found = FieldProblem(
             "/confirm",
@@ -149,8 +157,12 @@ async def _freeze(notices_: Notices, town: str, audience: Mapping[str, Any], not
             f"This audience reaches {number} recipients. Repeat with confirm: {number} if that is meant.",
         )
         raise Invalid(errors=(found,))
+    return guardians
+
+
+async def _freeze(notices_: Notices, guardians: list[str]) -> Doc:
     frozen, pages = await kept.freeze(notices_.store, guardians)
-    return {"id": frozen, "count": len(guardians), "pages": pages, "as_of": as_of}
+    return {"id": frozen, "count": len(guardians), "pages": pages, "as_of": notices_.now}
 
 
 def _announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
@@ -184,14 +196,15 @@ def _announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
 async def publish_scheduled(notices_: Notices) -> int:
     """Publish every notice whose time has come; its recipients are frozen now."""
     done = 0
-    due = await notices_.store.find(kept.SCHEDULED, {"at": {"$gte": 0, "$lte": notices_.now.timestamp()}}, limit=100)
-    for row in due:
-        doc = await notices_.announcements.load(row["_id"])
+    now = notices_.now
+    for announcement, at in await kept.scheduled_until(notices_.store, now):
+        doc = await notices_.announcements.load(announcement)
+        if doc is None and now - at < NOTICE_FOLLOWS_ITS_ROW:
+            continue
         if doc is not None and doc.state["state"] == "scheduled":
             families = await kept.families_of(notices_.store, doc.state["municipality"])
             guardians, _ = audiences.recipients(doc.state["audience"], families, notices_.today)
-            frozen_id, pages = await kept.freeze(notices_.store, guardians)
-            frozen = {"id": frozen_id, "count": len(guardians), "pages": pages, "as_of": notices_.now}
+            frozen = await _freeze(notices_, guardians)
 
             def decide(doc: Document, frozen: Doc = frozen) -> Doc:
                 if doc.state["state"] == "scheduled":
@@ -200,7 +213,7 @@ async def publish_scheduled(notices_: Notices) -> int:
 
             await notices_.announcements.change(doc.id, decide)
             done += 1
-        await notices_.store.delete(kept.SCHEDULED, {"_id": row["_id"]})
+        await kept.unschedule(notices_.store, announcement)
     return done
 
 
@@ -279,30 +292,3 @@ async def correct(
         return {"id": doc.id, "state": doc.state["state"]}
 
     return await notices_.announcements.change(announcement, decide, if_match=if_match, match_required=True)
-
-
-async def ledger(notices_: Notices, principal: Principal, announcement: str) -> Doc:
-    """What became of a notice: counted from the items themselves, so that the sum is the audience or says what lacks."""
-    doc = await the_notice(notices_, principal, announcement)
-    rows = await notices_.store.find(kept.INBOX, {"announcement": announcement}, fields=["recipient", "at", "read_at"])
-    total = doc.state.get("recipients") or 0
-    read = [row for row in rows if row["read_at"] is not None]
-    return {
-        "id": announcement,
-        "state": doc.state["state"],
-        "recipients": total,
-        "inbox": len(rows),
-        "read": len(read),
-        "waiting": total - len(rows),
-        "push": await notices_.pusher.outcomes(announcement),
-        "items": [
-            {
-                "recipient": row["recipient"],
-                "channel": "inbox",
-                "state": "read" if row["read_at"] is not None else "delivered",
-                "at": kept.instant(row["at"]),
-                "read_at": kept.instant(row["read_at"]) if row["read_at"] is not None else None,
-            }
-            for row in sorted(rows, key=lambda row: str(row["recipient"]))
-        ],
-    }

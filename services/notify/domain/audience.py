@@ -8,8 +8,12 @@ from typing import Any
 MAX_DEPTH = 6
 MAX_PARTS = 50
 AGES = ("age_years", "age_months", "age_days")
-PREDICATES = frozenset({"all", "any", "not", "district", "due", *AGES})
-DUE_STATUSES = frozenset({"due", "overdue", "upcoming", "done", "window_closed"})
+PREDICATES = frozenset({"all", "any", "not", "municipality", "district", "due", *AGES})
+DUE_STATUSES = frozenset(
+    {"due", "overdue", "upcoming", "done", "window_closed", "not_recommended", "contraindicated", "needs_person"}
+)
+GROWN_UP_MONTHS = 216
+"""Children of the handbook are under 18 years old."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,12 +35,15 @@ class AudienceError(Exception):
     code: str
 
 
-def check(audience: Any) -> None:
-    """Raise AudienceError for the first part that is not of the schema (services/notify/audience.schema.json)."""
-    _check(audience, "", MAX_DEPTH)
+def check(audience: Any, town: str) -> None:
+    """Raise AudienceError for the first part that is not of the schema (services/notify/audience.schema.json).
+
+    A town's notices reach its own families only: `municipality` may name that town and no other.
+    """
+    _check(audience, "", MAX_DEPTH, town)
 
 
-def _check(part: Any, at: str, depth: int) -> None:
+def _check(part: Any, at: str, depth: int, town: str) -> None:
     if depth == 0:
         raise AudienceError(at, "too-deep")
     if not isinstance(part, dict):
@@ -49,11 +56,14 @@ def _check(part: Any, at: str, depth: int) -> None:
             if not isinstance(value, list) or not 0 < len(value) <= MAX_PARTS:
                 raise AudienceError(place, "list-needed")
             for number, inner in enumerate(value):
-                _check(inner, f"{place}/{number}", depth - 1)
+                _check(inner, f"{place}/{number}", depth - 1, town)
         elif name == "not":
-            _check(value, place, depth - 1)
+            _check(value, place, depth - 1, town)
         elif name in AGES:
             _check_age(value, place)
+        elif name == "municipality":
+            if value != town:
+                raise AudienceError(place, "municipality-foreign")
         elif name == "district":
             if not isinstance(value, str) or not 0 < len(value) <= 100:
                 raise AudienceError(place, "text-needed")
@@ -96,9 +106,9 @@ def _holds(name: str, value: Any, family: Family, on: date) -> bool:
     if name == "not":
         return not matches(value, family, on)
     if name == "district":
-        return family.district == value
+        return bool(family.district == value)
     if name == "due":
-        return family.due.get(value["series"]) in (value.get("status") or ["due", "overdue"])
+        return bool(family.due.get(value["series"]) in (value.get("status") or ["due", "overdue"]))
     age = _age(name, family.birth_date, on)
     from_, under = int(value.get("from", 0)), int(value.get("under", 1_000_000))
     return from_ <= age < under
@@ -121,3 +131,19 @@ def recipients(audience: Mapping[str, Any], families: Iterable[Family], on: date
             children += 1
             guardians.update(family.guardians)
     return sorted(guardians), children
+
+
+def is_everyone(audience: Mapping[str, Any], families: Iterable[Family], on: date) -> bool:
+    """Whether it leaves out nobody: no family of the town, nor a child of any other age that might live there.
+
+    So "under six" is not everyone in a town whose children all are, while "under a hundred" and "not in a district
+    where nobody lives" are.
+    """
+    births = (on, *(_months_before(on, months) for months in range(GROWN_UP_MONTHS)))
+    invented = (Family("", birth, None, ()) for birth in births)
+    return all(matches(audience, family, on) for family in (*invented, *families))
+
+
+def _months_before(day: date, months: int) -> date:
+    year, month = divmod(day.year * 12 + day.month - 1 - months, 12)
+    return date(year, month + 1, 1)

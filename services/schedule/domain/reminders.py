@@ -79,5 +79,3 @@ def overdue(items: Iterable[DueItem], today: date) -> dict[str, date]:
         for item in items
         if item.status in WAITING and item.overdue_from is not None and item.overdue_from <= today
     }
-
-
