@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+from opentelemetry import trace
+
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.pushing import PushTarget
@@ -11,6 +13,8 @@ from shared.events.base import Envelope
 from shared.events.notify import FanoutPage, PageDelivered
 from shared.ids import derived_id
 from shared.store import Doc
+
+tracer = trace.get_tracer("hagukumi.notify")
 
 
 async def expand_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
@@ -22,13 +26,12 @@ async def expand_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tupl
             return [(envelope, "announcement-unknown")]
         recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page.page)
         now = notices.now
-        await notices.store.insert_many(
-            kept.INBOX,
-            [
-                kept.inbox_item(doc.id, recipient, now, announcement=doc.id, municipality=doc.state["municipality"])
-                for recipient in recipients
-            ],
-        )
+        items = [
+            kept.inbox_item(doc.id, recipient, now, announcement=doc.id, municipality=doc.state["municipality"])
+            for recipient in recipients
+        ]
+        with tracer.start_as_current_span("inbox write", attributes={"hagukumi.items": len(items)}):
+            await notices.store.insert_many(kept.INBOX, items)
         await _tell_page(notices, doc, page, recipients)
     return []
 
