@@ -3,12 +3,16 @@
 import csv
 import os
 import re
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from services.schedule.cli_dates import dates_app
+from services.schedule.domain.history import History, Observation
+from services.schedule.domain.plan import make_plan
+from services.schedule.rule_files import RuleSet
 
 VECTORS = Path(__file__).resolve().parents[5] / "shared" / "japan" / "date-vectors.csv"
 
@@ -65,6 +69,23 @@ def test_the_vectors_are_there() -> None:
             pytest.fail(f"{VECTORS.name} is required and absent")
         pytest.skip("../shared/japan/date-vectors.csv is absent: the published date vectors were not tried")
     assert {row["id"] for row in vectors()} == {*COMMANDS, "X01"}
+
+
+def test_the_special_cohort_of_mr_is_the_published_one(rules: RuleSet) -> None:
+    """X01: who reached two years in fiscal 2024 without MR, by birth; found by asking for every birth around."""
+    row = next((row for row in vectors() if row["id"] == "X01"), None)
+    expected = row["expected"] if row else "2022-04-02..2023-04-01"
+    observed = (Observation("mr_shortage_certified"),)
+    births = [date(2022, 3, 1) + timedelta(days=days) for days in range(450)]
+    on = date(2026, 11, 23)
+    found = [
+        birth
+        for birth in births
+        for item in make_plan(rules, History(birth, "F", (), observed), on, ("mr1",)).items
+        if item.status == "due"
+    ]
+    assert f"{found[0]}..{found[-1]}" == expected
+    assert len(found) == 365
 
 
 @pytest.mark.parametrize("row", [row for row in vectors() if row["id"] in COMMANDS], ids=lambda row: row["id"])
