@@ -33,7 +33,10 @@ def check_code(code: str, pointer: str = "/code") -> None:
 def unknown_municipality() -> Invalid:
     """The municipality is not in the directory."""
     return invalid(
-        "/municipality", "municipality-unknown", "この自治体は登録されていません。", "This municipality is not registered."
+        "/municipality",
+        "municipality-unknown",
+        "この自治体は登録されていません。",
+        "This municipality is not registered.",
     )
 
 
@@ -78,4 +81,11 @@ def connection(kind: Literal["municipality", "clinic"], key: str, *, bootstrap: 
         if kind == "municipality"
         else {"topic": f"clinic.{key}.v1"}
     )
-    return {"bootstrap": bootstrap, "user": user, "password": password, **CONNECTION, **topics, "group_prefix": f"{user}."}
+    return {
+        "bootstrap": bootstrap,
+        "user": user,
+        "password": password,
+        **CONNECTION,
+        **topics,
+        "group_prefix": f"{user}.",
+    }
