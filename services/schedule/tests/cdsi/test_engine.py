@@ -50,6 +50,7 @@ GIVEN = st.lists(
         key=st.just("k"),
         day=st.integers(BORN, BORN + 3000),
         vaccine=st.sampled_from(["red", "pink", "blue", "purple", "unheard"]),
+        maker=st.sampled_from([None, "AAA", "BBB"]),
     ),
     max_size=8,
 )

@@ -40,6 +40,23 @@ def test_a_risk_series_needs_an_indication_at_the_age_of_today() -> None:
     assert not is_relevant(one, chart(one, on="2025-01-10", observations=seen))
     assert not is_relevant(one, chart(one, on="2022-01-10", observations=(Observed("056"),)))
     assert not is_relevant(one, chart(one, on="2022-01-10"))
+    either = series(target(), kind=SeriesKind.RISK, indications=(Indication("056"), Indication("055")))
+    assert is_relevant(either, chart(either, observations=seen))
+
+
+def test_all_valid_means_every_dose_that_was_judged() -> None:
+    one = series(target(1), target(2))
+    antigen = Antigen("redness", (one,))
+    for given, all_valid in ((("red 2020-03-01",), True), (("red 2020-03-01", "pink 2020-04-01"), False)):
+        (found,) = patient_series(antigen, chart(one, *given))
+        assert found.all_valid is all_valid
+
+
+def test_an_observation_counts_from_its_own_day_on() -> None:
+    one = series(target())
+    seen = (Observed("055", day("2022-01-10")),)
+    assert chart(one, on="2022-01-10", observations=seen).active == {"055"}
+    assert chart(one, on="2022-01-09", observations=seen).active == set()
 
 
 def test_a_complete_group_completes_the_series_that_ask_for_it() -> None:
