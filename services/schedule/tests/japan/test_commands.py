@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from services.schedule.__main__ import app
+from services.schedule.domain.codes import known_code
+from services.schedule.rule_files import RuleSet
 from services.schedule.rule_files.yaml_rules import PACKAGED
 
 
@@ -92,7 +94,7 @@ def test_precheck_answers_in_json() -> None:
     assert all(reason["sentence"] and reason["rule"] for reason in answer["reasons"])
 
 
-def test_codes_lists_what_plan_takes() -> None:
+def test_codes_lists_what_plan_takes(rules: RuleSet) -> None:
     code, out, _ = run("codes --json")
     assert code == 0
     listed = json.loads(out)
@@ -100,7 +102,10 @@ def test_codes_lists_what_plan_takes() -> None:
     assert listed["series"][0] == "rv1"
     for vaccine in listed["vaccines"]:
         for name in [vaccine["code"], *vaccine["cvx"], *vaccine["aliases"]]:
-            assert run(f"plan --birth-date 2015-05-10 --dose {name}@2020-05-10 --on 2026-05-10 --json")[0] == 0
+            assert known_code(rules, name) == vaccine["code"]
+    assert (
+        run("plan --birth-date 2015-05-10 --dose 03@2020-05-10 --dose cvx:4@2021-05-10 --on 2026-05-10 --json")[0] == 0
+    )
 
 
 def test_rules_diff_says_whose_plan_changes(tmp_path: Path) -> None:
