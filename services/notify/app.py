@@ -1,6 +1,5 @@
 """notify: who hears what, by which channel, and the proof that it arrived."""
 
-import asyncio
 from functools import partial
 from pathlib import Path
 
@@ -10,7 +9,8 @@ from fastapi import FastAPI
 from services.notify import store as kept
 from services.notify.api import announcements, inbox, push
 from services.notify.commands.announcements import Notices, publish_scheduled
-from services.notify.commands.pushing import Pusher
+from services.notify.commands.pushing import IN_FLIGHT, Pusher
+from services.notify.commands.reminders import Reminders, deliver_late
 from services.notify.subscribers import subscribe
 from shared.egress import Egress
 from shared.service import Runtime, create_service
@@ -22,7 +22,8 @@ TEXTS = Path(__file__).with_name("texts") / "reminders.yaml"
 def create_app(settings: Settings) -> FastAPI:
     """The service, wired."""
     runtime = Runtime(settings)
-    pusher = Pusher(runtime.store, Egress(settings), settings, runtime.clock)
+    egress = Egress(settings, connections=2 * IN_FLIGHT)
+    pusher = Pusher(runtime.store, egress, settings, runtime.clock)
     notices = Notices(
         store=runtime.store,
         announcements=runtime.documents(kept.ANNOUNCEMENTS),
@@ -30,13 +31,21 @@ def create_app(settings: Settings) -> FastAPI:
         pages=runtime.documents(kept.PAGES),
         pusher=pusher,
     )
-    subscribe(runtime, notices, yaml.safe_load(TEXTS.read_text(encoding="utf-8")))
+    reminders = Reminders(
+        notices=notices,
+        families=runtime.documents(kept.FAMILIES),
+        texts=yaml.safe_load(TEXTS.read_text(encoding="utf-8")),
+    )
+    subscribe(runtime, notices, reminders)
 
     async def time_passes() -> None:
         await publish_scheduled(notices)
-        await asyncio.sleep(1.0)
+        await deliver_late(reminders)
 
-    runtime.on_start += [partial(kept.ensure_indexes, runtime.store), pusher.ensure_indexes]
+    runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
+    runtime.on_stop.append(egress.close)
     runtime.background.append(time_passes)
     routers = [announcements.router(runtime, notices), inbox.router(runtime, notices), push.router(runtime, pusher)]
-    return create_service(runtime, routers, title="Hagukumi notify")
+    app = create_service(runtime, routers, title="Hagukumi notify")
+    app.state.notices, app.state.reminders = notices, reminders
+    return app

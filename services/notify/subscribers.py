@@ -1,13 +1,11 @@
 """What notify listens to."""
 
-from collections.abc import Mapping
 from functools import partial
-from typing import Any
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.fanout import expand_pages, push_pages
-from services.notify.commands.reminders import deliver_reminders, push_reminders
+from services.notify.commands.reminders import Reminders, deliver_reminders, push_reminders
 from shared.delivery import Each
 from shared.documents import Document
 from shared.events import records as r
@@ -17,11 +15,13 @@ from shared.events.notify import FanoutPage, UrgentFanoutPage
 from shared.service import Runtime
 from shared.views import Rejected, View
 
+TO_DO = frozenset({"due", "overdue", "upcoming"})
 
-def subscribe(runtime: Runtime, notices: Notices, texts: Mapping[str, Any]) -> View:
+
+def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders) -> View:
     """Wire every subscription; the view of families comes back."""
     families = View(
-        runtime.documents(kept.FAMILIES),
+        reminders.families,
         {
             r.ChildRegistered: child_registered,
             r.ChildCorrected: child_corrected,
@@ -35,8 +35,8 @@ def subscribe(runtime: Runtime, notices: Notices, texts: Mapping[str, Any]) -> V
     )
     runtime.follow(r.ChildEvent.topic(), families)
     # The families first: a reminder is for the guardians that are known by then.
-    runtime.follow(s.PlanEvent.topic(), families, Each("reminders", partial(deliver_reminders, notices, texts)))
-    runtime.follow(s.PlanEvent.topic(), Each("reminder-pushes", partial(push_reminders, notices)), group="plan-push")
+    runtime.follow(s.PlanEvent.topic(), families, Each("reminders", partial(deliver_reminders, reminders)))
+    runtime.follow(s.PlanEvent.topic(), Each("reminder-pushes", partial(push_reminders, reminders)), group="plan-push")
     for lane in (FanoutPage, UrgentFanoutPage):
         inbox = Each(f"{lane.stream}.inbox", partial(expand_pages, notices))
         pushes = Each(f"{lane.stream}.push", partial(push_pages, notices))
@@ -74,7 +74,8 @@ def guardian_removed(doc: Document, event: r.GuardianRemoved, envelope: Envelope
 def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:
     if "child" not in doc.state:
         raise Rejected("child-unknown")
-    doc.state["child"]["municipality"] = event.to_municipality
+    # The new town's register will say which of its districts it is.
+    doc.state["child"] |= {"municipality": event.to_municipality, "district": None}
 
 
 def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
@@ -82,4 +83,6 @@ def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
 
 
 def plan_changed(doc: Document, event: s.PlanChanged, envelope: Envelope) -> None:
+    # Of two lines of one series (a season's two doses) the later one is still to do.
     doc.state["due"] = {item.series: item.status for item in event.items}
+    doc.state["to_do"] = sorted(f"{i.series}:{i.dose_number}" for i in event.items if i.status in TO_DO)

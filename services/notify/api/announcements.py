@@ -58,7 +58,7 @@ class RecallBody(Body):
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
     """The routes of notices."""
     routes = api_router()
-    cursors = cursors_of(runtime)
+    cursors = cursors_of(runtime, "deliveries")
 
     @routes.post("/v1/announcements/preview")
     async def preview(body: PreviewBody, authorization: Authorization = None) -> JSONResponse:

@@ -16,7 +16,7 @@ Authorization = Annotated[str | None, Header()]
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
     """The routes of the inbox."""
     routes = api_router()
-    cursors = cursors_of(runtime)
+    cursors = cursors_of(runtime, "inbox")
 
     @routes.get("/v1/inbox")
     async def inbox(

@@ -4,6 +4,6 @@ from shared.cursors import Cursors
 from shared.service import Runtime
 
 
-def cursors_of(runtime: Runtime) -> Cursors:
-    """Cursors sealed with what only this service knows."""
-    return Cursors(str((runtime.settings.internal_keys.get("private") or {}).get("d", "")))
+def cursors_of(runtime: Runtime, which: str) -> Cursors:
+    """Cursors of one kind of list, sealed with what only this service knows; those of another kind do not open."""
+    return Cursors(f"{(runtime.settings.internal_keys.get('private') or {}).get('d', '')}:{which}")

@@ -22,7 +22,6 @@ from shared.events.notify import (
 from shared.problems import Conflict, FieldProblem, Forbidden, Invalid, NotFound
 from shared.store import Doc, Store
 
-
 NOTICE_FOLLOWS_ITS_ROW = timedelta(minutes=10)
 """How long a row of the schedule waits for its notice, whose writer may be between the two."""
 

@@ -1,29 +1,37 @@
 """From a page of frozen recipients to inbox items and pushes: any number of workers, each step the same when repeated."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
 
 from opentelemetry import trace
+from pydantic import ValidationError
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.pushing import PushTarget
 from services.notify.domain.notices import in_language
+from shared.clock import read_instant
 from shared.documents import Document
 from shared.events.base import Envelope
-from shared.events.notify import FanoutPage, PageDelivered
+from shared.events.notify import FanoutPage, PageDelivered, UrgentFanoutPage
 from shared.ids import derived_id
 from shared.store import Doc
+
+tracer = trace.get_tracer("hagukumi.notify")
+LANES = frozenset({FanoutPage.event_type(), UrgentFanoutPage.event_type()})
 
 tracer = trace.get_tracer("hagukumi.notify")
 
 
 async def expand_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
     """Put the notice into every inbox of these pages; what is there already stays as it is (protocol D2)."""
-    for envelope in batch:
-        page = FanoutPage.model_validate_json(envelope.data)
+    pages, rejected = _read(batch)
+    for envelope, page in pages:
         doc = await notices.announcements.load(page.announcement)
-        if doc is None:
-            return [(envelope, "announcement-unknown")]
+        if doc is None or "frozen" not in doc.state:
+            rejected.append((envelope, "announcement-unknown"))
+            continue
         recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page.page)
         now = notices.now
         items = [
@@ -33,7 +41,21 @@ async def expand_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tupl
         with tracer.start_as_current_span("inbox write", attributes={"hagukumi.items": len(items)}):
             await notices.store.insert_many(kept.INBOX, items)
         await _tell_page(notices, doc, page, recipients)
-    return []
+    return rejected
+
+
+def _read(batch: Sequence[Envelope]) -> tuple[list[tuple[Envelope, FanoutPage]], list[tuple[Envelope, str]]]:
+    """(the pages of a batch, what is none and never will be)."""
+    pages: list[tuple[Envelope, FanoutPage]] = []
+    rejected: list[tuple[Envelope, str]] = []
+    for envelope in batch:
+        if envelope.type not in LANES:
+            continue
+        try:
+            pages.append((envelope, FanoutPage.model_validate_json(envelope.data)))
+        except ValidationError:
+            rejected.append((envelope, "schema-broken"))
+    return pages, rejected
 
 
 async def _tell_page(notices: Notices, announcement: Document, page: FanoutPage, recipients: Sequence[str]) -> None:
@@ -56,10 +78,11 @@ async def _tell_page(notices: Notices, announcement: Document, page: FanoutPage,
 
 async def push_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
     """Push the notice to the devices of these pages: in a group of its own, so that a slow provider delays no inbox."""
-    for envelope in batch:
-        page = FanoutPage.model_validate_json(envelope.data)
+    # What cannot be read is set aside by the group that fills the inboxes.
+    pages, _ = _read(batch)
+    for _envelope, page in pages:
         doc = await notices.announcements.load(page.announcement)
-        if doc is None or doc.state["state"] == "recalled":
+        if doc is None or not _current(doc.state, notices.now):
             continue
         recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page.page)
         title = in_language(doc.state["title"], "ja")
@@ -81,6 +104,11 @@ async def push_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[
 
 
 async def still_published(notices: Notices, target: PushTarget) -> bool:
-    """Whether the notice has not been recalled meanwhile (protocol D3)."""
-    doc = await notices.announcements.load(target.announcement or "")
-    return doc is not None and doc.state["state"] == "published"
+    """Whether the notice has neither been recalled nor expired meanwhile (protocol D3)."""
+    row = await notices.store.get(kept.ANNOUNCEMENTS, target.announcement or "", ["state.state", "state.expires_at"])
+    return row is not None and _current(row["state"], notices.now)
+
+
+def _current(state: Mapping[str, Any], now: datetime) -> bool:
+    expires = state.get("expires_at")
+    return state["state"] == "published" and (expires is None or read_instant(expires) > now)

@@ -1,16 +1,19 @@
 """A guardian's inbox: newest first, each item with its notice's present text and state."""
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from shared.auth import Principal
+from shared.clock import read_instant
 from shared.documents import Document
 from shared.events.notify import MessageRead
 from shared.problems import Forbidden, NotFound
 from shared.store import Doc
 
+REMEMBERED = 99
 RECALLED = {
     "title": {"ja": "このお知らせは取り消されました", "en": "This notice was recalled"},
     "body": {"ja": "先にお送りしたお知らせは誤りでした。", "en": "The notice sent before was wrong."},
@@ -30,12 +33,12 @@ async def read_inbox(
     announcements = await notices.announcements.load_many(
         {row["announcement"] for row in page if row.get("announcement")}
     )
-    items = [_shown(row, announcements) for row in page]
+    items = [_shown(row, announcements, notices.now) for row in page]
     more = (page[-1]["at"], page[-1]["_id"]) if len(left) > limit else None
     return items, unread, more
 
 
-def _shown(row: Doc, announcements: Mapping[str, Document]) -> Doc:
+def _shown(row: Doc, announcements: Mapping[str, Document], now: datetime) -> Doc:
     item: Doc = {
         "id": row["_id"],
         "at": kept.instant(row["at"]),
@@ -43,20 +46,17 @@ def _shown(row: Doc, announcements: Mapping[str, Document]) -> Doc:
         "municipality": row["municipality"],
     }
     if row.get("announcement"):
-        state: Mapping[str, Any] = announcements[row["announcement"]].state
-        words = RECALLED if state["state"] == "recalled" else state
+        notice = announcements[row["announcement"]].state
+        state = item_state(notice, now)
+        words = RECALLED if state == "recalled" else notice
         return {
             **item,
             "announcement": row["announcement"],
-            "urgency": state["urgency"],
-            "state": "recalled"
-            if state["state"] == "recalled"
-            else "corrected"
-            if state.get("corrected")
-            else "current",
+            "urgency": notice["urgency"],
+            "state": state,
             "title": words["title"],
             "body": words["body"],
-            "expires_at": state.get("expires_at"),
+            "expires_at": notice.get("expires_at"),
         }
     return {
         **item,
@@ -69,6 +69,15 @@ def _shown(row: Doc, announcements: Mapping[str, Document]) -> Doc:
     }
 
 
+def item_state(notice: Mapping[str, Any], now: datetime) -> str:
+    """What an inbox says of a notice: current, corrected, expired, recalled."""
+    if notice["state"] == "recalled":
+        return "recalled"
+    if notice.get("expires_at") is not None and read_instant(notice["expires_at"]) <= now:
+        return "expired"
+    return "corrected" if notice.get("corrected") else "current"
+
+
 async def mark_read(notices: Notices, principal: Principal, item: str) -> Doc:
     """The guardian opened an item; the first time is kept."""
     if principal.role != "guardian":
@@ -77,17 +86,20 @@ async def mark_read(notices: Notices, principal: Principal, item: str) -> Doc:
     if row is None or row["recipient"] != principal.subject:
         raise NotFound
     now = notices.now
-    first = await notices.store.update(
-        kept.INBOX, {"_id": item, "read_at": None}, {"$set": {"read_at": now.timestamp()}}
-    )
-    if first:
-
-        def decide(doc: Document) -> Doc:
-            doc.state["read"] = doc.state.get("read", 0) + 1
-            doc.emit(MessageRead(item=item, announcement=row.get("announcement"), read_at=now), now)
-            return {}
-
-        await notices.mailboxes.upsert(principal.subject, decide)
-        return {"id": item, "read_at": kept.instant(now.timestamp())}
+    await notices.store.update(kept.INBOX, {"_id": item, "read_at": None}, {"$set": {"read_at": now.timestamp()}})
     known = await notices.store.get(kept.INBOX, item)
-    return {"id": item, "read_at": kept.instant(known["read_at"] if known else now.timestamp())}
+    read_at = known["read_at"] if known is not None else now.timestamp()
+
+    def decide(doc: Document) -> Doc:
+        # Also when it was read before: a process may have died between the mark and this.
+        told: list[str] = doc.state.get("told_read", [])
+        if item not in told:
+            doc.state["told_read"] = [*told[-REMEMBERED:], item]
+            event = MessageRead(
+                item=item, announcement=row.get("announcement"), read_at=datetime.fromtimestamp(read_at, UTC)
+            )
+            doc.emit(event, now, tenant=row["municipality"])
+        return {}
+
+    await notices.mailboxes.upsert(principal.subject, decide)
+    return {"id": item, "read_at": kept.instant(read_at)}

@@ -29,7 +29,7 @@ log = structlog.get_logger(__name__)
 
 IN_FLIGHT = 32
 ATTEMPTS = 3
-LONGEST_RETRY_S = 5.0
+LONGEST_RETRY_S = 10.0
 BREAK_AFTER = 10
 BREAK_FOR_S = 30.0
 TOKEN_LIFE_S = 12 * 3_600
@@ -76,14 +76,12 @@ class Pusher:
     egress: Egress
     settings: Settings
     clock: Clock
+    timeout_s: float = 10.0
     _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
+    _urgent_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
+    _tokens: dict[str, tuple[float, dict[str, str]]] = field(default_factory=dict)
     _vapid: Any = None
-
-    async def ensure_indexes(self) -> None:
-        """The indexes of subscriptions and claims."""
-        await self.store.ensure_index(kept.SUBSCRIPTIONS, ["recipient"])
-        await self.store.ensure_index(kept.PUSHES, ["announcement"])
 
     # Subscriptions ------------------------------------------------------------------------------------------------
 
@@ -104,10 +102,22 @@ class Pusher:
                 error.pointer, error.code, "鍵の形式が正しくありません。", "The key cannot be used."
             ) from None
         row_id = derived_id(principal.subject, name, "subscription")
-        fields = {"recipient": principal.subject, "endpoint": endpoint, "keys": keys, "active": True}
+        browser = derived_id(endpoint, "browser")
+        fields = {
+            "recipient": principal.subject,
+            "endpoint": endpoint,
+            "browser": browser,
+            "keys": keys,
+            "active": True,
+        }
+        # Who signs in on a browser last is who reads its lock screen.
+        for row in await self.store.find(kept.SUBSCRIPTIONS, {"browser": browser}, fields=["browser"]):
+            if row["_id"] != row_id:
+                await self.store.delete(kept.SUBSCRIPTIONS, {"_id": row["_id"]})
         if await self.store.update(kept.SUBSCRIPTIONS, {"_id": row_id}, {"$set": fields}):
             return False
-        if len(await self._browsers(principal.subject)) >= MAX_SUBSCRIPTIONS:
+        known = await kept.browsers_of(self.store, [principal.subject])
+        if len(known.get(principal.subject, ())) >= MAX_SUBSCRIPTIONS:
             raise invalid("/endpoint", "too-many", "登録できる端末は20台までです。", "At most 20 devices.")
         return await self.store.insert(
             kept.SUBSCRIPTIONS, {"_id": row_id, **fields, "created_at": wire_instant(self.clock.now())}
@@ -121,18 +131,21 @@ class Pusher:
         if not await self.store.delete(kept.SUBSCRIPTIONS, {"_id": row_id}):
             raise NotFound
 
-    async def _browsers(self, recipient: str) -> list[Doc]:
-        return [row for row in await self.store.find(kept.SUBSCRIPTIONS, {"recipient": recipient}) if row["active"]]
+    async def reachable(self, recipients: Sequence[str]) -> int:
+        """How many of these have a browser that takes pushes."""
+        return len(await kept.browsers_of(self.store, recipients))
 
     # Sending ------------------------------------------------------------------------------------------------------
 
     async def push(self, targets: Sequence[PushTarget], still_wanted: StillWanted) -> None:
         """Send each target to all browsers of its recipient, many at once, each at most once for ever."""
-        jobs = [(target, row) for target in targets for row in await self._browsers(target.recipient)]
+        browsers = await kept.browsers_of(self.store, [target.recipient for target in targets])
+        jobs = [(target, row) for target in targets for row in browsers.get(target.recipient, ())]
         await asyncio.gather(*(self._one(target, row, still_wanted) for target, row in jobs))
 
     async def _one(self, target: PushTarget, browser: Doc, still_wanted: StillWanted) -> None:
-        async with self._places:
+        # An emergency does not wait for the places that a newsletter holds.
+        async with self._urgent_places if target.urgency == "emergency" else self._places:
             claim = derived_id(target.item, browser["_id"], "web_push")
             row = {
                 "_id": claim,
@@ -149,9 +162,9 @@ class Pusher:
             if not await still_wanted(target):
                 await self._mark(claim, "withdrawn", 0)
                 return
-            await self._send(claim, target, browser)
+            await self._send(claim, target, browser, still_wanted)
 
-    async def _send(self, claim: str, target: PushTarget, browser: Doc) -> None:
+    async def _send(self, claim: str, target: PushTarget, browser: Doc, still_wanted: StillWanted) -> None:
         origin = _origin(browser["endpoint"])
         breaker = self._breakers.setdefault(origin, _Breaker())
         state, attempt, status = "refused", 0, None
@@ -161,7 +174,8 @@ class Pusher:
                 break
             attempt += 1
             try:
-                answer = await self.egress.post(browser["endpoint"], *self._request(target, browser, origin))
+                body, headers = self._request(target, browser, origin)
+                answer = await self.egress.post(browser["endpoint"], body, headers, timeout_s=self.timeout_s)
             except OutcomeUnknown:
                 breaker.note(good=False)
                 state = "unknown"
@@ -178,9 +192,13 @@ class Pusher:
             crash_point("after_push_before_mark")
             breaker.note(good=status < 500)
             state = _state_of(status)
-            if status not in {429, 503} or attempt == ATTEMPTS:
+            pause = _retry_after(answer.headers.get("retry-after"))
+            if status not in {429, 503} or attempt == ATTEMPTS or pause > LONGEST_RETRY_S:
                 break
-            await asyncio.sleep(_retry_after(answer.headers.get("retry-after")))
+            await asyncio.sleep(pause)
+            if not await still_wanted(target):
+                state = "withdrawn"
+                break
         if state == "gone":
             await self.store.update(kept.SUBSCRIPTIONS, {"_id": browser["_id"]}, {"$set": {"active": False}})
         await self._mark(claim, state, attempt, status)
@@ -199,16 +217,23 @@ class Pusher:
             auth_secret=_decode(browser["keys"]["auth"]),
             version="aes128gcm",
         )
-        expires = int(time.time()) + TOKEN_LIFE_S
-        claims = {"aud": origin, "sub": "mailto:push@hagukumi.example", "exp": expires}
-        headers = dict(self._key().sign(claims))
-        headers |= {
+        headers = self._credentials(origin) | {
             "TTL": str(ttl_seconds(target.urgency)),
             "Urgency": urgency_header(target.urgency),
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
         }
         return body, headers
+
+    def _credentials(self, origin: str) -> dict[str, str]:
+        """The VAPID header for a push service; one signature serves for half its life (RFC 8292 section 2)."""
+        now = time.time()
+        fresh_until, headers = self._tokens.get(origin, (0.0, {}))
+        if now >= fresh_until:
+            claims = {"aud": origin, "sub": "mailto:push@hagukumi.example", "exp": int(now) + TOKEN_LIFE_S}
+            fresh_until, headers = now + TOKEN_LIFE_S / 2, dict(self._key().sign(claims))
+            self._tokens[origin] = (fresh_until, headers)
+        return headers
 
     def _key(self) -> Any:
         if self._vapid is None:
@@ -224,13 +249,6 @@ class Pusher:
         )
         return base64.urlsafe_b64encode(point).rstrip(b"=").decode()
 
-    async def outcomes(self, announcement: str) -> dict[str, int]:
-        """How many pushes of a notice ended in which state."""
-        counts: dict[str, int] = {}
-        for row in await self.store.find(kept.PUSHES, {"announcement": announcement}, fields=["state"]):
-            counts[row["state"]] = counts.get(row["state"], 0) + 1
-        return counts
-
 
 def _origin(endpoint: str) -> str:
     parts = urlsplit(endpoint)
@@ -245,7 +263,10 @@ def _state_of(status: int) -> str:
 
 
 def _retry_after(header: str | None) -> float:
-    return min(float(header), LONGEST_RETRY_S) if header is not None and header.isdigit() else 1.0
+    """Seconds to wait (RFC 9110 section 10.2.3); a date is taken for longer than anybody waits here."""
+    if header is None:
+        return 1.0
+    return float(header) if header.isascii() and header.isdigit() else LONGEST_RETRY_S + 1
 
 
 def _decode(text: str) -> bytes:

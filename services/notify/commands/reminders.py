@@ -1,60 +1,163 @@
 """Reminders that fired: into the inboxes of the child's guardians, and to their devices without a word about health."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from typing import Any
+
+import structlog
+from pydantic import ValidationError
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.pushing import PushTarget
 from services.notify.domain.reminder_texts import PUSH_TITLE, reminder_text
-from shared.documents import Document
+from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.notify import MessageDelivered
-from shared.events.schedule import ReminderDue
+from shared.events.schedule import PlanEvent, ReminderDue
 from shared.ids import derived_id
 from shared.store import Doc
 
+log = structlog.get_logger(__name__)
 DUE = ReminderDue.event_type()
+REMEMBERED = 99
+CHILD_FOLLOWS_ITS_REMINDER = timedelta(days=1)
+"""How long a reminder waits for a child that this service does not know yet."""
 
 
-async def deliver_reminders(
-    notices: Notices, texts: Mapping[str, Any], batch: Sequence[Envelope]
-) -> list[tuple[Envelope, str]]:
-    """One inbox item for each guardian of the child; nothing after a death."""
+@dataclass(frozen=True, slots=True)
+class Reminders:
+    """What reminders need: inboxes and pushes, the view of families, and the words (texts/reminders.yaml)."""
+
+    notices: Notices
+    families: Documents
+    texts: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class _Fired:
+    """A reminder that fired: its event's id, its child, and its revision in the plan's stream."""
+
+    id: str
+    child: str
+    revision: int
+    event: ReminderDue
+
+
+async def deliver_reminders(reminders: Reminders, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
+    """One inbox item for each guardian of the child; nothing after a death, nothing when the dose was given meanwhile."""
+    rejected: list[tuple[Envelope, str]] = []
     for envelope in batch:
         if envelope.type != DUE:
             continue
-        event = ReminderDue.model_validate_json(envelope.data)
-        title, body = reminder_text(
-            texts, event.kind, event.series, event.dose_number, event.recommended, event.free_until
-        )
-        guardians, town = await _guardians(notices, envelope.subject)
-        now = notices.now
-        items = [
-            kept.inbox_item(
-                envelope.id,
-                guardian,
-                now,
-                reminder=event.reminder_id,
-                child=envelope.subject,
-                municipality=town,
-                title=title,
-                body=body,
-            )
-            for guardian in guardians
-        ]
-        taken = await notices.store.insert_many(kept.INBOX, items)
-        for item in items:
-            if item["_id"] not in taken:
-                await _tell(notices, item)
+        fired = _fired(envelope)
+        if fired is None:
+            rejected.append((envelope, "schema-broken"))
+        elif fired.event.kind not in reminders.texts["kinds"]:
+            rejected.append((envelope, "reminder-kind-unknown"))
+        elif not await _known(reminders, fired.child):
+            # The record's topic is behind the plan's: the child comes, and then its reminder goes out.
+            await reminders.notices.store.insert(kept.WAITING, _put_aside(fired, reminders.notices.now))
+        else:
+            await _deliver(reminders, fired)
+    return rejected
+
+
+async def push_reminders(reminders: Reminders, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
+    """To the guardians' devices; the lock screen says only that there is something."""
+    for envelope in batch:
+        fired = _fired(envelope) if envelope.type == DUE else None
+        if fired is not None:
+            await _push(reminders, fired)
     return []
+
+
+async def deliver_late(reminders: Reminders) -> int:
+    """Deliver the reminders whose child is known by now; how many it was."""
+    store, now, done = reminders.notices.store, reminders.notices.now, 0
+    for row in await store.find(kept.WAITING, {"at": {"$gte": 0}}, limit=500):
+        fired = _Fired(row["_id"], row["child"], row["revision"], ReminderDue.model_validate_json(row["data"]))
+        if await _known(reminders, fired.child):
+            await _deliver(reminders, fired)
+            await _push(reminders, fired)
+            done += 1
+        elif now - datetime.fromtimestamp(row["at"], UTC) < CHILD_FOLLOWS_ITS_REMINDER:
+            continue
+        else:
+            log.warning("reminder.child_unknown", reminder=fired.event.reminder_id)
+        await store.delete(kept.WAITING, {"_id": row["_id"]})
+    return done
+
+
+def _fired(envelope: Envelope) -> _Fired | None:
+    try:
+        event = ReminderDue.model_validate_json(envelope.data)
+    except ValidationError:
+        return None
+    return _Fired(envelope.id, envelope.subject, envelope.revision, event)
+
+
+def _put_aside(fired: _Fired, now: datetime) -> Doc:
+    return {
+        "_id": fired.id,
+        "child": fired.child,
+        "revision": fired.revision,
+        "data": fired.event.model_dump_json(),
+        "at": now.timestamp(),
+    }
+
+
+async def _known(reminders: Reminders, child: str) -> bool:
+    doc = await reminders.families.load(child)
+    return doc is not None and ("child" in doc.state or bool(doc.state.get("silenced")))
+
+
+async def _concerned(reminders: Reminders, fired: _Fired) -> tuple[list[str], str]:
+    """(the guardians to tell now, the child's town): none after a death, none when the dose is no longer to do.
+
+    Whether it is to do is asked only of a plan that has been read as far as the reminder itself.
+    """
+    doc = await reminders.families.load(fired.child)
+    if doc is None or "child" not in doc.state or doc.state.get("silenced"):
+        return [], ""
+    line = f"{fired.event.series}:{fired.event.dose_number}"
+    read = doc.read_to(PlanEvent.stream, fired.child) >= fired.revision
+    if read and "to_do" in doc.state and line not in doc.state["to_do"]:
+        return [], ""
+    return sorted(doc.state.get("guardians", {})), doc.state["child"]["municipality"]
+
+
+async def _deliver(reminders: Reminders, fired: _Fired) -> None:
+    notices, event = reminders.notices, fired.event
+    title, body = reminder_text(
+        reminders.texts, event.kind, event.series, event.dose_number, event.recommended, event.free_until
+    )
+    guardians, town = await _concerned(reminders, fired)
+    items = [
+        kept.inbox_item(
+            fired.id,
+            guardian,
+            notices.now,
+            reminder=event.reminder_id,
+            child=fired.child,
+            municipality=town,
+            title=title,
+            body=body,
+        )
+        for guardian in guardians
+    ]
+    await notices.store.insert_many(kept.INBOX, items)
+    for item in items:
+        # Also those that were there: a process may have died between the item and the word of it.
+        await _tell(notices, item)
 
 
 async def _tell(notices: Notices, item: Doc) -> None:
     def decide(doc: Document) -> Doc:
-        told: list[str] = doc.state.setdefault("told", [])
+        told: list[str] = doc.state.get("told", [])
         if item["_id"] not in told:
-            doc.state["told"] = [*told[-99:], item["_id"]]
+            doc.state["told"] = [*told[-REMEMBERED:], item["_id"]]
             event = MessageDelivered(
                 item=item["_id"],
                 reminder=item["reminder"],
@@ -66,41 +169,27 @@ async def _tell(notices: Notices, item: Doc) -> None:
                 body=item["body"],
                 delivered_at=notices.now,
             )
-            doc.emit(event, notices.now)
+            doc.emit(event, notices.now, tenant=item["municipality"])
         return {}
 
     await notices.mailboxes.upsert(item["recipient"], decide)
 
 
-async def push_reminders(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
-    """To the guardians' devices; the lock screen says only that there is something."""
-    for envelope in batch:
-        if envelope.type != DUE:
-            continue
-        event = ReminderDue.model_validate_json(envelope.data)
-        guardians, _ = await _guardians(notices, envelope.subject)
-        child = envelope.subject
+async def _push(reminders: Reminders, fired: _Fired) -> None:
+    guardians, _ = await _concerned(reminders, fired)
 
-        async def still_wanted(target: PushTarget, child: str = child) -> bool:
-            return target.recipient in (await _guardians(notices, child))[0]
+    async def still_wanted(target: PushTarget) -> bool:
+        return target.recipient in (await _concerned(reminders, fired))[0]
 
-        await notices.pusher.push(
-            [
-                PushTarget(
-                    item=derived_id(envelope.id, guardian, "inbox"),
-                    recipient=guardian,
-                    urgency="info",
-                    title=PUSH_TITLE["ja"],
-                    announcement=None,
-                    reminder=event.reminder_id,
-                )
-                for guardian in guardians
-            ],
-            still_wanted,
+    targets = [
+        PushTarget(
+            item=derived_id(fired.id, guardian, "inbox"),
+            recipient=guardian,
+            urgency="info",
+            title=PUSH_TITLE["ja"],
+            announcement=None,
+            reminder=fired.event.reminder_id,
         )
-    return []
-
-
-async def _guardians(notices: Notices, child: str) -> tuple[list[str], str]:
-    row = await notices.store.get(kept.AUDIENCE, child)
-    return ([], "") if row is None or row["gone"] else (list(row["guardians"]), row["municipality"])
+        for guardian in guardians
+    ]
+    await reminders.notices.pusher.push(targets, still_wanted)

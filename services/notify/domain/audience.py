@@ -105,6 +105,9 @@ def _holds(name: str, value: Any, family: Family, on: date) -> bool:
         return any(matches(part, family, on) for part in value)
     if name == "not":
         return not matches(value, family, on)
+    if name == "municipality":
+        # `check` let it be the own town only, whose families these are.
+        return True
     if name == "district":
         return bool(family.district == value)
     if name == "due":
