@@ -151,6 +151,10 @@ class _Visit:
     def _find(self) -> Route:
         if not self._door.by_address.take(self._address).granted:
             raise TooMany(headers={"Retry-After": "1"})
+        given = self._scope["headers"]
+        size = sum(len(name) + len(value) for name, value in given if name != b"authorization")
+        if len(given) > MOST_HEADERS or size > MOST_HEADER_BYTES:
+            raise HeadersTooLarge
         if (
             any(len(self._headers.getlist(name)) > 1 for name in ONCE)
             or len(self._scope["query_string"]) > LONGEST_QUERY
@@ -164,6 +168,7 @@ class _Visit:
                 raise NotFound
             raise MethodNotAllowed(headers={"Allow": ", ".join(sorted(found))})
         row, params = found
+        self._scope["route"] = row  # metrics and spans name the route of a refusal too
         self._passage = Passage(row, None, params)
         return row
 
