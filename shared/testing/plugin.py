@@ -47,10 +47,24 @@ def local_store(tmp_path_factory: pytest.TempPathFactory, supervisor: Supervisor
     return found
 
 
+@pytest.fixture(scope="session")
+def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """Where the run's store is: the embedded one, or MongoDB in a container where HAGUKUMI_TEST_STORE=testcontainers."""
+    if os.environ.get("HAGUKUMI_TEST_STORE") == "testcontainers":
+        from testcontainers.mongodb import MongoDbContainer
+
+        with MongoDbContainer("mongo:8").with_command("--replSet rs0") as container:
+            container.exec(["mongosh", "--quiet", "--eval", "rs.initiate()"])
+            yield f"{container.get_connection_url()}/?directConnection=true&retryWrites=false"
+    else:
+        started: LocalStore = request.getfixturevalue("local_store")
+        yield started.url
+
+
 @pytest.fixture(params=["pymongo"])
-async def store(request: pytest.FixtureRequest, local_store: LocalStore) -> AsyncIterator[Store]:
+async def store(request: pytest.FixtureRequest, store_url: str) -> AsyncIterator[Store]:
     """An empty database on the real store."""
-    found = Store.connect(local_store.url, f"t{new_id()[:12]}", driver=request.param)
+    found = Store.connect(store_url, f"t{new_id()[:12]}", driver=request.param)
     yield found
     await found.close()
 

@@ -1,5 +1,6 @@
 """What the tests of the backbone are built from: a toy family of events, real documents, a relay that only remembers."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ from shared.clock import Clock
 from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.records import Actor, GuardianAdded, GuardianRemoved
+from shared.ids import new_id
 from shared.store import Doc, Store
 
 BY = Actor(subject="g1", role="guardian")
@@ -26,6 +28,14 @@ class RememberingRelay:
 
     def has_room(self) -> bool:
         return self.room
+
+
+@pytest.fixture(params=["pymongo", "motor"])
+async def store(request: pytest.FixtureRequest, store_url: str) -> AsyncIterator[Store]:
+    """An empty database on the real store, by each driver in turn (ADR 1)."""
+    found = Store.connect(store_url, f"t{new_id()[:12]}", driver=request.param)
+    yield found
+    await found.close()
 
 
 @pytest.fixture
