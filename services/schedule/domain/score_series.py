@@ -14,9 +14,9 @@ def best_scored(scorable: Sequence[PatientSeries]) -> PatientSeries:
         return _highest(complete, _most_valid(complete, 1))
     in_process = [each for each in scorable if each.in_process]
     if len(in_process) >= 2 and not complete:
-        return _highest(in_process, _score_in_process(in_process))
+        return _highest(in_process, score_in_process(in_process))
     if all(not each.valid_doses for each in scorable):
-        return _highest(scorable, _score_not_begun(scorable))
+        return _highest(scorable, score_not_begun(scorable))
     # The specification is silent on series that are neither complete nor in process although doses were valid.
     return _highest(scorable, [each.valid_doses for each in scorable])
 
@@ -49,8 +49,8 @@ def is_completable(each: PatientSeries) -> bool:
     return finish < age.maximum.date_ordinal(each.walk.chart.birth)
 
 
-def _score_in_process(pool: Sequence[PatientSeries]) -> list[int]:
-    """Table 8-9."""
+def score_in_process(pool: Sequence[PatientSeries]) -> list[int]:
+    """The points of each series that is in process (Table 8-9)."""
     return _sum(
         _yes_or_no(pool, lambda each: each.series.product_path and each.all_valid, 2),
         _yes_or_no(pool, is_completable, 3),
@@ -60,8 +60,8 @@ def _score_in_process(pool: Sequence[PatientSeries]) -> list[int]:
     )
 
 
-def _score_not_begun(pool: Sequence[PatientSeries]) -> list[int]:
-    """Table 8-11."""
+def score_not_begun(pool: Sequence[PatientSeries]) -> list[int]:
+    """The points of each series without valid doses (Table 8-11)."""
     return _sum(
         _lowest(pool, lambda each: each.forecast.dates.earliest, 1),
         _yes_or_no(pool, is_completable, 1),

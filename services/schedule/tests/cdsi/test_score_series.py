@@ -5,7 +5,13 @@ from typing import Any
 from services.schedule.domain.patient import Chart
 from services.schedule.domain.patient_series import PatientSeries, patient_series
 from services.schedule.domain.rules import Antigen, Series
-from services.schedule.domain.score_series import best_scored, finish_day, is_completable
+from services.schedule.domain.score_series import (
+    best_scored,
+    finish_day,
+    is_completable,
+    score_in_process,
+    score_not_begun,
+)
 from services.schedule.tests.cdsi.invented import age, day, interval, patient, rules_of, series, target
 
 FOUR_WEEKS = (interval(absolute_minimum="4 weeks", minimum="4 weeks"),)
@@ -95,3 +101,75 @@ def test_when_nothing_is_in_process_although_doses_were_valid_most_valid_doses_w
     one = series(target(1), target(2, ages=(over,)), name="one", preference=1)
     two = series(target(1), target(2), target(3, ages=(over,)), name="two", preference=2)
     assert winner(one, two, given=("red 2020-03-01", "red 2020-06-15"), on="2020-07-01") == "two"
+
+
+def in_process(*of: Series, given: tuple[str, ...] = ("red 2020-03-01",)) -> list[int]:
+    return score_in_process(pool(*of, given=given))
+
+
+TWO = (target(1), target(2, intervals=FOUR_WEEKS))
+THREE = (*TWO, target(3, intervals=FOUR_WEEKS))
+PRODUCT, COMPLETABLE, MOST, CLOSEST, FIRST = 2, 3, 2, 2, 1
+
+
+def test_points_in_process_are_those_of_the_table() -> None:
+    alone = series(*TWO)
+    assert in_process(alone) == [-PRODUCT + COMPLETABLE + MOST + CLOSEST + FIRST]
+    assert in_process(alone, series(*TWO, name="same")) == [-PRODUCT + COMPLETABLE] * 2
+    product = series(*TWO, name="product", product_path=True)
+    assert in_process(alone, product) == [-PRODUCT + COMPLETABLE, PRODUCT + COMPLETABLE]
+    assert in_process(alone, series(*THREE, name="longer")) == [
+        -PRODUCT + COMPLETABLE + CLOSEST + FIRST,
+        -PRODUCT + COMPLETABLE - CLOSEST - FIRST,
+    ]
+    narrow = series(target(1, vaccines="red pink"), target(2, vaccines="pink"), target(3), name="narrow")
+    wide = series(target(1, vaccines="red pink"), target(2), target(3), name="wide")
+    assert in_process(narrow, wide, given=("pink 2020-02-01", "red 2020-03-10")) == [
+        -PRODUCT + COMPLETABLE - MOST - CLOSEST,
+        -PRODUCT + COMPLETABLE + MOST + CLOSEST,
+    ]
+
+
+def test_points_for_what_cannot_be_finished() -> None:
+    over = target(2, intervals=FOUR_WEEKS), target(3, intervals=HALF_YEAR, ages=(age(maximum="6 months"),))
+    hopeless = series(target(1), *over, name="hopeless")
+    assert in_process(hopeless, series(*THREE, name="open")) == [
+        -PRODUCT - COMPLETABLE - FIRST,
+        -PRODUCT + COMPLETABLE + FIRST,
+    ]
+    assert in_process(hopeless) == [-PRODUCT - COMPLETABLE + MOST + CLOSEST - FIRST]
+
+
+def test_it_must_be_finished_before_the_maximum_age_and_not_on_it() -> None:
+    for maximum, completable in (("4 months", False), ("4 months + 1 day", True)):
+        last = target(3, intervals=FOUR_WEEKS, ages=(age(maximum=maximum),))
+        (found,) = pool(
+            series(target(1), target(2, intervals=FOUR_WEEKS), last), given=("red 2020-03-15",), on="2020-03-15"
+        )
+        assert finish_day(found) == day("2020-05-10")
+        assert is_completable(found) is completable
+
+
+def test_points_without_valid_doses_are_those_of_the_table() -> None:
+    soon = series(target(1, ages=(age(minimum="6 weeks"),)), name="soon")
+    later = series(target(1, ages=(age(minimum="2 years"),)), name="later", product_path=True)
+    over = series(target(1, ages=(age(maximum="1 month"),)), name="over")
+    assert score_not_begun(pool(soon, later, over)) == [1 + 1 + 1, -1 + 1 - 1, -1 - 1 + 1]
+    assert score_not_begun(pool(soon, series(*soon.doses, name="same"))) == [0 + 1 + 1] * 2
+
+
+def test_intervals_out_of_force_do_not_delay_the_end() -> None:
+    for force, finish in (
+        ({"effective": "2020-06-01"}, "2020-09-29"),
+        ({"effective": "2020-06-02"}, "2020-03-29"),
+        ({"cessation": "2020-06-01"}, "2020-09-29"),
+        ({"cessation": "2020-05-31"}, "2020-03-29"),
+    ):
+        late = interval(minimum="6 months", **force)
+        (found,) = pool(series(*TWO, target(3, intervals=(late,))), given=("red 2020-03-01",), on="2020-06-01")
+        assert finish_day(found) == day(finish)
+
+
+def test_a_single_complete_series_decides_nothing_here() -> None:
+    done, open_ended = series(target(1), name="done", preference=2), series(*THREE, name="open", preference=1)
+    assert winner(done, open_ended, given=("red 2020-03-01", "red 2020-05-01")) == "open"

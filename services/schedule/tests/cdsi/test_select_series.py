@@ -91,3 +91,39 @@ def test_every_series_of_a_risk_group_may_have_aged_out() -> None:
     old = risk(target(1, ages=(age(maximum="1 year"),)), name="old")
     found = chosen(old, observations=RISKY)
     assert [each.status for each in found.best] == [SeriesStatus.AGED_OUT]
+
+
+OVER = target(2, ages=(age(maximum="5 months"),))
+
+
+def test_the_one_in_process_leads_over_what_is_aged_out_and_over_preference() -> None:
+    over = series(ONE, OVER, name="over", preference=1, is_default=True)
+    going = series(ONE, TWO, THREE, name="going", preference=2)
+    also_over = series(ONE, OVER, name="also over", preference=0)
+    assert best(over, also_over, going, given=("red 2020-03-01",)) == ["going"]
+    assert best(going, also_over, over, given=("red 2020-03-01",)) == ["going"]
+
+
+def test_among_several_scorable_without_any_begun_the_default_leads() -> None:
+    first = risk(ONE, name="first", preference=1)
+    default = risk(ONE, name="default", preference=2, is_default=True)
+    assert best(first, default, observations=RISKY) == ["default"]
+    assert best(first, risk(ONE, name="other", preference=2), observations=RISKY) == ["first"]
+
+
+def test_several_begun_series_are_scored_whatever_the_default_is() -> None:
+    longer = series(ONE, TWO, THREE, name="longer", is_default=True, preference=1)
+    assert best(longer, series(ONE, TWO, name="shorter", preference=2), given=("red 2020-03-01",)) == ["shorter"]
+
+
+def test_an_unbegun_series_is_not_scored_once_another_has_begun() -> None:
+    too_late = series(ONE, TWO, name="too late", max_age_to_start=Offset(1, 0))
+    unbegun = series(target(vaccines="pink"), name="unbegun")
+    assert best(too_late, unbegun, given=("red 2020-03-01",)) == []
+    assert best(series(ONE, TWO, name="early"), unbegun, given=("red 2020-03-01",)) == ["early"]
+
+
+def test_when_all_are_contraindicated_all_compete() -> None:
+    forbidden = {"contraindications": (Contraindication("080"),)}
+    several = (risk(ONE, name="a", preference=2), risk(ONE, name="b", preference=1))
+    assert best(*several, observations=(*RISKY, Observed("080")), antigen=forbidden) == ["b"]
