@@ -127,10 +127,11 @@ class Case(Chart):
         self.live_apart = self._live_apart()
 
     def _live_apart(self) -> bool:
-        """Whether no two different live injected vaccines stand near each other: 31 days are beyond every interval."""
+        """Whether no two different live injected vaccines stand nearer to each other than any interval of theirs."""
+        reach = self.law.live_reach
         for at, one in enumerate(self.live):
             for other in self.live[at + 1 : at + 8]:
-                if other.day - one.day > 31:
+                if other.day - one.day >= reach:
                     break
                 if other.day != one.day and other.vaccine != one.vaccine:
                     return False

@@ -7,7 +7,7 @@ Sources: 年齢計算ニ関スル法律; 民法 143 条; 学校教育法 17 条;
 厚生労働省 第52回予防接種基本方針部会 資料5 (intervals in months and half months).
 """
 
-from bisect import bisect_right
+from array import array
 from calendar import monthrange
 from datetime import date
 
@@ -15,6 +15,8 @@ FIRST_YEAR, LAST_YEAR = 1900, 2199
 _MONTHS = [(year, month) for year in range(FIRST_YEAR, LAST_YEAR + 1) for month in range(1, 13)]
 FIRST_OF_MONTH: tuple[int, ...] = tuple(date(year, month, 1).toordinal() for year, month in _MONTHS)
 LENGTH_OF_MONTH: tuple[int, ...] = tuple(monthrange(year, month)[1] for year, month in _MONTHS)
+_DAY_ONE = FIRST_OF_MONTH[0]
+_MONTH_OF = array("H", (month for month, length in enumerate(LENGTH_OF_MONTH) for _ in range(length)))
 _HALF_OF_MONTH = {28: 14, 29: 15, 30: 15, 31: 16}
 _EXPECTED_AFTER = 280  # the expected date of delivery is 40 weeks 0 days
 
@@ -25,9 +27,10 @@ class DateOutOfRange(ValueError):
 
 def month_and_day(day: int) -> tuple[int, int]:
     """The index of the ordinal's month (0 = January 1900) and its day of the month, from 1."""
-    month = bisect_right(FIRST_OF_MONTH, day) - 1
-    if month < 0 or day >= FIRST_OF_MONTH[-1] + LENGTH_OF_MONTH[-1]:
+    place = day - _DAY_ONE
+    if not 0 <= place < len(_MONTH_OF):
         raise DateOutOfRange(f"only days of {FIRST_YEAR} to {LAST_YEAR} can be counted")
+    month = _MONTH_OF[place]
     return month, day - FIRST_OF_MONTH[month] + 1
 
 

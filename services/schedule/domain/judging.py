@@ -91,6 +91,9 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
         if finding.reason is not None:
             reasons.append(finding.reason)
     _course_reasons(case, seen, reasons)
+    if legal == "voluntary":
+        # The law of the routine immunisation does not refuse what is not part of it; it is still worth saying.
+        reasons = [reason._replace(refuses=False) if reason.verdict == "legal" else reason for reason in reasons]
     if reasons and legal == "valid" and any(reason.refuses and _against_the_law(reason) for reason in reasons):
         legal = "not_valid"
     return DoseVerdict(

@@ -28,8 +28,14 @@ class Point(NamedTuple):
 
     def date_ordinal(self, origin: int) -> int:
         """The ordinal of the point, counted from a birth, or from an expected day of delivery (PREGNANCY)."""
+        kind, amount, shift = self
+        if kind == BIRTH:
+            return origin + amount + shift
+        if kind <= AFTER:
+            month, day = civil_dates.month_and_day(origin)
+            return civil_dates.reached_from(month, day, amount) + kind - REACHED + shift
         anchors = Anchors(None, None)
-        if self.kind == PREGNANCY:
+        if kind == PREGNANCY:
             anchors.expected = origin
         else:
             anchors.birth = origin

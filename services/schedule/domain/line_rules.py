@@ -1,0 +1,252 @@
+"""The law of one count of doses, as typed, immutable values: free windows, courses, and what few lines have.
+
+One line is one count of doses (小児用肺炎球菌, 麻しん風しん第1期). A line has courses (how many doses, at which ages
+and intervals, by the age or vaccine of the first) and free windows (定期接種: which vaccine, when, for whom).
+Days are ordinals; None as an end means "still in force".
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from services.schedule.domain.legal_points import Between, Point
+from services.schedule.domain.rules import Series
+from services.schedule.domain.verdicts import Cited, Sentence
+
+Live = Literal["none", "injectable", "oral", "nasal"]
+
+
+@dataclass(frozen=True, slots=True)
+class Vaccine:
+    """A vaccine as it is recorded: our code, its CVX codes, the lines whose count it adds to (`counts_in`).
+
+    `leads` is the line whose law judges it; `judged_in` are the lines in which it gets a verdict: the others of a
+    combination follow the leading one.
+    """
+
+    code: str
+    names: Sentence
+    cvx: tuple[str, ...]
+    live: Live = "none"
+    leads: str | None = None
+    counts_in: tuple[str, ...] = ()
+    series: str | None = None
+    aliases: tuple[str, ...] = ()
+    products: tuple[str, ...] = ()
+    judged_in: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Free:
+    """A free window: these vaccines, from a point until a point (both inclusive), on effective days, for these children.
+
+    `deemed`: counted as routine although given before it was (みなし定期). `by_municipality`: a programme of a town,
+    free there without being 定期接種.
+    """
+
+    rule: Cited
+    vaccines: frozenset[str]
+    first: Point
+    last: Point
+    effective_from: int
+    effective_to: int | None
+    born_from: int | None = None
+    born_to: int | None = None
+    sex: str | None = None
+    deemed: bool = False
+    by_municipality: bool = False
+    observation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """An interval to an earlier dose of the course: `after` is its number, 0 the previous one.
+
+    `counts`: whether a dose that comes too soon does not count in the series either; `grace` is the days by which it
+    may fall short and still count.
+    """
+
+    after: int
+    between: Between
+    rule: Cited
+    counts: bool
+    grace: int
+
+
+@dataclass(frozen=True, slots=True)
+class StandardInterval:
+    """The usual time after an earlier dose (標準的な接種間隔)."""
+
+    after: int
+    first: Between | None
+    last: Between | None
+
+
+@dataclass(frozen=True, slots=True)
+class DoseRule:
+    """One dose of a course."""
+
+    number: int
+    kind: Literal["primary", "booster", "single"]
+    first: Point | None
+    standard_first: Point | None
+    standard_last: Point | None
+    standard_interval: StandardInterval | None
+    apart: tuple[Apart, ...]
+    not_after: Point | None
+    not_if: tuple[int, Point] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Course:
+    """How many doses, when: chosen by the age and the vaccine of the first dose (接種開始時の月齢).
+
+    `walked` is the same course as the engine walks along it.
+    """
+
+    rule: Cited
+    series: str
+    vaccines: frozenset[str] | None
+    start_from: Point | None
+    start_until: Point | None
+    only_if: tuple[int, Between] | None
+    doses: tuple[DoseRule, ...]
+    effective_from: int
+    effective_to: int | None
+    walked: Series | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Takes:
+    """Between which points a vaccine's doses belong to a line; outside they belong to another or to none."""
+
+    first: Point | None
+    until: Point | None
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """Which vaccines are offered for the next dose, by the vaccine that the child began with and by age."""
+
+    rule: Cited
+    vaccines: tuple[str, ...]
+    started: frozenset[str] | None
+    first: Point | None
+    until: Point | None
+    effective_from: int
+
+
+@dataclass(frozen=True, slots=True)
+class AtMost:
+    """A limit on counted doses of a line."""
+
+    rule: Cited
+    doses: int
+
+
+@dataclass(frozen=True, slots=True)
+class OneMaker:
+    """Products of one vaccine that are not mixed."""
+
+    rule: Cited
+    vaccine: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shorter:
+    """An interval that an observation on file shortens."""
+
+    rule: Cited
+    observation: str
+    instead_of: Between
+    between: Between
+
+
+@dataclass(frozen=True, slots=True)
+class Season:
+    """A yearly season, as (month, day): its first and last day, and the day on which the counting of doses turns."""
+
+    rule: Cited
+    first: tuple[int, int]
+    last: tuple[int, int]
+    turns: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class AfterLine:
+    """What another line should have reached before: how many doses, how long ago; a person decides where it has not."""
+
+    rule: Cited
+    line: str
+    doses: int
+    between: Between | None
+    person_decides: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Excluded:
+    """Children to whom a line's free windows do not apply, by an observation on file."""
+
+    rule: Cited
+    observation: str
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One count of doses with its law.
+
+    `windows` are the free windows by vaccine; `one_vaccine` says that a change of vaccine is worth a remark,
+    `has_more_to_say` that it has rules which few lines have;
+    `takes_over_from` are the lines whose surplus doses come here; `shown_as` the series of its doses and items.
+    """
+
+    code: str
+    names: Sentence
+    voluntary: bool
+    mother: bool
+    sex: str | None
+    first: Point | None
+    free: tuple[Free, ...]
+    counts_from: Point
+    counting_grace: int
+    medical_end: bool
+    courses: tuple[Course, ...]
+    takes: Mapping[str, Takes]
+    more_go_to: str | None = None
+    offers: tuple[Offer, ...] = ()
+    at_most: AtMost | None = None
+    one_maker: OneMaker | None = None
+    same_product: Cited | None = None
+    shorter: Shorter | None = None
+    season: Season | None = None
+    after_line: AfterLine | None = None
+    excluded: tuple[Excluded, ...] = ()
+    immune_if: frozenset[str] = frozenset()
+    first_dose_by: tuple[Cited, Point] | None = None
+    windows: Mapping[str, tuple[Free, ...]] = field(init=False)
+    one_vaccine: bool = field(init=False)
+    has_more_to_say: bool = field(init=False)
+    takes_over_from: tuple[str, ...] = ()
+    shown_as: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        codes = {code for free in self.free for code in free.vaccines}
+        windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
+        object.__setattr__(self, "windows", windows)
+        more = (self.after_line, self.first_dose_by, self.one_maker)
+        object.__setattr__(self, "one_vaccine", self.same_product is not None or bool(self.offers))
+        object.__setattr__(self, "has_more_to_say", any(rule is not None for rule in more))
+
+    def open_since(self, born: int) -> int:
+        """The ordinal on which the first national window of the line came into force for children born that day."""
+        return min(
+            (
+                free.effective_from
+                for free in self.free
+                if not free.by_municipality
+                and free.observation is None
+                and (free.born_from is None or born >= free.born_from)
+                and (free.born_to is None or born <= free.born_to)
+            ),
+            default=0,
+        )
