@@ -12,6 +12,8 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench import backbone
 from bench.harness import Row, compare, console, show, write
+from bench.schedule_cdsi import cdsi_rows
+from bench.schedule_plan import plan_rows
 from deploy.local import topology
 from deploy.local.broker import LocalKafka
 from deploy.local.ports import free_port
@@ -59,6 +61,8 @@ def main(
                     continue
                 bar.update(task, description=f"{name} …")
                 rows.append(asyncio.run(work()))
+            bar.update(task, description="P5, P13 …")
+            rows += [row for row in (*plan_rows(), *cdsi_rows()) if not chosen or row.id.split()[0] in chosen]
     conditions = {"write concern": "majority, j: true", "batch": backbone.BATCH, "scale": "full" if full else "small"}
     show(rows, conditions)
     console.print(f"Written to {write(rows, conditions, out)}", style="dim")

@@ -72,29 +72,29 @@ async def test_a_wrong_password_is_refused(local_kafka: LocalKafka) -> None:
 
 async def test_a_municipality_and_a_clinic_see_their_own_topics_only(local_kafka: LocalKafka) -> None:
     gateway = KafkaAdmin(local_kafka.bootstrap, GATEWAY_ADMIN, local_kafka.secrets.password(GATEWAY_ADMIN))
-    first, second = await gateway.open_municipality("139912"), await gateway.open_municipality("139921")
-    clinic, other = await gateway.open_clinic("wakaba"), await gateway.open_clinic("aozora")
+    first, second = await gateway.open_municipality("139939"), await gateway.open_municipality("139947")
+    clinic, other = await gateway.open_clinic("hana"), await gateway.open_clinic("tsuki")
     mine = local_kafka.client_options(first.user, first.password)
     async with producer(mine) as system:
-        await system.send_and_wait("municipal.139912.v1", b"{}")
-        for foreign in ("municipal.139921.v1", "municipal.139912.replies.v1", "records.child.v1"):
+        await system.send_and_wait("municipal.139939.v1", b"{}")
+        for foreign in ("municipal.139947.v1", "municipal.139939.replies.v1", "records.child.v1"):
             with pytest.raises(TopicAuthorizationFailedError):
                 await system.send_and_wait(foreign, b"{}")
     async with producer(local_kafka.client_options("gateway")) as door:
-        await door.send_and_wait("municipal.139912.replies.v1", b"accepted")
-        await door.send_and_wait("clinic.wakaba.v1", b"one")
+        await door.send_and_wait("municipal.139939.replies.v1", b"accepted")
+        await door.send_and_wait("clinic.hana.v1", b"one")
         with pytest.raises(TopicAuthorizationFailedError):
-            await door.send_and_wait("municipal.139912.v1", b"not the gateway's to write")
-    assert await read_all(mine, "municipal.139912.replies.v1", f"{first.user}.intake") == [b"accepted"]
+            await door.send_and_wait("municipal.139939.v1", b"not the gateway's to write")
+    assert await read_all(mine, "municipal.139939.replies.v1", f"{first.user}.intake") == [b"accepted"]
     feed = local_kafka.client_options(clinic.user, clinic.password)
-    assert await read_all(feed, "clinic.wakaba.v1", f"{clinic.user}.ehr") == [b"one"]
-    for topic in ("clinic.aozora.v1", "records.child.v1", "municipal.139912.v1"):
+    assert await read_all(feed, "clinic.hana.v1", f"{clinic.user}.ehr") == [b"one"]
+    for topic in ("clinic.tsuki.v1", "records.child.v1", "municipal.139939.v1"):
         with pytest.raises(TopicAuthorizationFailedError):
             await read_all(feed, topic, f"{clinic.user}.ehr")
     with pytest.raises(GroupAuthorizationFailedError):
-        await read_all(feed, "clinic.wakaba.v1", f"{other.user}.ehr")
+        await read_all(feed, "clinic.hana.v1", f"{other.user}.ehr")
     with pytest.raises(KafkaError):
-        await read_all(local_kafka.client_options(second.user, second.password), "municipal.139912.replies.v1", "x")
+        await read_all(local_kafka.client_options(second.user, second.password), "municipal.139939.replies.v1", "x")
 
 
 async def test_opening_twice_changes_the_password_and_nothing_else(local_kafka: LocalKafka) -> None:
