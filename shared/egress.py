@@ -1,11 +1,19 @@
-"""The one outbound HTTP client: exact origins, public addresses only, no redirects, everything bounded (security S10)."""
+"""The one outbound HTTP client: exact hosts, public addresses only, no redirects, everything bounded (security S10).
+
+It stands on httpcore, httpx's own engine: redirects, cookies and proxies of the environment do not exist there, and the
+address of a connection is chosen at the moment of connecting, so that no name can point elsewhere between check and connection.
+"""
 
 import asyncio
+import contextlib
 import ipaddress
+import re
 import socket
-from collections.abc import Mapping
-from urllib.parse import urlsplit
+from collections.abc import Iterable, Mapping
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
 
+import httpcore
 import httpx
 
 from shared.settings import Settings
@@ -16,6 +24,14 @@ PUSH_DOMAINS = (".push.apple.com", ".notify.windows.com")
 
 MAX_ANSWER_BYTES = 65_536
 MAX_URL = 2_048
+ADDRESSES_TRIED = 3
+CONNECT_S = 3.0
+IDLE_S = 30.0
+
+_HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
+_SENDING = ("http11.send_request_headers.started", "http11.send_request_body.started")
+_UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
 
 class EgressRefused(Exception):
@@ -38,17 +54,17 @@ class Egress:
     """Sends to push services, and in development to one exact local origin."""
 
     def __init__(self, settings: Settings, *, connections: int = 32) -> None:
-        self._local = settings.egress_allowed_origin
-        self._http = httpx.AsyncClient(
-            follow_redirects=False,
-            trust_env=False,
-            timeout=10.0,
-            limits=httpx.Limits(max_connections=connections, max_keepalive_connections=connections),
+        self._local = settings.egress_allowed_origin or None
+        self._pool = httpcore.AsyncConnectionPool(
+            max_connections=connections,
+            max_keepalive_connections=connections,
+            keepalive_expiry=IDLE_S,
+            network_backend=_PublicOnly(urlsplit(self._local) if self._local else None),
         )
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._http.aclose()
+        await self._pool.aclose()
 
     def check(self, url: str) -> None:
         """Raise EgressRefused unless the address is one of the allowed push services'; nothing is connected."""
@@ -59,74 +75,103 @@ class Egress:
             port = parts.port
         except ValueError:
             raise EgressRefused("address-malformed") from None
-        if parts.username is not None or parts.password is not None or "@" in parts.netloc or parts.fragment:
+        if "@" in parts.netloc or "#" in url:
             raise EgressRefused("address-malformed")
         if self._local is not None and f"{parts.scheme}://{parts.netloc}" == self._local:
             return
         if parts.scheme != "https" or port not in {None, 443}:
             raise EgressRefused("scheme-or-port")
-        host = (parts.hostname or "").lower()
-        if host not in PUSH_HOSTS and not any(host.endswith(domain) and host != domain[1:] for domain in PUSH_DOMAINS):
+        host = parts.hostname or ""
+        if not _HOST.fullmatch(host) or not (host in PUSH_HOSTS or host.endswith(PUSH_DOMAINS)):
             raise EgressRefused("host-unknown")
 
     async def post(
         self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = 10.0
     ) -> httpx.Response:
-        """POST to an allowed address; raises EgressRefused, NotSent or OutcomeUnknown.
+        """POST to an allowed address; the answer without its body, or EgressRefused, NotSent or OutcomeUnknown.
 
-        The address is resolved here and the connection goes to that very address, so that a name cannot point
-        elsewhere between check and connection.
+        `timeout_s` bounds all of it: waiting for a connection, the name, the handshake, sending and the answer.
         """
         self.check(url)
-        parts = urlsplit(url)
-        target, extensions = url, {}
-        if f"{parts.scheme}://{parts.netloc}" != self._local:
-            address = await _public_address(parts.hostname or "")
-            target = parts._replace(netloc=f"[{address}]" if ":" in address else address).geturl()
-            extensions = {"sni_hostname": parts.hostname}
-        request = self._http.build_request(
-            "POST",
-            target,
-            content=body,
-            headers={**headers, "Host": parts.netloc},
-            timeout=timeout_s,
-            extensions={**extensions, "timeout": httpx.Timeout(timeout_s).as_dict()},
-        )
+        sending = False
+
+        async def watch(step: str, _: Mapping[str, Any]) -> None:
+            nonlocal sending
+            sending = sending or step in _SENDING
+
         try:
-            async with asyncio.timeout(timeout_s):
-                answer = await self._http.send(request, stream=True)
-                size = 0
-                try:
-                    async for chunk in answer.aiter_raw():
-                        size += len(chunk)
-                        if size > MAX_ANSWER_BYTES:
-                            break
-                finally:
-                    await answer.aclose()
+            async with (
+                asyncio.timeout(timeout_s) as bound,
+                self._pool.stream(
+                    "POST", url, content=body, headers=list(headers.items()), extensions={"trace": watch}
+                ) as got,
+            ):
+                answer = httpx.Response(got.status, headers=got.headers)
+                await _drain(got, bound.when())
                 return answer
-        except (httpx.ConnectError, httpx.ConnectTimeout, httpx.PoolTimeout) as error:
-            raise NotSent(type(error).__name__) from error
-        except (httpx.HTTPError, TimeoutError) as error:
-            raise OutcomeUnknown(type(error).__name__) from error
+        except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
+            # OSError holds the TimeoutError of the bound above.
+            kind = OutcomeUnknown if sending else NotSent
+            raise kind(type(error).__name__) from error
 
 
-async def _public_address(host: str) -> str:
-    """The first address of a host, if all of them are public; raises EgressRefused or NotSent."""
+async def _drain(answer: httpcore.Response, until: float | None) -> None:
+    """Read the body away, so that the connection can serve again; a long, slow or broken one changes no outcome."""
+    size = 0
+    with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, TimeoutError):
+        # A moment before the whole bound, since the status is known by now.
+        async with asyncio.timeout_at(until - 0.1 if until is not None else None):
+            async for chunk in answer.aiter_stream():
+                size += len(chunk)
+                if size > MAX_ANSWER_BYTES:
+                    return
+
+
+class _PublicOnly(httpcore.AsyncNetworkBackend):
+    """Connects to public addresses, and to the one local origin of a development platform."""
+
+    def __init__(self, local: SplitResult | None) -> None:
+        self._local = (local.hostname, local.port) if local is not None else None
+        self._sockets = httpcore.AnyIOBackend()
+
+    async def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[Any] | None = None,
+    ) -> httpcore.AsyncNetworkStream:
+        """Resolve, check, and connect to the very address that was checked; the next one when it does not answer."""
+        found = [host] if (host, port) == self._local else await _public_addresses(host, port)
+        for address in found[:ADDRESSES_TRIED]:
+            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
+                return await self._sockets.connect_tcp(address, port, CONNECT_S, local_address, socket_options)
+        raise httpcore.ConnectError("no-address-answers")
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, as the pool asks for."""
+        await asyncio.sleep(seconds)
+
+
+async def _public_addresses(host: str, port: int) -> list[str]:
+    """The addresses of a host, if all of them are public; raises EgressRefused or httpcore.ConnectError."""
     try:
-        found = await asyncio.get_running_loop().getaddrinfo(host, 443, type=socket.SOCK_STREAM)
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except OSError as error:
-        raise NotSent("name-unknown") from error
-    addresses = [str(entry[4][0]) for entry in found]
+        raise httpcore.ConnectError("name-unknown") from error
+    addresses = list(dict.fromkeys(str(entry[4][0]) for entry in found))
     if not addresses or not all(is_public(address) for address in addresses):
         raise EgressRefused("address-not-public")
-    return addresses[0]
+    return addresses
 
 
 def is_public(address: str) -> bool:
-    """Whether this IP address belongs to the public internet; mapped and tunnelled ones count by what they hide."""
-    found: ipaddress.IPv4Address | ipaddress.IPv6Address = ipaddress.ip_address(address.partition("%")[0])
+    """Whether this IP address belongs to the public internet; one that carries an IPv4 address counts by that one."""
+    found = ipaddress.ip_address(address)
     if isinstance(found, ipaddress.IPv6Address):
-        hidden = found.ipv4_mapped or found.sixtofour or (found.teredo[1] if found.teredo else None)
-        if hidden is not None:
-            found = hidden
+        if found.ipv4_mapped is not None or found in _NAT64:
+            found = ipaddress.IPv4Address(found.packed[-4:])
+        elif found.scope_id is not None or found not in _UNICAST_V6 or found.sixtofour or found.teredo:
+            return False
     return found.is_global and not found.is_multicast
