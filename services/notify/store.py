@@ -136,8 +136,7 @@ async def browsers_of(store: Store, recipients: Sequence[str]) -> dict[str, list
         chunk = recipients[start : start + IDS_PER_QUERY]
         query = {"recipient": chunk[0]} if len(chunk) == 1 else {"recipient": {"$in": list(chunk)}}
         for row in await store.find(SUBSCRIPTIONS, query):
-            if row["active"]:
-                found.setdefault(row["recipient"], []).append(row)
+            found.setdefault(row["recipient"], []).append(row)
     return found
 
 

@@ -45,7 +45,7 @@ class PushRequest:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer to give for a path instead of 201: `after` seconds of silence first, then status (0: cut the line)."""
+    """An answer to give for a path instead of 201, after `after` seconds of silence; `times` often, then 201 again."""
 
     status: int
     retry_after: int | None = None

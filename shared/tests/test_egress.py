@@ -78,7 +78,7 @@ def test_push_services_are_let_through(outside: Egress, url: str) -> None:
         ("192.168.1.1", False),
         ("169.254.169.254", False),
         ("100.64.0.1", False),
-        ("0.0.0.0", False),
+        ("0.0.0.0", False),  # noqa: S104 (an address that must not be connected to)
         ("224.0.0.1", False),
         ("255.255.255.255", False),
         ("::1", False),

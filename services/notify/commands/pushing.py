@@ -21,7 +21,7 @@ from shared.clock import Clock, wire_instant
 from shared.egress import Egress, EgressRefused, NotSent, OutcomeUnknown
 from shared.faults import crash_point
 from shared.ids import derived_id
-from shared.problems import Forbidden, NotFound, invalid
+from shared.problems import Busy, Forbidden, NotFound, invalid
 from shared.settings import Settings
 from shared.store import Doc, Store
 
@@ -34,6 +34,7 @@ BREAK_AFTER = 10
 BREAK_FOR_S = 30.0
 TOKEN_LIFE_S = 12 * 3_600
 MAX_SUBSCRIPTIONS = 20
+MAX_ORIGINS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,22 +104,17 @@ class Pusher:
             ) from None
         row_id = derived_id(principal.subject, name, "subscription")
         browser = derived_id(endpoint, "browser")
-        fields = {
-            "recipient": principal.subject,
-            "endpoint": endpoint,
-            "browser": browser,
-            "keys": keys,
-            "active": True,
-        }
+        fields = {"recipient": principal.subject, "endpoint": endpoint, "browser": browser, "keys": keys}
+        known = (await kept.browsers_of(self.store, [principal.subject])).get(principal.subject, [])
+        others = [row for row in known if row["_id"] != row_id and row["browser"] != browser]
+        if len(others) >= MAX_SUBSCRIPTIONS:
+            raise invalid("/endpoint", "too-many", "登録できる端末は20台までです。", "At most 20 devices.")
         # Who signs in on a browser last is who reads its lock screen.
         for row in await self.store.find(kept.SUBSCRIPTIONS, {"browser": browser}, fields=["browser"]):
             if row["_id"] != row_id:
                 await self.store.delete(kept.SUBSCRIPTIONS, {"_id": row["_id"]})
         if await self.store.update(kept.SUBSCRIPTIONS, {"_id": row_id}, {"$set": fields}):
             return False
-        known = await kept.browsers_of(self.store, [principal.subject])
-        if len(known.get(principal.subject, ())) >= MAX_SUBSCRIPTIONS:
-            raise invalid("/endpoint", "too-many", "登録できる端末は20台までです。", "At most 20 devices.")
         return await self.store.insert(
             kept.SUBSCRIPTIONS, {"_id": row_id, **fields, "created_at": wire_instant(self.clock.now())}
         )
@@ -138,10 +134,20 @@ class Pusher:
     # Sending ------------------------------------------------------------------------------------------------------
 
     async def push(self, targets: Sequence[PushTarget], still_wanted: StillWanted) -> None:
-        """Send each target to all browsers of its recipient, many at once, each at most once for ever."""
+        """Send each target to all browsers of its recipient, many at once, each at most once for ever.
+
+        One that fails here stops no other; the first failure is raised when all are done, so that the batch comes again.
+        """
+        if self.settings.vapid_key_file is None:
+            return
         browsers = await kept.browsers_of(self.store, [target.recipient for target in targets])
         jobs = [(target, row) for target in targets for row in browsers.get(target.recipient, ())]
-        await asyncio.gather(*(self._one(target, row, still_wanted) for target, row in jobs))
+        ended = await asyncio.gather(
+            *(self._one(target, row, still_wanted) for target, row in jobs), return_exceptions=True
+        )
+        for failure in ended:
+            if failure is not None:
+                raise failure
 
     async def _one(self, target: PushTarget, browser: Doc, still_wanted: StillWanted) -> None:
         # An emergency does not wait for the places that a newsletter holds.
@@ -151,6 +157,7 @@ class Pusher:
                 "_id": claim,
                 "item": target.item,
                 "announcement": target.announcement,
+                "reminder": target.reminder,
                 "recipient": target.recipient,
                 "state": "claimed",
                 "attempts": 0,
@@ -159,18 +166,18 @@ class Pusher:
             if not await self.store.insert(kept.PUSHES, row):
                 return
             crash_point("after_claim_before_push")
-            if not await still_wanted(target):
-                await self._mark(claim, "withdrawn", 0)
-                return
             await self._send(claim, target, browser, still_wanted)
 
     async def _send(self, claim: str, target: PushTarget, browser: Doc, still_wanted: StillWanted) -> None:
         origin = _origin(browser["endpoint"])
-        breaker = self._breakers.setdefault(origin, _Breaker())
+        breaker = self._breaker(origin)
         state, attempt, status = "refused", 0, None
         while attempt < ATTEMPTS:
             if not breaker.closed():
                 state = "provider-down"
+                break
+            if not await self._still_there(browser) or not await still_wanted(target):
+                state = "withdrawn"
                 break
             attempt += 1
             try:
@@ -185,7 +192,8 @@ class Pusher:
                 state = "not-sent"
                 await asyncio.sleep(0.2 * attempt)
                 continue
-            except EgressRefused:
+            except (EgressRefused, ValueError) as error:
+                log.warning("push.refused_here", error=type(error).__name__)
                 state = "refused"
                 break
             status = answer.status_code
@@ -196,12 +204,19 @@ class Pusher:
             if status not in {429, 503} or attempt == ATTEMPTS or pause > LONGEST_RETRY_S:
                 break
             await asyncio.sleep(pause)
-            if not await still_wanted(target):
-                state = "withdrawn"
-                break
         if state == "gone":
-            await self.store.update(kept.SUBSCRIPTIONS, {"_id": browser["_id"]}, {"$set": {"active": False}})
+            # Only the address that is gone: the browser may have subscribed anew meanwhile.
+            await self.store.delete(kept.SUBSCRIPTIONS, {"_id": browser["_id"], "browser": browser["browser"]})
         await self._mark(claim, state, attempt, status)
+
+    async def _still_there(self, browser: Doc) -> bool:
+        """Whether the browser is still this guardian's: it may have been forgotten, or another may have signed in on it."""
+        row = await self.store.get(kept.SUBSCRIPTIONS, browser["_id"], ["browser"])
+        return row is not None and row["browser"] == browser["browser"]
+
+    def _breaker(self, origin: str) -> _Breaker:
+        _keep_few(self._breakers)
+        return self._breakers.setdefault(origin, _Breaker())
 
     async def _mark(self, claim: str, state: str, attempts: int, status: int | None = None) -> None:
         change = {"state": state, "attempts": attempts, "status": status, "at": wire_instant(self.clock.now())}
@@ -227,18 +242,19 @@ class Pusher:
 
     def _credentials(self, origin: str) -> dict[str, str]:
         """The VAPID header for a push service; one signature serves for half its life (RFC 8292 section 2)."""
-        now = time.time()
+        now = time.time()  # not the clock that a development platform moves: the push service looks at its own
         fresh_until, headers = self._tokens.get(origin, (0.0, {}))
         if now >= fresh_until:
             claims = {"aud": origin, "sub": "mailto:push@hagukumi.example", "exp": int(now) + TOKEN_LIFE_S}
             fresh_until, headers = now + TOKEN_LIFE_S / 2, dict(self._key().sign(claims))
+            _keep_few(self._tokens)
             self._tokens[origin] = (fresh_until, headers)
         return headers
 
     def _key(self) -> Any:
         if self._vapid is None:
             if self.settings.vapid_key_file is None:
-                raise RuntimeError("HAGUKUMI_VAPID_KEY_FILE is not set")
+                raise Busy("Web Push is not set up on this platform.")
             self._vapid = Vapid02.from_file(str(self.settings.vapid_key_file))
         return self._vapid
 
@@ -251,8 +267,16 @@ class Pusher:
 
 
 def _origin(endpoint: str) -> str:
+    """The origin in its one spelling (RFC 6454 section 6.2): what `aud` must equal (RFC 8292 section 2)."""
     parts = urlsplit(endpoint)
-    return f"{parts.scheme}://{parts.netloc}"
+    port = "" if parts.port in {None, {"http": 80, "https": 443}.get(parts.scheme)} else f":{parts.port}"
+    return f"{parts.scheme}://{parts.hostname}{port}"
+
+
+def _keep_few(by_origin: dict[str, Any]) -> None:
+    """Forget the oldest of too many origins: some push services have any number of hosts, and anybody may name them."""
+    while len(by_origin) >= MAX_ORIGINS:
+        del by_origin[next(iter(by_origin))]
 
 
 def _state_of(status: int) -> str:

@@ -1,0 +1,129 @@
+"""Who gets in: role by route by relation, written by hand."""
+
+from typing import Any
+
+import pytest
+
+from services.notify.tests.town import (
+    CLINIC,
+    MOTHER,
+    NOTICE,
+    NURSE,
+    OPERATOR,
+    OTHER_NURSE,
+    REGISTER,
+    STRANGER,
+    UNDER_SIX,
+    Town,
+)
+from shared.auth import Principal
+from shared.testing.push_service import PushService, Receiver
+
+pytestmark = pytest.mark.integration
+
+CALLERS = {
+    "the recipient": MOTHER,
+    "another guardian": STRANGER,
+    "clinic": CLINIC,
+    "staff of the town": NURSE,
+    "staff of another town": OTHER_NURSE,
+    "system of the town": REGISTER,
+    "staff of no town": Principal("lost", "staff"),
+    "operator": OPERATOR,
+}
+
+# For each route: what each of CALLERS gets, in their order. 404 is what a missing notice gets; 403 is for the role.
+TABLE: dict[str, tuple[int, ...]] = {
+    "POST /v1/announcements/preview": (403, 403, 403, 200, 200, 200, 403, 403),
+    "POST /v1/announcements": (403, 403, 403, 202, 422, 202, 403, 403),
+    "GET /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403),
+    "PUT /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403),
+    "POST /v1/announcements/{announcement}/recall": (403, 403, 403, 200, 404, 200, 403, 403),
+    "GET /v1/announcements/{announcement}/deliveries": (403, 403, 403, 200, 404, 200, 403, 403),
+    "GET /v1/inbox": (200, 200, 403, 403, 403, 403, 403, 403),
+    "POST /v1/inbox/{item}/read": (200, 404, 403, 403, 403, 403, 403, 403),
+    "GET /v1/push-key": (200, 200, 200, 200, 200, 200, 200, 200),
+    "PUT /v1/push-subscriptions/{name}": (200, 201, 403, 403, 403, 403, 403, 403),
+    "DELETE /v1/push-subscriptions/{name}": (204, 404, 403, 403, 403, 403, 403, 403),
+}
+
+
+def body_for(route: str, push: PushService) -> Any:
+    """A good body for each route."""
+    if route.startswith("PUT /v1/push"):
+        return Receiver(push, "other").subscription()
+    return {
+        "POST /v1/announcements/preview": {"audience": UNDER_SIX},
+        "POST /v1/announcements": NOTICE,
+        "PUT /v1/announcements/{announcement}": {"title": NOTICE["title"], "body": NOTICE["body"], "reason": "typo"},
+        "POST /v1/announcements/{announcement}/recall": {"reason": "wrong"},
+    }.get(route)
+
+
+async def everything(town: Town, push: PushService) -> dict[str, str]:
+    """A notice that the mother has in her inbox, and her browser."""
+    await town.born()
+    notice = await town.publishes()
+    await town.expands(notice)
+    await town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", Receiver(push, "phone").subscription())
+    return {"announcement": notice, "item": (await town.inbox())[0]["id"], "name": "phone"}
+
+
+def test_every_route_of_the_service_has_a_row(town: Town) -> None:
+    routed = {
+        f"{method.upper()} {path}"
+        for path, methods in town.app.openapi()["paths"].items()
+        for method in methods
+        if path.startswith("/v1/")
+    }
+    assert set(TABLE) == routed
+
+
+@pytest.mark.parametrize("route", list(TABLE))
+async def test_role_by_route_by_relation(town: Town, push: PushService, route: str) -> None:
+    method, _, template = route.partition(" ")
+    got = {}
+    made: dict[str, str] = {}
+    for who, caller in CALLERS.items():
+        made = made or await everything(town, push)
+        path = template.format(**made)
+        headers = {}
+        if method == "PUT" and "announcements" in path:
+            headers["If_Match"] = (await town.call(NURSE, "GET", path)).headers["etag"]
+        answer = await town.call(caller, method, path, body_for(route, push), **headers)
+        got[who] = answer.status_code
+        if answer.is_success and method != "GET":
+            made = {}
+    assert got == dict(zip(CALLERS, TABLE[route], strict=True))
+
+
+@pytest.mark.parametrize("route", list(TABLE))
+async def test_nobody_without_the_gateways_signature(town: Town, push: PushService, route: str) -> None:
+    method, _, template = route.partition(" ")
+    path = template.format(announcement="a", item="i", name="n")
+    assert (await town.call(None, method, path, body_for(route, push))).status_code == 401
+    other = town.tokens.sign("records", "act", NURSE)
+    answer = await town.call(None, method, path, body_for(route, push), Authorization=f"Bearer {other}")
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("route", "body", "status"),
+    [
+        ("POST /v1/announcements", b"{", 400),
+        ("POST /v1/announcements", b'{"title": {"ja": NaN}}', 400),
+        ("POST /v1/announcements", b'{"title": {}, "title": {}}', 400),
+        ("POST /v1/announcements", b"[]", 422),
+        ("POST /v1/announcements/preview", b"{}", 422),
+        ("POST /v1/announcements/preview", b'{"audience": {"all": 7}}', 422),
+        ("GET /v1/inbox?limit=0", None, 422),
+        ("GET /v1/inbox?limit=many", None, 422),
+    ],
+)
+async def test_what_cannot_be_read_is_the_callers_fault(
+    town: Town, route: str, body: bytes | None, status: int
+) -> None:
+    method, _, path = route.partition(" ")
+    answer = await town.call(MOTHER if "inbox" in path else NURSE, method, path, body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
