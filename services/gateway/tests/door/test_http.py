@@ -96,7 +96,7 @@ async def test_the_same_key_while_the_first_is_worked_on_is_in_progress(world: W
     world.owners.answers[DOSES] = held
     first = asyncio.create_task(world.ask("clinic", "POST", DOSES, DOSE, key="k"))
     await held.begun.wait()
-    second = await world.ask("clinic", "POST", DOSES, DOSE, key="k")
+    second = await asyncio.wait_for(world.ask("clinic", "POST", DOSES, DOSE, key="k"), 10.0)
     assert second.status_code == 409
     assert second.json()["type"].endswith("in-progress")
     assert second.headers["Retry-After"] == "1"
