@@ -12,7 +12,8 @@ from calendar import monthrange
 from datetime import date
 
 FIRST_YEAR, LAST_YEAR = 1900, 2199
-_MONTHS = [(year, month) for year in range(FIRST_YEAR, LAST_YEAR + 1) for month in range(1, 13)]
+_COUNTED_TO = LAST_YEAR + 120  # from the last birth on, every age of the rules can still be counted
+_MONTHS = [(year, month) for year in range(FIRST_YEAR, _COUNTED_TO + 1) for month in range(1, 13)]
 FIRST_OF_MONTH: tuple[int, ...] = tuple(date(year, month, 1).toordinal() for year, month in _MONTHS)
 LENGTH_OF_MONTH: tuple[int, ...] = tuple(monthrange(year, month)[1] for year, month in _MONTHS)
 _DAY_ONE = FIRST_OF_MONTH[0]
@@ -22,14 +23,14 @@ _EXPECTED_AFTER = 280  # the expected date of delivery is 40 weeks 0 days
 
 
 class DateOutOfRange(ValueError):
-    """A day before 1900 or after 2199, or a count that leads there: no rule reaches that far."""
+    """A day before 1900 or far after 2199, or a count that leads there: no rule reaches that far."""
 
 
 def month_and_day(day: int) -> tuple[int, int]:
     """The index of the ordinal's month (0 = January 1900) and its day of the month, from 1."""
     place = day - _DAY_ONE
     if not 0 <= place < len(_MONTH_OF):
-        raise DateOutOfRange(f"only days of {FIRST_YEAR} to {LAST_YEAR} can be counted")
+        raise DateOutOfRange(f"only days of {FIRST_YEAR} to {_COUNTED_TO} can be counted")
     month = _MONTH_OF[place]
     return month, day - FIRST_OF_MONTH[month] + 1
 
@@ -52,7 +53,7 @@ def after_months_from(month: int, day_of_month: int, months: int) -> int:
 def _counted(day: date, months: int) -> tuple[int, int]:
     month, of_month = month_and_day(day.toordinal())
     if not 0 <= month + months < len(FIRST_OF_MONTH):
-        raise DateOutOfRange(f"only days of {FIRST_YEAR} to {LAST_YEAR} can be counted")
+        raise DateOutOfRange(f"only days of {FIRST_YEAR} to {_COUNTED_TO} can be counted")
     return month, of_month
 
 
@@ -95,7 +96,7 @@ def fiscal_year_of(day: int) -> tuple[int, int]:
     month = month_and_day(day)[0]
     start = month - (month - 3) % 12
     if start < 0 or start + 12 >= len(FIRST_OF_MONTH):
-        raise DateOutOfRange(f"only days of {FIRST_YEAR} to {LAST_YEAR} can be counted")
+        raise DateOutOfRange(f"only days of {FIRST_YEAR} to {_COUNTED_TO} can be counted")
     return FIRST_OF_MONTH[start], FIRST_OF_MONTH[start + 12] - 1
 
 

@@ -21,7 +21,7 @@ from services.schedule.domain.plan_items import OPEN, Plan, PlanItem, Status
 from services.schedule.domain.product_choice import with_choice
 from services.schedule.domain.rule_set import Line, RuleSet
 from services.schedule.domain.seasons import by_season, seasonal_item, seasonal_verdicts
-from services.schedule.domain.verdicts import Because, DoseVerdict, Reason
+from services.schedule.domain.verdicts import Because, DoseVerdict, Reason, Sentence
 
 __all__ = ["OPEN", "Plan", "PlanItem", "Status", "make_plan", "plan_to_json"]
 
@@ -57,7 +57,7 @@ def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str
     if series is not None:
         items = [item for item in items if item.series in series]
         verdicts = [verdict for verdict in verdicts if verdict.series in series]
-    return Plan(rules.id, on, tuple(_with_together(items, day)), tuple(verdicts))
+    return Plan(rules.id, on, tuple(_with_together(items, day)), tuple(verdicts), law.sentences)
 
 
 def _item_of(counts: LineCounts, line: Line, day: int) -> PlanItem | None:
@@ -173,7 +173,7 @@ def plan_to_json(plan: Plan) -> dict[str, Any]:
         "rule_set": plan.rule_set,
         "as_of": plan.as_of.isoformat(),
         "items": [_item_to_json(item) for item in plan.items],
-        "doses": [_verdict_to_json(verdict) for verdict in plan.doses],
+        "doses": [_verdict_to_json(verdict, plan.sentences) for verdict in plan.doses],
     }
 
 
@@ -207,7 +207,20 @@ def _because_to_json(why: Because) -> dict[str, Any]:
     }
 
 
-def _verdict_to_json(verdict: DoseVerdict) -> dict[str, Any]:
+def _accepted(verdict: DoseVerdict, sentences: Mapping[str, Sentence]) -> tuple[Because | None, Because | None]:
+    """Why the law, and why the series, accepts the dose; None where one does not: its reasons then say why."""
+    legal = counts = None
+    if verdict.legal == "valid" and verdict.law is not None:
+        legal = Because(verdict.law, sentences["legal_valid"])
+    elif verdict.legal == "voluntary":
+        legal = Because(verdict.course, sentences["legal_voluntary"])
+    if verdict.immunological == "valid":
+        counts = Because(verdict.course, sentences["counts"], (("number", verdict.dose_number),))
+    return legal, counts
+
+
+def _verdict_to_json(verdict: DoseVerdict, sentences: Mapping[str, Sentence]) -> dict[str, Any]:
+    legal, counts = _accepted(verdict, sentences)
     return {
         "id": verdict.id,
         "series": verdict.series,
@@ -215,10 +228,8 @@ def _verdict_to_json(verdict: DoseVerdict) -> dict[str, Any]:
         "dose_number": verdict.dose_number,
         "legal": verdict.legal,
         "immunological": verdict.immunological,
-        "legal_rule": verdict.law.id if verdict.law else None,
-        "legal_source": verdict.law.source if verdict.law else None,
-        "immunological_rule": verdict.course.id,
-        "immunological_source": verdict.course.source,
+        "legal_because": _because_to_json(legal) if legal is not None else None,
+        "immunological_because": _because_to_json(counts) if counts is not None else None,
         "reasons": [
             {
                 "verdict": reason.verdict,

@@ -1,9 +1,10 @@
 """What a plan is made of: one item per series that matters to the child."""
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Literal, NamedTuple
 
-from services.schedule.domain.verdicts import Because, DoseVerdict
+from services.schedule.domain.verdicts import Because, DoseVerdict, Sentence
 
 Status = Literal[
     "due", "overdue", "upcoming", "done", "window_closed", "not_recommended", "contraindicated", "needs_person"
@@ -28,9 +29,10 @@ class PlanItem(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """A child's plan under one rule set as of one day."""
+    """A child's plan under one rule set as of one day; `sentences` are the rule set's, for whoever reads it."""
 
     rule_set: str
     as_of: date
     items: tuple[PlanItem, ...]
     doses: tuple[DoseVerdict, ...]
+    sentences: Mapping[str, Sentence]
