@@ -269,8 +269,8 @@ class Pusher:
 def _origin(endpoint: str) -> str:
     """The origin in its one spelling (RFC 6454 section 6.2): what `aud` must equal (RFC 8292 section 2)."""
     parts = urlsplit(endpoint)
-    port = "" if parts.port in {None, {"http": 80, "https": 443}.get(parts.scheme)} else f":{parts.port}"
-    return f"{parts.scheme}://{parts.hostname}{port}"
+    usual = ":443" if parts.scheme == "https" else ":80"
+    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
 
 
 def _keep_few(by_origin: dict[str, Any]) -> None:
