@@ -1,0 +1,129 @@
+"""The running service on the real broker: families come by Kafka, a notice goes through Kafka to its inboxes and to a browser."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import pytest
+from aiokafka import AIOKafkaConsumer
+
+from deploy.local.broker import LocalKafka
+from deploy.local.secret_files import SecretFiles
+from deploy.local.store import LocalStore
+from services.notify.app import create_app
+from services.notify.tests.town import BY, MOTHER, NOTICE, NURSE, TOWN, WHY, Town
+from shared import bus
+from shared.auth import InternalTokens
+from shared.clock import Clock
+from shared.documents import Document
+from shared.events.base import Envelope, Event
+from shared.events.records import ChildFacts, ChildRegistered, PersonName
+from shared.events.schedule import PlanChanged, PlanItem, ReminderDue
+from shared.ids import new_id
+from shared.settings import Settings
+from shared.testing.plugin import service_settings
+from shared.testing.push_service import PushService, Receiver
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow]
+
+
+async def until(attempt: Callable[[], Awaitable[Any]], within: float = 30.0) -> Any:
+    """What the attempt gives once it gives something."""
+    async with asyncio.timeout(within):
+        while True:
+            if found := await attempt():
+                return found
+            await asyncio.sleep(0.05)
+
+
+async def test_a_notice_and_a_reminder_over_kafka(
+    local_kafka: LocalKafka,
+    local_store: LocalStore,
+    keys: dict[str, Any],
+    secrets: SecretFiles,
+    push: PushService,
+) -> None:
+    settings = service_settings("notify", local_kafka, local_store, f"t{new_id()[:12]}")
+    settings.internal_keys_file = keys["notify"]
+    settings.vapid_key_file = secrets.push_key()
+    settings.egress_allowed_origin = push.origin
+    gateway = InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
+    app = create_app(settings)
+    child = new_id()
+    now = Clock().now()
+
+    async def say(service: str, *events: Event) -> None:
+        doc = Document(id=child)
+        for event in events:
+            doc.emit(event, now, tenant=TOWN)
+        producer = bus.Producer(service_settings(service, local_kafka, local_store, "unused"))
+        for entry in doc.outgoing:
+            assert await producer.send([bus.to_message(entry, service)]) == [None]
+        await producer.stop()
+
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://notify") as http,
+    ):
+        town = Town(app, http, gateway)
+        name = PersonName(family="若葉", given="ひかり", family_kana="ワカバ", given_kana="ヒカリ")
+        facts = ChildFacts(birth_date=Clock().today(), sex="F", name=name, municipality=TOWN)
+        item = PlanItem(series="mr1", dose_number=1, status="due", why=WHY)
+        plan = PlanChanged(
+            rule_set="jp", as_of=Clock().today(), municipality=TOWN, items=(item,), doses=(), based_on={}
+        )
+        due = ReminderDue(reminder_id=new_id(), kind="morning", series="mr1", dose_number=1)
+        await say("schedule", plan, due)
+        await say("records", ChildRegistered(child=facts, guardians=(MOTHER.subject,), by=BY))
+
+        receiver = Receiver(push, "phone")
+        await town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", receiver.subscription())
+
+        async def preview() -> bool:
+            body = {"audience": NOTICE["audience"]}
+            return bool((await town.does(NURSE, "POST", "/v1/announcements/preview", body))["recipients"])
+
+        await until(preview)
+        emergency = await town.publishes(urgency="emergency")
+        notice = await town.publishes()
+
+        async def all_there() -> list[dict[str, Any]]:
+            items = await town.inbox()
+            return items if len(items) == 3 else []
+
+        items = await until(all_there)
+        assert {item.get("announcement") for item in items} == {emergency, notice, None}
+
+        async def pushed() -> bool:
+            ledgers = [await town.ledger(one) for one in (emergency, notice)]
+            return all(ledger["push"]["accepted"] == 1 for ledger in ledgers)
+
+        await until(pushed)
+        assert all(request.problem is None for request in push.requests)
+        titles = [receiver.decrypt(request.body) for request in push.requests]
+        assert sum(NOTICE["title"]["ja"] in title for title in titles) == 2
+
+        reminder = next(item for item in items if item.get("reminder"))
+        await town.does(MOTHER, "POST", f"/v1/inbox/{reminder['id']}/read")
+        heard = await asyncio.wait_for(_heard(local_kafka, emergency, notice), 30)
+        names = sorted(envelope.type.split(".")[-2] for envelope in heard)
+        assert names == ["MessageDelivered", "MessageRead", "PageDelivered", "PageDelivered"]
+        assert {envelope.tenant for envelope in heard} == {TOWN}
+
+
+async def _heard(kafka: LocalKafka, *notices: str) -> list[Envelope]:
+    """What the gateway hears of these notices' pages and of the mother."""
+    reader = AIOKafkaConsumer("notify.delivery.v1", **kafka.client_options("gateway"), auto_offset_reset="earliest")
+    await reader.start()
+    found: list[Envelope] = []
+    try:
+        async for record in reader:
+            envelope = bus.read_envelope(record.topic, record.key, record.value, record.headers)
+            if envelope.subject == MOTHER.subject or envelope.subject.partition(":")[0] in notices:
+                found.append(envelope)
+            if len(found) == 4:
+                break
+    finally:
+        await reader.stop()
+    return found
