@@ -173,3 +173,8 @@ def test_intervals_out_of_force_do_not_delay_the_end() -> None:
 def test_a_single_complete_series_decides_nothing_here() -> None:
     done, open_ended = series(target(1), name="done", preference=2), series(*THREE, name="open", preference=1)
     assert winner(done, open_ended, given=("red 2020-03-01", "red 2020-05-01")) == "open"
+
+
+def test_two_complete_series_leave_an_open_one_with_more_doses_aside() -> None:
+    done, same = series(target(1), name="done", preference=2), series(target(1), name="same", preference=3)
+    assert winner(done, same, series(*THREE, name="open"), given=("red 2020-03-01", "red 2020-05-01")) == "done"
