@@ -10,6 +10,7 @@ import base64
 import contextlib
 import json
 import os
+import re
 import socket
 import time
 from dataclasses import dataclass, field
@@ -65,6 +66,7 @@ class PushService:
         self._port = port or 0
         self._server: uvicorn.Server | None = None
         self._serving: asyncio.Task[None] | None = None
+        self._closing = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         app = Starlette(routes=[Route("/{path:path}", self._receive, methods=["POST"])])
@@ -83,6 +85,7 @@ class PushService:
 
     async def __aexit__(self, *_: object) -> None:
         if self._server is not None and self._serving is not None:
+            self._closing.set()
             self._server.should_exit = True
             await self._serving
 
@@ -97,7 +100,9 @@ class PushService:
             status = told.status
         self.requests.append(PushRequest(request.url.path, headers, body, problem, status))
         if problem is None and told is not None:
-            await asyncio.sleep(told.after)
+            # Silent for so long, or until the service is closed.
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._closing.wait(), told.after)
         found = {"Location": f"{self.origin}/messages/{len(self.requests)}"} if status == 201 else {}
         if told is not None and told.retry_after is not None and status != 201:
             found["Retry-After"] = str(told.retry_after)
@@ -105,7 +110,7 @@ class PushService:
 
     def _judge(self, headers: dict[str, str], body: bytes) -> tuple[int, str | None]:
         """(status, what is wrong) of a request."""
-        if not headers.get("ttl", "").isdigit():
+        if not re.fullmatch("[0-9]+", headers.get("ttl", "")):
             return 400, "TTL is missing or no number"
         if headers.get("content-encoding") != "aes128gcm":
             return 400, "Content-Encoding is not aes128gcm"
@@ -137,6 +142,8 @@ class PushService:
         except (JoseError, ValueError):
             return "the token is not signed by k with ES256"
         now = time.time()
+        if not isinstance(claims, dict):
+            return "the token holds no claims"
         if claims.get("aud") != self.origin:
             return "aud is not this origin"
         if not isinstance(claims.get("exp"), int) or not now < claims["exp"] <= now + DAY_S:
@@ -150,10 +157,15 @@ def _structure(body: bytes) -> str | None:
     """What is wrong with the encrypted body's header (RFC 8188 section 2.1, RFC 8291 section 4)."""
     if len(body) < 21 + 65 + 17:
         return "the body is too short"
-    if int.from_bytes(body[16:20], "big") < 18:
-        return "the record size is too small"
     if body[20] != 65 or body[21] != 4:
         return "the key id is no uncompressed P-256 point"
+    try:
+        ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), body[21:86])
+    except ValueError:
+        return "the key id is no point of P-256"
+    # One record only, and its size greater than text, delimiter, padding and tag together.
+    if int.from_bytes(body[16:20], "big") <= len(body) - 86:
+        return "the record size is too small for one record"
     return None
 
 
