@@ -95,7 +95,8 @@ class Case(Chart):
                 given.append(_new(Given, (day, code, dose.id, expiry, vaccine, dose, None, None, None, False)))
         given.sort(key=_CANONICAL)
         associations, places, origin = self.rules.associations, self.of_antigen, self.birth
-        always = self.law.always_in
+        mother, lines_of = not self.anchors.birth, self.law.lines
+        always = self.law.always_in if not mother else {}
         self.without_line = False
         for place, one in enumerate(given):
             if one.kind.live == "injectable":
@@ -112,6 +113,8 @@ class Case(Chart):
             belongs = False
             for association in associations[one.vaccine]:
                 begin, end = association.begin, association.end
+                if lines_of[association.antigen].mother is not mother:
+                    continue
                 if begin is not None and one.day < begin.date_ordinal(origin):
                     continue
                 if end is not None and one.day >= end.date_ordinal(origin):

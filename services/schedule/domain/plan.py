@@ -12,16 +12,16 @@ from typing import Any
 from services.schedule.domain.cases import Case
 from services.schedule.domain.checkups import checkup_items
 from services.schedule.domain.combined_vaccines import combined_items
-from services.schedule.domain.history import DoseGiven, History
-from services.schedule.domain.legal import live_reason, warning
+from services.schedule.domain.history import History
 from services.schedule.domain.line_counts import LineCounts
 from services.schedule.domain.live_order import keep_live_apart
 from services.schedule.domain.next_dose import next_item
+from services.schedule.domain.other_doses import other_verdicts
 from services.schedule.domain.plan_items import OPEN, Plan, PlanItem, Status
 from services.schedule.domain.product_choice import with_choice
 from services.schedule.domain.rule_set import Line, RuleSet
 from services.schedule.domain.seasons import by_season, seasonal_item, seasonal_verdicts
-from services.schedule.domain.verdicts import Because, DoseVerdict, Reason, Sentence
+from services.schedule.domain.verdicts import Because, DoseVerdict, Sentence
 
 __all__ = ["OPEN", "Plan", "PlanItem", "Status", "make_plan", "plan_to_json"]
 
@@ -91,56 +91,15 @@ def judge_lines(case: Case, lines: Collection[str], day: int) -> list[DoseVerdic
 
 def _in_order(case: Case, found: list[tuple[int, DoseVerdict]], order: Mapping[str, int]) -> list[DoseVerdict]:
     """Verdicts in the order of the doses, those on one dose in the order of the series."""
-    others = without_line(case)
-    if others or len({place for place, _ in found}) < len(found):
+    if len({place for place, _ in found}) < len(found):
         found.sort(key=lambda one: (one[0], order.get(one[1].series, len(order)), one[1].series))
     else:
         found.sort(key=_PLACE)
-    return [verdict for _, verdict in found] + others
-
-
-def without_line(case: Case) -> list[DoseVerdict]:
-    """Doses that belong to no line: unknown vaccines, impossible days, vaccines that no plan is made for."""
-    verdicts = [_as_recorded(case, dose) for dose in case.unknown]
-    if not case.without_line:
-        return verdicts
-    placed = {place for places in case.of_antigen.values() for place in places}
-    for place, given in enumerate(case.given):
-        if place in placed:
-            continue
-        rule = case.law.own_rule
-        name = ("vaccine", given.kind.names)
-        reasons: list[Reason] = []
-        live = live_reason(case, given) if given.kind.live == "injectable" else None
-        if live is not None:
-            reasons.append(live)
-        if given.kind.counts_in:
-            line = case.law.lines[given.kind.counts_in[0]]
-            takes = line.takes[given.vaccine]
-            early = takes.first is not None and given.day < takes.first.date_ordinal(case.birth)
-            point = takes.first if early else takes.until
-            fact = ("first_day" if early else "last_day", point.date_ordinal(case.birth) if point else 0)
-            code = "too_early" if early else "wrong_age"
-            because = Because(line.courses[0].rule, case.law.sentences[code], (name, fact))
-            reasons.append(Reason("immunological", code, because))
-            shown = given.kind.series or line.courses[0].series
-        else:
-            reasons.append(warning(case, "immunological", "no_series", rule, name))
-            shown = given.vaccine
-        counts = "not_valid" if given.kind.counts_in else "as_recorded"
-        legal = "not_valid" if live is not None else "voluntary"
-        verdicts.append(
-            DoseVerdict(given.key, shown, given.dose.given_on, None, legal, counts, None, rule, tuple(reasons))  # type: ignore[arg-type]
-        )
+    verdicts = [verdict for _, verdict in found]
+    if case.unknown or case.without_line:
+        verdicts += other_verdicts(case)
+        verdicts.sort(key=lambda verdict: verdict.given_on)
     return verdicts
-
-
-def _as_recorded(case: Case, dose: DoseGiven) -> DoseVerdict:
-    rule = case.law.own_rule
-    known = dose.code in case.law.codes
-    code = "before_birth" if known else "unknown_vaccine"
-    reason = warning(case, "immunological", code, rule, ("vaccine", dose.code))
-    return DoseVerdict(dose.id, dose.code, dose.given_on, None, "as_recorded", "as_recorded", None, rule, (reason,))
 
 
 def _with_together(items: list[PlanItem], day: int) -> list[PlanItem]:

@@ -174,8 +174,8 @@ class MotherCheckup:
 class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
 
-    `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in their lines
-    at every age, `live_reach` is the most days for which a live vaccine can bar another.
+    `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
+    lines at every age, `live_reach` is the most days for which a live vaccine can bar another.
     """
 
     id: str
@@ -216,7 +216,8 @@ class RuleSet:
         always = {
             code: vaccine.counts_in
             for code, vaccine in self.vaccines.items()
-            if vaccine.counts_in and not any(code in self.lines[line].takes for line in vaccine.counts_in)
+            if vaccine.counts_in
+            and not any(code in self.lines[line].takes or self.lines[line].mother for line in vaccine.counts_in)
         }
         intervals = [conflict.between for conflict in self.live_conflicts]
         reach = max((one.days + 1 + 31 * (one.months + one.half) for one in intervals), default=0)
