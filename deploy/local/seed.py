@@ -15,6 +15,7 @@ from deploy.local.organisations import CLINICS, MUNICIPALITIES, Organisations
 from shared.clock import Clock
 
 SIDE_BY_SIDE = 8
+MOST_DOSES = 8
 _KANA = "アイウエオカキクケコサシスセソタチツテトナニハヒマミヤユヨラリルレロ"
 
 # CVX and the days of life on which the doses are usually given; `step` days may be added for those who come late.
@@ -48,7 +49,7 @@ def stories(size: int, seed: int, today: date) -> list[Story]:
     fake = Faker("ja_JP")
     fake.seed_instance(seed)
     found: list[Story] = []
-    kinds = ("usual", "usual", "usual", "late", "missed", "retracted", "preterm", "moved_in", "newborn", "older")
+    kinds = ("usual", "newborn", "late", "missed", "usual", "retracted", "preterm", "moved_in", "newborn", "older")
     number = 0
     while number < size:
         kind = kinds[number % len(kinds)]
@@ -83,7 +84,7 @@ def stories(size: int, seed: int, today: date) -> list[Story]:
                     dice.choice(clinics),
                     facts,
                     f"guardian-{number}",
-                    tuple(_doses(dice, kind, birth, today)),
+                    tuple(_doses(dice, kind, birth, today))[:MOST_DOSES],
                 )
             )
         number += 2 if twins else 1
@@ -144,7 +145,7 @@ async def seed(
 
 def _note_logins(platform: Any, children: list[Story]) -> None:
     """One ready login of each role, for `make run` to show."""
-    town, clinic = sorted(MUNICIPALITIES)[0], children[0].clinic
+    town, clinic = min(MUNICIPALITIES), children[0].clinic
     nurse = {"subject": f"nurse-{town}", "role": "staff", "municipality": town, "profession": "public_health_nurse"}
     doctor = {"subject": f"doctor-{clinic}", "role": "clinic", "organisation": clinic}
     platform.note_login("guardian", "of the first child", {"subject": children[0].guardian, "role": "guardian"})

@@ -74,10 +74,9 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
         plan: Doc = {"rule_set": planning.rules.id, "as_of": today.isoformat(), "items": [], "doses": []}
     else:
         plan = kept.plain(plan_to_json(make_plan(planning.rules, kept.history_of(state), today)))
-    changed = before is None or any(before.get(part) != plan.get(part) for part in ("rule_set", "items", "doses"))
-    if changed:
-        state["plan"] = plan
-        cancelled = _rearm(planning, doc, plan)
+    state["plan"] = plan if before is None or _differs(before, plan) else before
+    armed, cancelled = _rearm(planning, doc, plan)
+    if state["plan"] is not before or armed or cancelled:
         doc.emit(
             PlanChanged(
                 rule_set=plan["rule_set"],
@@ -107,12 +106,17 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
     _tell_overdue(planning, doc, plan, today)
 
 
+def _differs(before: Doc, plan: Doc) -> bool:
+    return any(before.get(part) != plan.get(part) for part in ("rule_set", "items", "doses"))
+
+
 def _due_items(plan: Doc) -> list[DueItem]:
     return [
         DueItem(
             item["series"],
             item["dose_number"],
             item["status"],
+            kept.day(item.get("earliest")),
             kept.day(item.get("recommended")),
             kept.day(item.get("overdue_from")),
             kept.day(item.get("free_until")),
@@ -121,8 +125,11 @@ def _due_items(plan: Doc) -> list[DueItem]:
     ]
 
 
-def _rearm(planning: Planning, doc: Document, plan: Doc) -> list[tuple[str, str]]:
-    """Arm what the plan asks for, cancel what lost its reason; fired ones stay fired. Gives the cancelled ones."""
+def _rearm(planning: Planning, doc: Document, plan: Doc) -> tuple[int, list[tuple[str, str]]]:
+    """Arm what the plan asks for, cancel what lost its reason; fired ones stay fired.
+
+    Gives how many were armed, and which were cancelled for what reason.
+    """
     reminders: Doc = doc.state.setdefault("reminders", {})
     items = _due_items(plan)
     wanted = {
@@ -139,9 +146,11 @@ def _rearm(planning: Planning, doc: Document, plan: Doc) -> list[tuple[str, str]
                 continue
             known["state"] = "cancelled"
             cancelled.append((reminder_id, reason))
+    armed = 0
     for reminder_id, (key, reminder) in wanted.items():
         known = reminders.get(reminder_id)
         if known is None or known["state"] == "cancelled":
+            armed += 1
             reminders[reminder_id] = {
                 "key": key,
                 "kind": reminder.kind,
@@ -150,7 +159,7 @@ def _rearm(planning: Planning, doc: Document, plan: Doc) -> list[tuple[str, str]
                 "fires_at": wire_instant(tokyo_time(reminder.day, reminder.hour)),
                 "state": "armed",
             }
-    return cancelled
+    return armed, cancelled
 
 
 def _tell_overdue(planning: Planning, doc: Document, plan: Doc, today: date) -> None:
@@ -233,11 +242,6 @@ async def fire_reminders(planning: Planning) -> int:
             fired += answer["fired"]
             if doc.derive:
                 await view.derive([doc])
-        gone = [row["_id"] for row in rows if row["gone"]]
-        for row_id in gone:
-            await planning.plans.store.update(
-                kept.REMINDER_TIMES, {"_id": row_id, "gone": True}, {"$unset": {"fires_at": ""}}
-            )
     return fired
 
 

@@ -9,7 +9,6 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from services.schedule.domain.history import CheckupDone, DoseGiven, History, Observation
-from services.schedule.domain.reminders import WAITING
 from shared.clock import read_instant
 from shared.documents import Document
 from shared.ids import derived_id
@@ -25,6 +24,8 @@ FAMILIES = "families"
 CHILD_CONSENTS = "child_consents"
 DAYS = "days"
 BUCKETS = 16
+NEVER = 253_402_300_799_000
+"""The end of the year 9999: a row that waits for nothing stays out of every search."""
 
 
 def day(text: str | None) -> date | None:
@@ -70,13 +71,13 @@ def follow_up_id(child: str, series: str, dose_number: int) -> str:
 
 
 def due_rows(doc: Document) -> dict[str, Doc]:
-    """The lines of the not-yet list (未受診者) that this child stands on: everything waiting, with who follows it up."""
+    """The lines of the not-yet list (未受診者) that this child stands on: everything open, with who follows it up."""
     state = doc.state
     if state.get("silenced") or "plan" not in state:
         return {}
     rows: dict[str, Doc] = {}
     for item in state["plan"]["items"]:
-        if item["status"] not in WAITING or not item.get("earliest"):
+        if item["status"] not in {"due", "overdue"} or not item.get("earliest"):
             continue
         row_id = follow_up_id(doc.id, item["series"], item["dose_number"])
         follow_up = state.get("follow_ups", {}).get(row_id, {})
@@ -96,16 +97,10 @@ def due_rows(doc: Document) -> dict[str, Doc]:
 
 
 def reminder_rows(doc: Document) -> dict[str, Doc]:
-    """The due times of armed reminders, spread over buckets so that any worker can take one (protocol D4)."""
-    return {
-        reminder_id: {
-            "child": doc.id,
-            "bucket": zlib.crc32(doc.id.encode()) % BUCKETS,
-            "fires_at": _milliseconds(reminder["fires_at"]),
-        }
-        for reminder_id, reminder in doc.state.get("reminders", {}).items()
-        if reminder["state"] == "armed"
-    }
+    """When this child's next reminder is due, in a bucket of which any worker can take care (protocol D4)."""
+    armed = [one["fires_at"] for one in doc.state.get("reminders", {}).values() if one["state"] == "armed"]
+    bucket = zlib.crc32(doc.id.encode()) % BUCKETS
+    return {doc.id: {"child": doc.id, "bucket": bucket, "fires_at": _milliseconds(min(armed)) if armed else NEVER}}
 
 
 def family_rows(doc: Document) -> dict[str, Doc]:

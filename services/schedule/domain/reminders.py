@@ -7,6 +7,8 @@ from typing import Literal
 
 Kind = Literal["eve", "morning", "last_free_30", "last_free_7", "overdue"]
 WAITING = frozenset({"due", "upcoming", "overdue"})
+HORIZON = timedelta(days=120)
+"""Reminders are armed when their dose comes this near; each day's turn brings the next ones in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,6 +18,7 @@ class DueItem:
     series: str
     dose_number: int
     status: str
+    earliest: date | None
     recommended: date | None
     overdue_from: date | None
     free_until: date | None
@@ -41,11 +44,12 @@ def reminders_for(items: Iterable[DueItem], today: date) -> dict[str, Reminder]:
     """The reminders that this plan asks for from today on, by key.
 
     Eve (18:00) and morning (8:00) of the recommended day, 30 and 7 days before the last free day (9:00), and the day
-    from which the dose is overdue (9:00). Only the next dose of a series is ever in a plan as waiting.
+    from which the dose is overdue (9:00). Only the next dose of a series is ever in a plan as waiting, and only one that
+    may be given within the HORIZON is thought of.
     """
     wanted: dict[str, Reminder] = {}
     for item in items:
-        if item.status not in WAITING:
+        if item.status not in WAITING or (item.earliest is not None and item.earliest > today + HORIZON):
             continue
         days: list[tuple[Kind, date | None, int]] = [
             ("eve", _before(item.recommended, 1), 18),
