@@ -1,0 +1,44 @@
+"""Every query that notify asks its store finds an index: one that scans is fast in a test and slow in a town."""
+
+import json
+from typing import Any
+
+import pytest
+
+from services.notify import store as kept
+from services.notify.tests.town import Town
+
+pytestmark = pytest.mark.integration
+
+# Each shape that store.py, or a command, hands to `find`, `update` or `delete`.
+SHAPES: list[tuple[str, dict[str, Any]]] = [
+    (kept.AUDIENCE, {"municipality": "131016"}),
+    (kept.AUDIENCE, {"of": "c1"}),
+    (kept.INBOX, {"recipient": "g1"}),
+    (kept.INBOX, {"announcement": "a1"}),
+    (kept.INBOX, {"_id": "i1"}),
+    (kept.INBOX, {"_id": {"$in": ["i1", "i2"]}}),
+    (kept.PUSHES, {"announcement": "a1"}),
+    (kept.PUSHES, {"_id": "p1"}),
+    (kept.SUBSCRIPTIONS, {"recipient": "g1"}),
+    (kept.SUBSCRIPTIONS, {"recipient": {"$in": ["g1", "g2"]}}),
+    (kept.SUBSCRIPTIONS, {"browser": "b1"}),
+    (kept.SUBSCRIPTIONS, {"_id": "s1"}),
+    (kept.SCHEDULED, {"at": {"$gte": 0, "$lte": 1.0}}),
+    (kept.WAITING, {"at": {"$gte": 0}}),
+    (kept.RECIPIENTS, {"_id": "f1:0"}),
+]
+
+
+async def test_no_query_scans(town: Town) -> None:
+    store = town.runtime.store
+    for collection, _ in SHAPES:
+        rows = [{"_id": f"{collection}{number}", "version": 1} for number in range(50)]
+        await store.insert_many(collection, rows)
+    plans = {
+        f"{collection} {sorted(where)}": json.dumps((await store.explain(collection, where))["queryPlanner"])
+        for collection, where in SHAPES
+    }
+    assert [shape for shape, plan in plans.items() if "IXSCAN" not in plan or "COLLSCAN" in plan] == []
+    unknown = await store.explain(kept.INBOX, {"no_such_field": 1})
+    assert "COLLSCAN" in json.dumps(unknown["queryPlanner"])
