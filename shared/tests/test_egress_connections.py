@@ -107,14 +107,14 @@ def reply(status: str, body: bytes = b"", *headers: str) -> bytes:
         f"https://{FCM}:99999/x",
         "https:///x",
         # Not the one local origin, though it begins like it.
-        "http://127.0.0.1:90001/x",
-        "http://127.0.0.1:9000.evil.example/x",
-        "http://127.0.0.1:9000@evil.example/x",
+        "http://127.0.0.1:9001/x",
+        "http://127.0.0.1:900.evil.example/x",
+        "http://127.0.0.1:900@evil.example/x",
     ],
 )
 async def test_what_is_refused_is_not_even_looked_up(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     names = Names(monkeypatch, [PUBLIC])
-    out = egress("http://127.0.0.1:9000")
+    out = egress("http://127.0.0.1:900")
     with pytest.raises(EgressRefused):
         out.check(url)
     with pytest.raises(EgressRefused):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import re
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
@@ -176,12 +177,13 @@ class Pusher:
             if not breaker.closed():
                 state = "provider-down"
                 break
-            if not await self._still_there(browser) or not await still_wanted(target):
+            present = await self._still_there(browser) if await still_wanted(target) else None
+            if present is None:
                 state = "withdrawn"
                 break
             attempt += 1
             try:
-                body, headers = self._request(target, browser, origin)
+                body, headers = self._request(target, present, origin)
                 answer = await self.egress.post(browser["endpoint"], body, headers, timeout_s=self.timeout_s)
             except OutcomeUnknown:
                 breaker.note(good=False)
@@ -200,8 +202,8 @@ class Pusher:
             crash_point("after_push_before_mark")
             breaker.note(good=status < 500)
             state = _state_of(status)
-            pause = _retry_after(answer.headers.get("retry-after"))
-            if status not in {429, 503} or attempt == ATTEMPTS or pause > LONGEST_RETRY_S:
+            pause = _pause(status, answer.headers.get("retry-after"))
+            if pause is None or pause > LONGEST_RETRY_S or attempt == ATTEMPTS:
                 break
             await asyncio.sleep(pause)
         if state == "gone":
@@ -209,10 +211,10 @@ class Pusher:
             await self.store.delete(kept.SUBSCRIPTIONS, {"_id": browser["_id"], "browser": browser["browser"]})
         await self._mark(claim, state, attempt, status)
 
-    async def _still_there(self, browser: Doc) -> bool:
-        """Whether the browser is still this guardian's: it may have been forgotten, or another may have signed in on it."""
-        row = await self.store.get(kept.SUBSCRIPTIONS, browser["_id"], ["browser"])
-        return row is not None and row["browser"] == browser["browser"]
+    async def _still_there(self, browser: Doc) -> Doc | None:
+        """The browser with its present keys, or None: it was forgotten meanwhile, or somebody else signed in on it."""
+        row = await self.store.get(kept.SUBSCRIPTIONS, browser["_id"])
+        return row if row is not None and row["browser"] == browser["browser"] else None
 
     def _breaker(self, origin: str) -> _Breaker:
         _keep_few(self._breakers)
@@ -286,11 +288,17 @@ def _state_of(status: int) -> str:
     return "gone" if status in {404, 410} else "refused"
 
 
-def _retry_after(header: str | None) -> float:
-    """Seconds to wait (RFC 9110 section 10.2.3); a date is taken for longer than anybody waits here."""
-    if header is None:
+def _pause(status: int, retry_after: str | None) -> float | None:
+    """Seconds until a refused push may be tried again (RFC 9110 section 10.2.3), or None: never.
+
+    429 refuses by itself (RFC 8030 section 8.4); 503 may come from something on the way, unless it says when to come back. A date
+    is taken for longer than anybody waits here.
+    """
+    if status not in {429, 503} or (status == 503 and retry_after is None):
+        return None
+    if retry_after is None:
         return 1.0
-    return float(header) if header.isascii() and header.isdigit() else LONGEST_RETRY_S + 1
+    return float(retry_after) if re.fullmatch("[0-9]{1,6}", retry_after) else LONGEST_RETRY_S + 1
 
 
 def _decode(text: str) -> bytes:
