@@ -1,5 +1,6 @@
 """One child's history as the rules look at it: doses in order, by the lines whose count they add to, observations."""
 
+from collections import defaultdict
 from datetime import date
 from operator import itemgetter
 from typing import NamedTuple, cast
@@ -72,7 +73,7 @@ class Case(Chart):
         self.unknown: list[DoseGiven] = []
         self.given: list[Given] = []
         self.live: list[Given] = []
-        self.of_antigen: dict[str, list[int]] = {}
+        self.of_antigen: defaultdict[str, list[int]] = defaultdict(list)
         self._sort()
         # A Given has every field that the engine reads of a dose; building both would double the work per dose.
         self.doses = cast(tuple[Administered, ...], self.given)
@@ -99,17 +100,15 @@ class Case(Chart):
         always = self.law.always_in if not mother else {}
         self.without_line = False
         for place, one in enumerate(given):
+            simply = always.get(one.vaccine)
+            if simply is not None:
+                for code in simply.lines:
+                    places[code].append(place)
+                if simply.live:
+                    self.live.append(one)
+                continue
             if one.kind.live == "injectable":
                 self.live.append(one)
-            lines = always.get(one.vaccine)
-            if lines is not None:
-                for code in lines:
-                    known = places.get(code)
-                    if known is None:
-                        places[code] = [place]
-                    else:
-                        known.append(place)
-                continue
             belongs = False
             for association in associations[one.vaccine]:
                 begin, end = association.begin, association.end
@@ -120,11 +119,7 @@ class Case(Chart):
                 if end is not None and one.day >= end.date_ordinal(origin):
                     continue
                 belongs = True
-                known = places.get(association.antigen)
-                if known is None:
-                    places[association.antigen] = [place]
-                else:
-                    known.append(place)
+                places[association.antigen].append(place)
             if not belongs:
                 self.without_line = True
         self.live_apart = self._live_apart()

@@ -33,9 +33,17 @@ def checkup_items(case: Case, on: int) -> list[PlanItem]:
 
 
 def _of_child(case: Case, rule: Checkup, done: list[int] | None, on: int) -> PlanItem:
-    first, closes = day_of(rule.first, case.anchors), day_of(rule.closes, case.anchors)
-    usual = day_of(rule.usual_until, case.anchors) if rule.usual_until is not None and on <= closes else 0
+    closes = day_of(rule.closes, case.anchors)
+    if done is None and on > closes:
+        return _closed(case, rule.rule, rule.series, rule.names, 1, closes)
+    first = day_of(rule.first, case.anchors)
+    usual = day_of(rule.usual_until, case.anchors) if rule.usual_until is not None else 0
     return _item(case, rule.rule, rule.series, rule.names, 1, first, usual, closes, done, on)
+
+
+def _closed(case: Case, rule: Cited, series: str, names: Sentence, number: int, closes: int) -> PlanItem:
+    why = because(case, rule, "plan_checkup_closed", ("name", names), ("last_day", closes))
+    return PlanItem(series, number, "window_closed", None, None, None, None, on_day(closes), (), why)
 
 
 def _item(
@@ -56,8 +64,7 @@ def _item(
         return PlanItem(series, number, "done", None, None, None, None, None, (), why)
     overdue = usual + 1 if usual and usual < closes else 0
     if on > closes:
-        why = because(case, rule, "plan_checkup_closed", name, ("last_day", closes))
-        return PlanItem(series, number, "window_closed", on_day(first), None, None, None, on_day(closes), (), why)
+        return _closed(case, rule, series, names, number, closes)
     status: Status = "upcoming" if on < first else "overdue" if overdue and on >= overdue else "due"
     why = because(case, rule, "plan_checkup", name, ("due_day", first))
     return PlanItem(

@@ -49,11 +49,6 @@ class Count:
             return self._walk.position < len(self.following.doses)
         return self.counted < len(self.following.doses)
 
-    def plainly_valid(self) -> None:
-        """Every dose counts, each for the next target: nothing is to be walked."""
-        self.counted = len(self.places)
-        self.last_counted = self.case.given[self.places[-1]].day
-
     def walk_along(self, on: int) -> None:
         """Let the engine judge every dose; where none counts, what follows goes by a first dose on the day `on`."""
         self._walk = walk = _begin(self.case, self.course)
@@ -91,7 +86,8 @@ def count_line(
         return count, []
     plain = plain_verdicts(case, line, count.course, places, since)
     if plain is not None:
-        count.plainly_valid()
+        count.counted = len(places)
+        count.last_counted = case.given[places[-1]].day
         return count, plain
     count.walk_along(on)
     return count, judge(case, line, count.course, count.walk, since)

@@ -12,6 +12,7 @@ from services.schedule.domain import civil_dates
 BIRTH, REACHED, AFTER, SCHOOL, FISCAL_START, FISCAL_END, PREGNANCY = range(7)
 NEVER = 10_000_000  # after every day that can be counted
 _AT_DELIVERY = 280
+_FIRST_OF_MONTH, _LENGTH_OF_MONTH = civil_dates.FIRST_OF_MONTH, civil_dates.LENGTH_OF_MONTH
 
 
 class Point(NamedTuple):
@@ -56,6 +57,14 @@ class Anchors:
         self.expected = expected.toordinal() if expected is not None else 0
 
 
+def _of_pregnancy(point: Point, anchors: Anchors) -> int:
+    if point.kind != PREGNANCY:
+        raise NoAnchor("counted from birth, which is not known")
+    if not anchors.expected:
+        raise NoAnchor("counted from the expected day of delivery, which is not known")
+    return anchors.expected + point.amount - _AT_DELIVERY + point.shift
+
+
 class NoAnchor(ValueError):
     """A point of a pregnancy was asked of a child, or the other way round."""
 
@@ -63,18 +72,17 @@ class NoAnchor(ValueError):
 def day_of(point: Point, anchors: Anchors) -> int:
     """The ordinal on which the point lies for this child or pregnancy."""
     kind, amount, shift = point
-    if kind == PREGNANCY:
-        if not anchors.expected:
-            raise NoAnchor("counted from the expected day of delivery, which is not known")
-        return anchors.expected + amount - _AT_DELIVERY + shift
     if not anchors.birth:
-        raise NoAnchor("counted from birth, which is not known")
-    if kind == REACHED:
-        return civil_dates.reached_from(anchors.month, anchors.day, amount) + shift
+        return _of_pregnancy(point, anchors)
+    if REACHED <= kind <= AFTER:
+        # civil_dates.reached_from, written out: this is asked for every window of every plan
+        month = anchors.month + amount
+        eve, last = anchors.day - 2, _LENGTH_OF_MONTH[month] - 1
+        return _FIRST_OF_MONTH[month] + min(eve, last) + kind - REACHED + shift
     if kind == BIRTH:
         return anchors.birth + amount + shift
-    if kind == AFTER:
-        return civil_dates.reached_from(anchors.month, anchors.day, amount) + 1 + shift
+    if kind == PREGNANCY:
+        return _of_pregnancy(point, anchors)
     if kind == SCHOOL:
         if not anchors.school:
             six = civil_dates.reached_from(anchors.month, anchors.day, 72)

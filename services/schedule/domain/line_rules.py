@@ -84,7 +84,7 @@ class StandardInterval:
 
 @dataclass(frozen=True, slots=True)
 class DoseRule:
-    """One dose of a course."""
+    """One dose of a course; `has_ages` says that it has ages of its own beside the window."""
 
     number: int
     kind: Literal["primary", "booster", "single"]
@@ -95,6 +95,11 @@ class DoseRule:
     apart: tuple[Apart, ...]
     not_after: Point | None
     not_if: tuple[int, Point] | None
+    has_ages: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        ages = (self.first, self.not_after, self.not_if)
+        object.__setattr__(self, "has_ages", any(age is not None for age in ages))
 
 
 @dataclass(frozen=True, slots=True)

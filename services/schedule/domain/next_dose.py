@@ -126,7 +126,7 @@ def next_item(
     """
     line, course = count.line, count.following
     shown = series or course.series
-    if not count.needed and count.counted and not case.observed:
+    if count.counted and not count.needed and not case.observed:
         facts = (("name", _names(case, line, series)), ("number", count.counted), ("given_day", count.last_counted))
         why = Because(course.rule, case.law.sentences["plan_done"], facts)
         return PlanItem(shown, count.counted, "done", None, None, None, None, None, (), why)

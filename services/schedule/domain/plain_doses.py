@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from services.schedule.domain.cases import Case
 from services.schedule.domain.civil_dates import FIRST_OF_MONTH, LENGTH_OF_MONTH, month_and_day
 from services.schedule.domain.legal_points import NEVER, day_of, first_after
-from services.schedule.domain.rule_set import Course, Free, Line
+from services.schedule.domain.rule_set import Course, DoseRule, Free, Line
 from services.schedule.domain.verdicts import DoseVerdict, Immunological, Legal
 
 _VALID: Immunological = "valid"
@@ -77,11 +77,7 @@ def plain_verdicts(
                     month += between.months
                     if day < FIRST_OF_MONTH[month] + min(of_month - 1, LENGTH_OF_MONTH[month]):
                         return None
-        if rule.first is not None and day < day_of(rule.first, case.anchors):
-            return None
-        if rule.not_after is not None and day > day_of(rule.not_after, case.anchors):
-            return None
-        if rule.not_if is not None and reached[rule.not_if[0] - 1] > day_of(rule.not_if[1], case.anchors):
+        if rule.has_ages and not _ages_fit(case, rule, day, reached):
             return None
         reached.append(day)
         previous = day
@@ -106,6 +102,15 @@ def plain_verdicts(
     if line.has_more_to_say and not _nothing_else(case, line, places, since, reached[0]):
         return None
     return verdicts
+
+
+def _ages_fit(case: Case, rule: DoseRule, day: int, reached: list[int]) -> bool:
+    """Whether the dose is neither before its own age nor one that is left out."""
+    if rule.first is not None and day < day_of(rule.first, case.anchors):
+        return False
+    if rule.not_after is not None and day > day_of(rule.not_after, case.anchors):
+        return False
+    return rule.not_if is None or reached[rule.not_if[0] - 1] <= day_of(rule.not_if[1], case.anchors)
 
 
 def _nothing_else(case: Case, line: Line, places: Sequence[int], since: int, first_day: int) -> bool:

@@ -6,6 +6,7 @@ Days are ordinals; None as an end means "still in force".
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from services.schedule.domain.legal_points import Between, Point
 from services.schedule.domain.line_rules import (
@@ -52,6 +53,7 @@ __all__ = [
     "RuleSet",
     "Season",
     "Shorter",
+    "Simply",
     "StandardInterval",
     "Takes",
     "Vaccine",
@@ -170,6 +172,13 @@ class MotherCheckup:
     usual_days: int
 
 
+class Simply(NamedTuple):
+    """A vaccine that counts in its lines at every age, and whether it is a live injected one."""
+
+    lines: tuple[str, ...]
+    live: bool
+
+
 @dataclass(frozen=True, slots=True)
 class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
@@ -203,7 +212,7 @@ class RuleSet:
     own_rule: Cited = field(init=False)
     combined_lines: frozenset[str] = field(init=False)
     checkup_series: frozenset[str] = field(init=False)
-    always_in: Mapping[str, tuple[str, ...]] = field(init=False)
+    always_in: Mapping[str, Simply] = field(init=False)
     live_reach: int = field(init=False)
 
     def __post_init__(self) -> None:
@@ -214,7 +223,7 @@ class RuleSet:
         names = [*self.series, *checkups]
         combined = frozenset(code for combination in self.combinations for code in combination.lines)
         always = {
-            code: vaccine.counts_in
+            code: Simply(vaccine.counts_in, vaccine.live == "injectable")
             for code, vaccine in self.vaccines.items()
             if vaccine.counts_in
             and not any(code in self.lines[line].takes or self.lines[line].mother for line in vaccine.counts_in)
