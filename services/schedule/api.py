@@ -102,6 +102,24 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         await _until_fresh(planning, child, hagukumi_revision)
         return JSONResponse(await commands.plan_on(planning, child, principal, on or planning.today))
 
+    @routes.get("/v1/children/{child}/catch-up")
+    async def catch_up(
+        child: str,
+        ill_until: Annotated[date | None, Query()] = None,
+        closed: Annotated[list[date] | None, Query(max_length=100)] = None,
+        authorization: Authorization = None,
+        hagukumi_revision: Annotated[str | None, Header()] = None,
+    ) -> JSONResponse:
+        """The fewest visits that complete what is open."""
+        principal = runtime.principal(authorization)
+        await _until_fresh(planning, child, hagukumi_revision)
+        return JSONResponse(await commands.catch_up_of(planning, child, principal, ill_until, closed or []))
+
+    @routes.get("/v1/municipalities/{code}/coverage")
+    async def coverage(code: str, authorization: Authorization = None) -> JSONResponse:
+        """How the town's children stand for each series."""
+        return JSONResponse(await commands.coverage_of(planning, runtime.principal(authorization), code))
+
     @routes.get("/v1/municipalities/{code}/not-yet")
     async def not_yet(
         code: str,

@@ -6,9 +6,12 @@ from datetime import date, datetime
 from typing import Any
 
 from services.schedule import store as kept
+from services.schedule.domain.catch_up import catch_up
+from services.schedule.domain.coverage import FollowUp, coverage
 from services.schedule.domain.plan import make_plan, plan_to_json
 from services.schedule.domain.pre_check import Proposal, Sibling, pre_check
 from services.schedule.domain.reminders import DueItem, overdue, reminders_for, why_cancelled
+from services.schedule.opening_days import opening_days
 from services.schedule.rule_files import RuleSet
 from shared.auth import Principal
 from shared.clock import tokyo_time, wire_instant
@@ -299,6 +302,44 @@ async def plan_on(planning: Planning, child: str, principal: Principal, on: date
     return plan_to_json(make_plan(planning.rules, kept.history_of(doc.state), on))
 
 
+async def catch_up_of(
+    planning: Planning, child: str, principal: Principal, ill_until: date | None, closed: Sequence[date]
+) -> Doc:
+    """The fewest visits that complete what is open within its free windows, on days when clinics are open.
+
+    `ill_until`: no visit before the day after. `closed`: days on which the family's clinic is closed besides holidays.
+    """
+    doc = await the_plan_of(planning, child, principal)
+    found = catch_up(
+        planning.rules, kept.history_of(doc.state), planning.today, opening_days(closed=closed), ill_until=ill_until
+    )
+    return {
+        "rule_set": planning.rules.id,
+        "as_of": planning.today.isoformat(),
+        "fewest": found.fewest,
+        "visits": [
+            {
+                "day": visit.day.isoformat(),
+                "doses": [
+                    {"series": series, "dose_number": number, "vaccine": vaccine}
+                    for series, number, vaccine in visit.doses
+                ],
+            }
+            for visit in found.visits
+        ],
+        "undecided": [
+            {
+                "series": item.series,
+                "dose_number": item.dose_number,
+                "status": item.status,
+                "sentence": item.why.sentence,
+                "sentence_en": item.why.sentence_en,
+            }
+            for item in found.undecided
+        ],
+    }
+
+
 @dataclass(frozen=True, slots=True)
 class Question:
     """What a clinic asks before the needle."""
@@ -457,6 +498,43 @@ async def not_yet(planning: Planning, principal: Principal, municipality: str, k
             }
         )
     return sorted(lines, key=lambda line: (line["overdue_from"] or "9999-12-31", line["id"]))
+
+
+async def coverage_of(planning: Planning, principal: Principal, municipality: str) -> Doc:
+    """How all children of the town stand for each series: every child is counted exactly once in each."""
+    if principal.role != "staff":
+        raise Forbidden
+    if principal.municipality != municipality:
+        raise NotFound
+    rows = await planning.plans.store.find(kept.RESIDENTS, {"municipality": municipality})
+    docs = await planning.plans.load_many(row["_id"] for row in rows if not row["gone"])
+    plans = {child: kept.stored_plan(doc.state) for child, doc in sorted(docs.items())}
+    follow_ups = {
+        (child, item.series, item.dose_number): FollowUp(known["state"], known["responsible"])
+        for child, plan in plans.items()
+        for item in plan.items
+        if (
+            known := docs[child]
+            .state.get("follow_ups", {})
+            .get(kept.follow_up_id(child, item.series, item.dose_number))
+        )
+    }
+    series = sorted({item.series for plan in plans.values() for item in plan.items})
+    standing = coverage(series, plans, follow_ups)
+    return {
+        "children": len(plans),
+        "as_of": planning.today.isoformat(),
+        "items": [
+            {
+                "series": one.series,
+                "children": one.children,
+                "waiting": dict(one.waiting),
+                "settled": dict(one.settled),
+                "states": dict(one.states),
+            }
+            for one in standing
+        ],
+    }
 
 
 async def follow_up(

@@ -1,7 +1,7 @@
 """Documents and domain objects of schedule; the only file that names its collections.
 
 Primary (never rebuilt): the parts `reminders`, `follow_ups` and `told` of `plans`, and `lots`.
-Views (rebuilt from the owners' history): the rest of `plans`, `consents`, and the derived rows `due`, `reminder_times`, `families`.
+Views (rebuilt from the owners' history): the rest of `plans`, `consents`, and the derived rows `due`, `reminder_times`, `families`, `residents`.
 """
 
 import zlib
@@ -9,6 +9,8 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from services.schedule.domain.history import CheckupDone, DoseGiven, History, Observation
+from services.schedule.domain.plan_items import Plan, PlanItem
+from services.schedule.domain.verdicts import Because, Cited, Sentence
 from shared.clock import read_instant
 from shared.documents import Document
 from shared.ids import derived_id
@@ -21,6 +23,7 @@ CONSENTS = "consents"
 DUE = "due"
 REMINDER_TIMES = "reminder_times"
 FAMILIES = "families"
+RESIDENTS = "residents"
 CHILD_CONSENTS = "child_consents"
 DAYS = "days"
 BUCKETS = 16
@@ -103,6 +106,34 @@ def reminder_rows(doc: Document) -> dict[str, Doc]:
     return {doc.id: {"child": doc.id, "bucket": bucket, "fires_at": _milliseconds(min(armed)) if armed else NEVER}}
 
 
+def resident_rows(doc: Document) -> dict[str, Doc]:
+    """The town that counts this child."""
+    if "child" not in doc.state or doc.state.get("silenced"):
+        return {}
+    return {doc.id: {"municipality": doc.state["child"]["municipality"]}}
+
+
+def stored_plan(state: Doc) -> Plan:
+    """The plan as it stands in the document, for counting; reasons stay behind."""
+    plan = state["plan"]
+    items = tuple(
+        PlanItem(
+            series=item["series"],
+            dose_number=item["dose_number"],
+            status=item["status"],
+            earliest=day(item.get("earliest")),
+            recommended=day(item.get("recommended")),
+            overdue_from=day(item.get("overdue_from")),
+            free_until=day(item.get("free_until")),
+            latest=day(item.get("latest")),
+            vaccines=tuple(item["vaccines"]),
+            why=Because(Cited(item["why"]["rule"], "", ""), Sentence("", "")),
+        )
+        for item in plan["items"]
+    )
+    return Plan(plan["rule_set"], date.fromisoformat(plan["as_of"]), items, (), {})
+
+
 def family_rows(doc: Document) -> dict[str, Doc]:
     """Which guardians this child has: how siblings find each other."""
     return {
@@ -123,6 +154,7 @@ PLAN_DERIVED = (
     Derived(DUE, due_rows, (("municipality", "kind"),)),
     Derived(REMINDER_TIMES, reminder_rows, (("bucket", "fires_at"),)),
     Derived(FAMILIES, family_rows, (("guardian",), ("child",))),
+    Derived(RESIDENTS, resident_rows, (("municipality",),)),
 )
 CONSENT_DERIVED = (Derived(CHILD_CONSENTS, consent_rows, (("child",),)),)
 

@@ -453,7 +453,9 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "GET /v1/children/{child}/history": (200, Items),
     "GET /v1/children/{child}/responses": (200, Items),
     "POST /v1/pre-checks": (201, Verdict),
+    "GET /v1/children/{child}/catch-up": (200, Anything),
     "GET /v1/municipalities/{code}/not-yet": (200, Items),
+    "GET /v1/municipalities/{code}/coverage": (200, Items),
     "POST /v1/lot-recalls": (201, Anything),
     "GET /v1/forms": (200, Items),
     "POST /v1/responses": (201, Created),
@@ -491,6 +493,10 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
         ("status", {"enum": ["completed", "entered-in-error"]}, "Those that count, unless said otherwise"),
     ),
     "GET /v1/children/{child}/plan": (("on", {"type": "string", "format": "date"}, "The plan as on this day"),),
+    "GET /v1/children/{child}/catch-up": (
+        ("ill_until", {"type": "string", "format": "date"}, "No visit before the day after"),
+        ("closed", {"type": "string", "format": "date"}, "A day on which the clinic is closed; may be repeated"),
+    ),
     "GET /v1/municipalities/{code}/not-yet": (
         ("kind", {"enum": ["due", "dose", "checkup", "overdue", "closing"]}, "Which lines"),
     ),

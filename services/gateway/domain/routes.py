@@ -88,9 +88,11 @@ ROUTES: tuple[Route, ...] = (
     _child("POST", "/move", "moveChild", "records", creates=True, relates=True),
     # The plan
     _child("GET", "/plan", "readPlan"),
+    _child("GET", "/catch-up", "readPlan", "schedule"),
     _child("GET", "/reminders", "readReminders"),
     Route("POST", "/v1/pre-checks", "preCheck", "child", "body:child", "schedule", creates=True),
     Route("GET", "/v1/municipalities/{code}/not-yet", "readNotYet", "town", "path:code", "schedule"),
+    Route("GET", "/v1/municipalities/{code}/coverage", "readNotYet", "town", "path:code", "schedule"),
     Route("PUT", "/v1/municipalities/{code}/follow-ups/{follow_up}", "changeFollowUp", "town", "path:code", "schedule"),
     Route("POST", "/v1/lot-recalls", "recallLot", "registry", owner="schedule", creates=True),
     # Questionnaires

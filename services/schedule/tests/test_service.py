@@ -12,6 +12,8 @@ from services.schedule.commands import (
     Planning,
     Question,
     answer_pre_check,
+    catch_up_of,
+    coverage_of,
     fire_reminders,
     follow_up,
     not_yet,
@@ -351,3 +353,32 @@ async def test_i3_a_plan_equals_a_recount_in_any_order_of_events(town: Town) -> 
     for dose in reversed(doses):
         await town.hears("c2", dose)
     assert (await town.state("c1"))["plan"] == (await town.state("c2"))["plan"]
+
+
+async def test_coverage_counts_every_child_of_the_town_exactly_once_in_each_series(town: Town) -> None:
+    for number, birth in enumerate([date(2026, 1, 10), date(2026, 9, 22), date(2024, 3, 1), date(2021, 5, 5)]):
+        await town.registers(f"c{number}", birth)
+    await town.hears("c3", r.ChildDied(died_on=date(2026, 11, 1), by=BY))
+    line = (await not_yet(town.planning, NURSE, TOWN, "overdue"))[0]
+    await follow_up(town.planning, NURSE, TOWN, line["id"], "done_elsewhere", "nurse-1")
+    found = await coverage_of(town.planning, NURSE, TOWN)
+    assert found["children"] == 3
+    for one in found["items"]:
+        assert sum(one["waiting"].values()) + sum(one["settled"].values()) == 3
+    settled = next(one for one in found["items"] if one["series"] == line["series"])
+    assert settled["settled"]["done_elsewhere"] == 1
+    with pytest.raises(NotFound):
+        await coverage_of(town.planning, NURSE, "139921")
+
+
+async def test_catching_up_waits_for_health_and_open_days(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    ill_until = date(2026, 12, 1)
+    found = await catch_up_of(town.planning, "c1", GUARDIAN, ill_until, [date(2026, 12, 2)])
+    days = [date.fromisoformat(visit["day"]) for visit in found["visits"]]
+    assert days
+    assert min(days) > date(2026, 12, 2)
+    assert all(day.weekday() < 6 for day in days)
+    assert {"penta", "pcv"} <= {dose["series"] for dose in found["visits"][0]["doses"]}
+    with pytest.raises(NotFound):
+        await catch_up_of(town.planning, "c1", Principal("stranger", "guardian"), None, [])
