@@ -197,6 +197,8 @@ def _dated(
     must = _must_wait(case, count, vaccines, made, window)
     earliest = must.day
     should = _should_wait(case, count, made, must, since)
+    if case.observed:
+        should = _after_blood_product(case, vaccines, should)
     recommended = should.day
     if last and recommended > last >= earliest:
         should = Waiting(last, should.rule, "plan_last_day")
@@ -269,6 +271,18 @@ def _must_wait(case: Case, count: Count, vaccines: tuple[str, ...], made: Foreca
                         facts = (("earlier", earlier.kind.names), ("earlier_day", earlier.day))
                         must = Waiting(until, conflict.rule, "plan_live", facts)
     return must
+
+
+def _after_blood_product(case: Case, vaccines: tuple[str, ...], should: Waiting) -> Waiting:
+    """Live vaccines should wait after immunoglobulin or a transfusion on file; they are not barred."""
+    for product in case.law.blood_products:
+        given = case.observed.get(product.observation, 0)
+        if given and any(case.law.vaccines[code].live == product.against for code in vaccines):
+            permitted = first_after(product.between, given)
+            if permitted > should.day:
+                facts = (("condition", case.law.observations[product.observation]), ("given_day", given))
+                should = Waiting(permitted, product.rule, "plan_blood_product", facts)
+    return should
 
 
 def _should_wait(case: Case, count: Count, made: Forecast, must: Waiting, since: int) -> Waiting:

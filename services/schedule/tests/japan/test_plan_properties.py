@@ -129,6 +129,20 @@ def test_nothing_is_recommended_before_its_earliest_or_after_its_latest(history:
 
 
 @settings(max_examples=150, deadline=None)
+@given(histories())
+def test_an_unsure_rule_never_refuses(history: History) -> None:
+    """Rules of low confidence, or from memory, only warn; without a refusing reason a dose is never called unlawful."""
+    for verdict in make_plan(RULES, history, date(2040, 1, 1)).doses:
+        for reason in verdict.reasons:
+            assert not (reason.refuses and reason.because.rule.confidence in {"low", "memory"}), verdict
+        refused = {reason.verdict for reason in verdict.reasons if reason.refuses}
+        assert (verdict.legal != "not_valid") or refused, verdict
+        assert (verdict.immunological in {"valid", "as_recorded"}) or "immunological" in refused | {
+            reason.verdict for reason in verdict.reasons
+        }, verdict
+
+
+@settings(max_examples=150, deadline=None)
 @given(histories(), st.integers(0, 6000), st.integers(0, 3000))
 def test_a_verdict_on_a_past_dose_never_changes_with_today(history: History, days: int, later: int) -> None:
     assert history.birth_date is not None
