@@ -167,23 +167,25 @@ class Pusher:
             if not await self.store.insert(kept.PUSHES, row):
                 return
             crash_point("after_claim_before_push")
-            await self._send(claim, target, browser, still_wanted)
+            await self._send(claim, target, browser["_id"], still_wanted)
 
-    async def _send(self, claim: str, target: PushTarget, browser: Doc, still_wanted: StillWanted) -> None:
-        origin = _origin(browser["endpoint"])
-        breaker = self._breaker(origin)
+    async def _send(self, claim: str, target: PushTarget, subscription: str, still_wanted: StillWanted) -> None:
         state, attempt, status = "refused", 0, None
         while attempt < ATTEMPTS:
+            # Asked last, since a browser may have been forgotten, passed on or renewed while this waited for its place.
+            wanted = await still_wanted(target)
+            browser = await self.store.get(kept.SUBSCRIPTIONS, subscription) if wanted else None
+            if browser is None:
+                state = "withdrawn"
+                break
+            origin = _origin(browser["endpoint"])
+            breaker = self._breaker(origin)
             if not breaker.closed():
                 state = "provider-down"
                 break
-            present = await self._still_there(browser) if await still_wanted(target) else None
-            if present is None:
-                state = "withdrawn"
-                break
             attempt += 1
             try:
-                body, headers = self._request(target, present, origin)
+                body, headers = self._request(target, browser, origin)
                 answer = await self.egress.post(browser["endpoint"], body, headers, timeout_s=self.timeout_s)
             except OutcomeUnknown:
                 breaker.note(good=False)
@@ -202,19 +204,15 @@ class Pusher:
             crash_point("after_push_before_mark")
             breaker.note(good=status < 500)
             state = _state_of(status)
+            if state == "gone":
+                # Only the address that is gone: the browser may have subscribed anew meanwhile.
+                gone = {"_id": subscription, "browser": browser["browser"]}
+                await self.store.delete(kept.SUBSCRIPTIONS, gone)
             pause = _pause(status, answer.headers.get("retry-after"))
             if pause is None or pause > LONGEST_RETRY_S or attempt == ATTEMPTS:
                 break
             await asyncio.sleep(pause)
-        if state == "gone":
-            # Only the address that is gone: the browser may have subscribed anew meanwhile.
-            await self.store.delete(kept.SUBSCRIPTIONS, {"_id": browser["_id"], "browser": browser["browser"]})
         await self._mark(claim, state, attempt, status)
-
-    async def _still_there(self, browser: Doc) -> Doc | None:
-        """The browser with its present keys, or None: it was forgotten meanwhile, or somebody else signed in on it."""
-        row = await self.store.get(kept.SUBSCRIPTIONS, browser["_id"])
-        return row if row is not None and row["browser"] == browser["browser"] else None
 
     def _breaker(self, origin: str) -> _Breaker:
         _keep_few(self._breakers)

@@ -133,12 +133,17 @@ async def test_a_phone_on_which_somebody_else_signed_in_meanwhile_shows_nothing(
     assert push.requests == []
 
 
-async def test_keys_that_were_renewed_meanwhile_are_used(town: Town, push: PushService) -> None:
+@pytest.mark.parametrize("place", ["phone", "elsewhere"])
+async def test_a_browser_that_renewed_its_subscription_meanwhile_gets_it_there(
+    town: Town, push: PushService, place: str
+) -> None:
     await subscribes(town, push)
-    renewed = Receiver(push, "phone")
+    renewed = Receiver(push, place)
     renews = meanwhile(lambda: town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", renewed.subscription()))
     await town.notices.pusher.push([message()], renews)
-    assert json.loads(renewed.decrypt(push.requests[0].body))["urgency"] == "important"
+    [request] = push.requests
+    assert request.path == renewed.path
+    assert json.loads(renewed.decrypt(request.body))["urgency"] == "important"
 
 
 async def test_what_is_gone_does_not_take_the_new_address_with_it(town: Town, push: PushService) -> None:
