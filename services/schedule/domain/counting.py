@@ -81,7 +81,9 @@ def count_line(
     Doses on file fix the course, so that a past verdict never depends on today; without any, a first dose on the day
     `on` would. `since` is the last counted dose of the line that this one follows, 0 where there is none.
     """
-    count = Count(case, line, course_for(case, line, places, on), places)
+    courses = line.courses
+    course = courses[0] if len(courses) == 1 else course_for(case, line, places, on)
+    count = Count(case, line, course, places)
     if not places:
         return count, []
     plain = plain_verdicts(case, line, count.course, places, since)

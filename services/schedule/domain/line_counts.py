@@ -20,7 +20,7 @@ class LineCounts:
         """The count of a line; doses that an earlier line had no place for come in here."""
         count = self.counts.get(line.code)
         if count is None:
-            places = self.case.of_antigen.get(line.code, [])
+            places = self.case.of_antigen.get(line.code) or []
             for other in line.takes_over_from:
                 left_over = extraneous(self.of(self.case.law.lines[other]))
                 if left_over:
