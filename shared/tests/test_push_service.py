@@ -1,5 +1,6 @@
 """The recording push service finds what an application server does wrong: a simulator that accepts everything proves nothing."""
 
+import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator
@@ -148,3 +149,31 @@ async def test_it_answers_as_it_is_told_and_as_often(push: PushService) -> None:
     for status in (404, 410, 413, 500, 503):
         push.answers[browser.path] = Answer(status)
         assert (await sends(push, *good(push, browser))).status_code == status
+
+
+async def test_a_message_in_several_records(push: PushService) -> None:
+    """RFC 8291 section 4: one record, so that a simple browser can read it."""
+    browser = Receiver(push, "phone")
+    _, headers = good(push, browser)
+    keys = browser.subscription()["keys"]
+    body: bytes = http_ece.encrypt(
+        b"x" * 300,
+        private_key=ec.generate_private_key(ec.SECP256R1()),
+        dh=_raw(keys["p256dh"]),
+        auth_secret=_raw(keys["auth"]),
+        rs=128,
+        version="aes128gcm",
+    )
+    assert (await sends(push, body, headers)).status_code == 400
+    assert push.requests[0].problem == "the record size is too small for one record"
+
+
+async def test_a_silent_service_can_be_closed() -> None:
+    async with asyncio.timeout(10):
+        async with PushService() as service:
+            browser = Receiver(service, "phone")
+            service.answers[browser.path] = Answer(201, after=60)
+            waiting = asyncio.create_task(sends(service, *good(service, browser)))
+            while not service.requests:
+                await asyncio.sleep(0.01)
+        assert (await waiting).status_code == 201
