@@ -44,9 +44,14 @@ def bytes_of(plan: Plan) -> bytes:
 
 
 def follow(birth: date, sex: str, on: date, until_years: int, one_a_day: bool) -> tuple[History, int]:
-    """Give what the plan says, on its day or today where that has passed, and plan again; the history and its length."""
-    history = History(birth, sex, ())  # type: ignore[arg-type]
-    today = on
+    """Follow the plan of a child without a dose; the history and how many doses it has."""
+    history = go_on(History(birth, sex, ()), on, until_years, one_a_day)  # type: ignore[arg-type]
+    return history, len(history.doses)
+
+
+def go_on(history: History, on: date, until_years: int, one_a_day: bool) -> History:
+    """Give what the plan says, on its day or today where that has passed, and plan again, until nothing is left."""
+    today, birth = on, history.birth_date or on
     end = date(birth.year + until_years, birth.month, 1)
     for _ in range(120):
         plan = make_plan(RULES, history, today)
@@ -68,7 +73,7 @@ def follow(birth: date, sex: str, on: date, until_years: int, one_a_day: bool) -
         doses = tuple(DoseGiven(f"{item.series}-{item.dose_number}-{day}", day, item.vaccines[0]) for item in now)
         history = replace(history, doses=(*history.doses, *doses))
         today = day
-    return history, len(history.doses)
+    return history
 
 
 @settings(max_examples=120, deadline=None)
@@ -84,6 +89,19 @@ def test_a_plan_followed_to_the_letter_is_valid_dose_by_dose(birth: date, sex: s
         assert verdict.immunological == "valid", verdict
         assert verdict.legal in {"valid", "voluntary"}, verdict
         assert not [reason for reason in verdict.reasons if reason.refuses], verdict
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=8), st.integers(0, 200), st.booleans())
+def test_a_plan_followed_from_any_history_adds_valid_doses_only(history: History, days: int, one_a_day: bool) -> None:
+    """Whatever was given before, of older vaccines or at odd times: what the plan adds is right."""
+    on = max([FIRST_DAY, *(dose.given_on for dose in history.doses)]) + timedelta(days=days)
+    grown = go_on(history, on, 18, one_a_day)
+    before = {dose.id for dose in history.doses}
+    for verdict in make_plan(RULES, grown, on + timedelta(days=7000)).doses:
+        if verdict.id not in before:
+            assert verdict.immunological == "valid", verdict
+            assert verdict.legal in {"valid", "voluntary"}, verdict
 
 
 @settings(max_examples=60, deadline=None)
