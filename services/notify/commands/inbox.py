@@ -87,9 +87,12 @@ async def mark_read(notices: Notices, principal: Principal, item: str) -> Doc:
         raise NotFound
     now = notices.now
     read_at: float = row["read_at"] or now.timestamp()
-    if row["read_at"] is None:
-        # By its id alone: a guard on null would scan. Of two devices at the same moment either may be the first.
-        await notices.store.update(kept.INBOX, {"_id": item}, {"$set": {"read_at": read_at}})
+    if row["read_at"] is None and not await notices.store.update(
+        kept.INBOX, {"_id": item, "read_at": None}, {"$set": {"read_at": read_at}}
+    ):
+        # Another of the guardian's devices was first.
+        known = await notices.store.get(kept.INBOX, item)
+        read_at = known["read_at"] if known is not None else read_at
 
     def decide(doc: Document) -> Doc:
         # Also when it was read before: a process may have died between the mark and this.

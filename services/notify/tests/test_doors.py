@@ -13,6 +13,7 @@ from services.notify.tests.town import (
     OTHER_NURSE,
     REGISTER,
     STRANGER,
+    TOWN,
     UNDER_SIX,
     Town,
 )
@@ -30,21 +31,24 @@ CALLERS = {
     "system of the town": REGISTER,
     "staff of no town": Principal("lost", "staff"),
     "operator": OPERATOR,
+    # A claim of a town does not make a clinic or a guardian its staff.
+    "clinic of the town": Principal("doctor-2", "clinic", organisation="clinic-2", municipality=TOWN),
+    "guardian of the town": Principal("stranger-2", "guardian", municipality=TOWN),
 }
 
 # For each route: what each of CALLERS gets, in their order. 404 is what a missing notice gets; 403 is for the role.
 TABLE: dict[str, tuple[int, ...]] = {
-    "POST /v1/announcements/preview": (403, 403, 403, 200, 200, 200, 403, 403),
-    "POST /v1/announcements": (403, 403, 403, 202, 422, 202, 403, 403),
-    "GET /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403),
-    "PUT /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403),
-    "POST /v1/announcements/{announcement}/recall": (403, 403, 403, 200, 404, 200, 403, 403),
-    "GET /v1/announcements/{announcement}/deliveries": (403, 403, 403, 200, 404, 200, 403, 403),
-    "GET /v1/inbox": (200, 200, 403, 403, 403, 403, 403, 403),
-    "POST /v1/inbox/{item}/read": (200, 404, 403, 403, 403, 403, 403, 403),
-    "GET /v1/push-key": (200, 200, 200, 200, 200, 200, 200, 200),
-    "PUT /v1/push-subscriptions/{name}": (200, 201, 403, 403, 403, 403, 403, 403),
-    "DELETE /v1/push-subscriptions/{name}": (204, 404, 403, 403, 403, 403, 403, 403),
+    "POST /v1/announcements/preview": (403, 403, 403, 200, 200, 200, 403, 403, 403, 403),
+    "POST /v1/announcements": (403, 403, 403, 202, 422, 202, 403, 403, 403, 403),
+    "GET /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "PUT /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "POST /v1/announcements/{announcement}/recall": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "GET /v1/announcements/{announcement}/deliveries": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "GET /v1/inbox": (200, 200, 403, 403, 403, 403, 403, 403, 403, 200),
+    "POST /v1/inbox/{item}/read": (200, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    "GET /v1/push-key": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
+    "PUT /v1/push-subscriptions/{name}": (200, 201, 403, 403, 403, 403, 403, 403, 403, 201),
+    "DELETE /v1/push-subscriptions/{name}": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
 }
 
 
