@@ -1,11 +1,13 @@
 """A rightly signed call for somebody else's child: each owner refuses it from its own data, whatever the gateway decided."""
 
+import asyncio
 import json
 from typing import Any
 
 import httpx
 import pytest
 
+from deploy.local.client import until
 from deploy.local.platform import Platform
 from shared.auth import InternalTokens, Principal
 from shared.settings import Settings
@@ -125,3 +127,32 @@ async def _until_data(lines: Any) -> Any:
         if line.startswith("data: "):
             yield line
             return
+
+
+async def test_a_new_notice_is_told_live_to_those_whom_it_reaches(town: Town) -> None:
+    mother = town.people["mother"]
+    audience = {"audience": {"age_years": {"under": 6}}}
+
+    async def reaches() -> bool:
+        found = (await town.ask("nurse", "POST", "/v1/announcements/preview", audience)).json()
+        return bool(found["recipients"])
+
+    await until(reaches, "notify knows the family")
+    notice = {
+        **audience,
+        "title": {"ja": "休園のお知らせ"},
+        "body": {"ja": "本日は休園します。"},
+        "urgency": "important",
+    }
+    async with (
+        asyncio.timeout(30),
+        mother.http.stream("GET", "/v1/events", headers={"Authorization": f"Bearer {mother.token}"}) as stream,
+    ):
+        lines = stream.aiter_lines()
+        assert await anext(lines) == "retry: 3000"
+        published = await town.ask("nurse", "POST", "/v1/announcements", notice)
+        assert published.status_code == 202
+        told = ""
+        while '"inbox"' not in told:
+            told = await anext(lines)
+    assert json.loads(told.removeprefix("data: ")) == {"kind": "inbox", "id": published.json()["id"]}

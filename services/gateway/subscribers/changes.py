@@ -11,7 +11,7 @@ from services.gateway.domain import child_view
 from shared import bus
 from shared.documents import Documents
 from shared.events.base import Envelope
-from shared.events.notify import DeliveryEvent
+from shared.events.notify import DeliveryEvent, PageDelivered
 from shared.events.records import ChildEvent
 from shared.events.schedule import PlanEvent
 from shared.service import Runtime
@@ -27,6 +27,11 @@ def follow_changes(runtime: Runtime, listeners: Listeners, children: Documents, 
 
     async def tell(kind: str, envelope: Envelope) -> None:
         change = {"kind": kind, "id": envelope.subject}
+        if envelope.type == PageDelivered.event_type():
+            page = PageDelivered.model_validate_json(envelope.data)
+            change["id"] = page.announcement
+            listeners.tell([f"guardian:{recipient}" for recipient in page.recipients], change)
+            return
         if kind == "inbox":
             listeners.tell([f"guardian:{envelope.subject}"], change)
             return

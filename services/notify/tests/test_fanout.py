@@ -20,7 +20,7 @@ async def recipients_of_items(town: Town) -> list[str]:
     return sorted(row["recipient"] for row in await town.runtime.store.find(kept.INBOX, {}))
 
 
-async def test_a_page_worked_twice_is_worked_once(town: Town) -> None:
+async def test_d1_a_page_worked_twice_is_worked_once(town: Town) -> None:
     """D1: the worker died after its items and before its offset."""
     await town.born(guardians=GUARDIANS)
     notice = await town.publishes()
@@ -35,7 +35,7 @@ async def test_a_page_worked_twice_is_worked_once(town: Town) -> None:
     assert len(await town.told(kept.PAGES)) == 3
 
 
-async def test_a_worker_killed_amid_a_page_leaves_a_part_that_another_completes(town: Town) -> None:
+async def test_d1_a_worker_killed_amid_a_page_leaves_a_part_that_another_completes(town: Town) -> None:
     """D1, F16: part of the items are there, some pages never began; progress is counted from items."""
     await town.born(guardians=GUARDIANS)
     notice = await town.publishes()
@@ -64,7 +64,7 @@ async def test_two_workers_on_one_page(town: Town) -> None:
     assert len(await town.told(kept.PAGES)) == 3
 
 
-async def test_a_recall_reaches_items_that_a_slow_page_writes_later(town: Town) -> None:
+async def test_d2_a_recall_reaches_items_that_a_slow_page_writes_later(town: Town) -> None:
     """D2: the item points to its notice and shows its present state."""
     await town.born()
     notice = await town.publishes()

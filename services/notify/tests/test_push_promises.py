@@ -76,7 +76,7 @@ asyncio.run(main(json.loads(sys.argv[1])))
 
 
 @pytest.mark.parametrize(("place", "sent"), [("after_claim_before_push", 0), ("after_push_before_mark", 1)])
-async def test_a_killed_sender_leaves_a_claim_that_nobody_sends_again(
+async def test_d3_a_killed_sender_leaves_a_claim_that_nobody_sends_again(
     town: Town, push: PushService, place: str, sent: int
 ) -> None:
     """F2 and G5: whether it left is known to nobody, so it stays unknown."""
@@ -159,7 +159,7 @@ async def test_what_is_gone_does_not_take_the_new_address_with_it(town: Town, pu
     assert [request.path for request in push.requests] == [old.path, "/push/new"]
 
 
-async def test_no_longer_wanted_is_asked_before_every_attempt(town: Town, push: PushService) -> None:
+async def test_d3_no_longer_wanted_is_asked_before_every_attempt(town: Town, push: PushService) -> None:
     phone = await subscribes(town, push)
     push.answers[phone.path] = Answer(429, retry_after=0)
     asked: list[PushTarget] = []

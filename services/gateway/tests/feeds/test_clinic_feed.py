@@ -63,7 +63,7 @@ def test_a_guardians_entry_that_the_clinics_superseded_is_taken_back(told: Told)
     ]
 
 
-def test_withdrawal_ends_the_feed_with_a_marker_and_nothing_follows(told: Told) -> None:
+def test_d5_withdrawal_ends_the_feed_with_a_marker_and_nothing_follows(told: Told) -> None:
     told.consents()
     told.withdraws()
     assert told.story() == ["PatientShared", "ConsentEnded"]
@@ -172,7 +172,7 @@ def test_a_questionnaire_withdrawn_before_the_consent_is_never_told(told: Told) 
 
 
 @pytest.mark.parametrize("order", list(permutations(range(3))))
-def test_either_order_of_record_consent_and_questionnaire_ends_the_same(order: tuple[int, ...]) -> None:
+def test_r5_either_order_of_record_consent_and_questionnaire_ends_the_same(order: tuple[int, ...]) -> None:
     told = Told()
     steps: list[Callable[[], None]] = [
         lambda: told.receives(dose()),
