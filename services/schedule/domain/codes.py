@@ -1,9 +1,6 @@
-"""Vaccine codes: ours, CVX and product names, as the rule set maps them."""
+"""Vaccine codes, ours and CVX, as the rule set maps them; codings of the outside are read by shared/vaccines.py."""
 
-from services.schedule.domain.rule_set import RuleSet, Vaccine
-
-CVX_SYSTEMS = frozenset({"cvx", "http://hl7.org/fhir/sid/cvx", "urn:oid:2.16.840.1.113883.12.292"})
-OWN_SYSTEMS = frozenset({"", "hagukumi", "https://hagukumi.jp/fhir/CodeSystem/vaccine"})
+from services.schedule.domain.rule_set import RuleSet
 
 
 class UnknownVaccine(ValueError):
@@ -24,26 +21,3 @@ def known_code(rules: RuleSet, text: str) -> str:
     if found is None:
         raise UnknownVaccine(text)
     return found
-
-
-def vaccine_code(rules: RuleSet, system: str, code: str) -> str:
-    """Our code of a FHIR coding: CVX, our own system, or a product name in any other; UnknownVaccine otherwise."""
-    if system in CVX_SYSTEMS:
-        return known_code(rules, f"cvx:{code}" if code.isdigit() else code)
-    if system in OWN_SYSTEMS:
-        return known_code(rules, code)
-    named = vaccine_of_product(rules, code)
-    if named is None:
-        raise UnknownVaccine(code)
-    return named.code
-
-
-def vaccine_of_product(rules: RuleSet, product: str) -> Vaccine | None:
-    """The vaccine that is sold under a product name, as clinics write it."""
-    return next((vaccine for vaccine in rules.vaccines.values() if product in vaccine.products), None)
-
-
-def cvx_of(rules: RuleSet, code: str) -> str | None:
-    """The CVX code that we send for one of our codes."""
-    vaccine = rules.vaccines[code]
-    return vaccine.cvx[0] if vaccine.cvx else None
