@@ -19,12 +19,26 @@ COPY deploy deploy
 USER 1000:1000
 ENTRYPOINT ["python", "-m"]
 
+# The schedule's rules, compiled; empty for the other services.
+FROM python:${PYTHON} AS engine
+ARG SERVICE
+WORKDIR /app
+COPY requirements/engine.txt /requirements.txt
+COPY services/__init__.p[y] services/
+COPY services/${SERVICE} services/${SERVICE}
+COPY deploy/__init__.p[y] deploy/engine.py deploy/
+RUN mkdir -p build && if [ "${SERVICE}" = schedule ]; then \
+      apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
+      && pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement /requirements.txt \
+      && python -m deploy.engine && test -e build/engine-*/.complete; fi
+
 FROM base AS service
 ARG SERVICE
 ENV HAGUKUMI_SERVICE=${SERVICE} HAGUKUMI_HTTP_HOST=0.0.0.0 HAGUKUMI_HTTP_PORT=8000 HAGUKUMI_PROBE_PORT=9000
 RUN test -n "${SERVICE}"
 COPY services/__init__.p[y] services/
 COPY services/${SERVICE} services/${SERVICE}
+COPY --from=engine /app/build build
 USER 1000:1000
 EXPOSE 8000 9000
 STOPSIGNAL SIGTERM

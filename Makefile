@@ -28,6 +28,7 @@ setup: ## Make .venv from the hashed requirements (every other target does it by
 	@if [ -z "$(PYTHON)" ]; then \
 		echo 'Python 3.11, 3.12 or 3.13 is needed. On Debian: apt-get install -y python3 python3-venv' >&2; exit 1; fi
 	@$(PYTHON) -m deploy.local.environment
+	@$(RUN) deploy.engine
 
 run: setup ## Start the whole platform with an invented town; Ctrl-C stops it
 	@exec $(RUN) deploy.local.run --data '$(DATA)' --seed '$(SEED)' --size '$(SIZE)'

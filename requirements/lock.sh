@@ -13,4 +13,5 @@ lock() {
 }
 lock base
 lock test --constraint base.txt
+lock engine --constraint test.txt
 lock java

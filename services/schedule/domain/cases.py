@@ -2,8 +2,7 @@
 
 from collections import defaultdict
 from datetime import date
-from operator import itemgetter
-from typing import NamedTuple, cast
+from typing import NamedTuple
 
 from services.schedule.domain.history import DoseGiven, History, HistoryError
 from services.schedule.domain.legal_points import Anchors
@@ -11,23 +10,26 @@ from services.schedule.domain.patient import Administered, Chart
 from services.schedule.domain.rule_set import RuleSet, Vaccine
 
 
-class Given(NamedTuple):
-    """A dose in the shape that the engine walks along (`patient.Administered`), with what our rules know of it."""
+class Given(Administered):
+    """A dose as the engine walks along it, with what our rules know of it."""
 
-    day: int
-    vaccine: str
-    key: str
-    expires: int | None
-    kind: Vaccine
-    dose: DoseGiven
-    maker: str | None = None
-    trade_name: str | None = None
-    volume: float | None = None
-    flawed: bool = False
+    __slots__ = ("dose", "kind")
+
+    def __init__(self, day: int, vaccine: str, key: str, expires: int | None, kind: Vaccine, dose: DoseGiven) -> None:
+        self.key = key
+        self.day = day
+        self.vaccine = vaccine
+        self.maker = None
+        self.trade_name = None
+        self.volume = None
+        self.expires = expires
+        self.flawed = False
+        self.kind = kind
+        self.dose = dose
 
 
-_CANONICAL = itemgetter(0, 1, 2)
-_new = tuple.__new__  # a NamedTuple's own constructor costs twice as much, sixty times a plan
+def _canonical(given: Given) -> tuple[int, str, str]:
+    return given.day, given.vaccine, given.key
 
 
 class Starts(NamedTuple):
@@ -46,7 +48,6 @@ class Case(Chart):
         "history",
         "law",
         "live",
-        "live_apart",
         "observed",
         "sex",
         "starts",
@@ -76,7 +77,7 @@ class Case(Chart):
         self.of_antigen: defaultdict[str, list[int]] = defaultdict(list)
         self._sort()
         # A Given has every field that the engine reads of a dose; building both would double the work per dose.
-        self.doses = cast(tuple[Administered, ...], self.given)
+        self.doses = self.given
 
     def _sort(self) -> None:
         vaccines, codes, birth = self.law.vaccines, self.law.codes, self.anchors.birth
@@ -93,8 +94,8 @@ class Case(Chart):
             else:
                 expires = dose.expires_on
                 expiry = None if expires is None else expires.toordinal()
-                given.append(_new(Given, (day, code, dose.id, expiry, vaccine, dose, None, None, None, False)))
-        given.sort(key=_CANONICAL)
+                given.append(Given(day, code, dose.id, expiry, vaccine, dose))
+        given.sort(key=_canonical)
         associations, places, origin = self.rules.associations, self.of_antigen, self.birth
         mother, lines_of = not self.anchors.birth, self.law.lines
         always = self.law.always_in if not mother else {}
@@ -122,21 +123,6 @@ class Case(Chart):
                 places[association.antigen].append(place)
             if not belongs:
                 self.without_line = True
-        self.live_apart = self._live_apart()
-
-    def _live_apart(self) -> bool:
-        """Whether no two different live injected vaccines stand nearer to each other than any interval of theirs."""
-        reach = self.law.live_reach
-        for at, one in enumerate(self.live):
-            for other in self.live[at + 1 : at + 8]:
-                if other.day - one.day >= reach:
-                    break
-                if other.day != one.day and other.vaccine != one.vaccine:
-                    return False
-            else:
-                if len(self.live) - at > 8:
-                    return False
-        return True
 
     def _observe(self) -> None:
         """What is on file on the day of assessment; immunity that needs several findings counts as one of its own."""

@@ -6,7 +6,6 @@ from services.schedule.domain.cases import Case, Starts
 from services.schedule.domain.evaluate_series import evaluate_series
 from services.schedule.domain.judging import judge
 from services.schedule.domain.legal_points import NEVER, Between, day_of, first_after
-from services.schedule.domain.plain_doses import plain_verdicts
 from services.schedule.domain.rule_set import Course, Line
 from services.schedule.domain.series_walk import Walk
 from services.schedule.domain.statuses import DoseStatus
@@ -29,17 +28,10 @@ class Count:
 
     @property
     def walk(self) -> Walk:
-        """The engine's walk of the doses along the course; of doses known to be plainly valid, its outcome."""
+        """The engine's walk of the doses along the course; begun when it is asked for."""
         if self._walk is None:
-            self._walk = walk = _begin(self.case, self.following)
-            walk.places = list(self.places)
-            for target, place in zip(walk.series.doses, self.places, strict=False):
-                walk.statuses[place] = DoseStatus.VALID
-                walk.judged[place] = target
-                walk.satisfied.append((target, place))
-            walk.position = len(walk.satisfied)
-            if self.counted:
-                walk.previous_day = walk.last_day = self.last_counted
+            self._walk = _begin(self.case, self.following)
+            self._walk.places = list(self.places)
         return self._walk
 
     @property
@@ -51,8 +43,7 @@ class Count:
 
     def walk_along(self, on: int) -> None:
         """Let the engine judge every dose; where none counts, what follows goes by a first dose on the day `on`."""
-        self._walk = walk = _begin(self.case, self.course)
-        walk.places = list(self.places)
+        walk = self.walk
         evaluate_series(walk)
         self.counted = len(walk.satisfied)
         if self.counted:
@@ -86,11 +77,6 @@ def count_line(
     count = Count(case, line, course, places)
     if not places:
         return count, []
-    plain = plain_verdicts(case, line, count.course, places, since)
-    if plain is not None:
-        count.counted = len(places)
-        count.last_counted = case.given[places[-1]].day
-        return count, plain
     count.walk_along(on)
     return count, judge(case, line, count.course, count.walk, since)
 

@@ -4,7 +4,7 @@ The engine's reasons are translated, the law's come from the windows (legal.py) 
 course. Every failing reason is kept.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from services.schedule.domain.cases import Case, Given
 from services.schedule.domain.legal import fault, find_window, live_before, live_reason, warning
@@ -16,6 +16,7 @@ from services.schedule.domain.statuses import Reason as Found
 from services.schedule.domain.verdicts import Cited, DoseVerdict, Immunological, Legal, Reason
 
 _NO_REASONS: tuple[Reason, ...] = ()
+_new = tuple.__new__  # a NamedTuple's own constructor costs twice as much, sixty times a plan
 
 
 def judge(case: Case, line: Line, course: Course, walk: Walk, since: int = 0) -> list[tuple[int, DoseVerdict]]:
@@ -27,6 +28,7 @@ def judge(case: Case, line: Line, course: Course, walk: Walk, since: int = 0) ->
     before: Given | None = None
     previous = 0
     reached: dict[int, int] = {}
+    seen = _Seen(line, course, walk, case.given[0], None, None, 0, reached, since)
     for place in walk.places:
         given = case.given[place]
         target = walk.judged.get(place)
@@ -34,7 +36,7 @@ def judge(case: Case, line: Line, course: Course, walk: Walk, since: int = 0) ->
         status = walk.statuses[place]
         if line.code in given.kind.judged_in:
             found = walk.reasons.get(place)
-            seen = _Seen(line, course, walk, given, before, number, previous, reached, since)
+            seen.given, seen.before, seen.number, seen.previous = given, before, number, previous
             verdicts.append((place, _verdict(case, seen, status, found)))
         before = given
         if status is DoseStatus.VALID and number is not None:
@@ -44,7 +46,8 @@ def judge(case: Case, line: Line, course: Course, walk: Walk, since: int = 0) ->
     return verdicts
 
 
-class _Seen(NamedTuple):
+@dataclass(slots=True)
+class _Seen:
     """A dose in its line: the course, the dose before it, its target's number, the days of the targets before."""
 
     line: Line
@@ -96,16 +99,10 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
         reasons = [reason._replace(refuses=False) if reason.verdict == "legal" else reason for reason in reasons]
     if reasons and legal == "valid" and any(reason.refuses and _against_the_law(reason) for reason in reasons):
         legal = "not_valid"
-    return DoseVerdict(
-        given.key,
-        series,
-        given.dose.given_on,
-        number,
-        legal,
-        immunological,
-        window,
-        course.rule,
-        tuple(reasons) if reasons else _NO_REASONS,
+    found_reasons = tuple(reasons) if reasons else _NO_REASONS
+    return _new(
+        DoseVerdict,
+        (given.key, series, given.dose.given_on, number, legal, immunological, window, course.rule, found_reasons),
     )
 
 

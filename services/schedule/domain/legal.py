@@ -4,7 +4,7 @@ Only rules that are sure enough refuse; the others leave a reason that warns.
 Sources: 予防接種法施行令, 施行規則, 定期接種実施要領; 神戸市 for the absence of a grace period.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from services.schedule.domain.cases import Case, Given
 from services.schedule.domain.civil_dates import month_and_day, reached_from
@@ -13,7 +13,8 @@ from services.schedule.domain.rule_set import Free, Line, LiveConflict
 from services.schedule.domain.verdicts import Because, Cited, Legal, Reason, Says
 
 
-class Finding(NamedTuple):
+@dataclass(slots=True)
+class Finding:
     """What the windows say of a dose: the window that holds, or the verdict and reason where none does."""
 
     free: Free | None
@@ -114,7 +115,8 @@ def find_window(case: Case, line: Line, given: Given) -> Finding:
     return Finding(None, "not_valid" if reason.refuses else "valid", reason)
 
 
-class LiveBefore(NamedTuple):
+@dataclass(slots=True)
+class LiveBefore:
     """A live vaccine given too short a time before: the rule, the earlier dose, the first permitted ordinal."""
 
     rule: LiveConflict

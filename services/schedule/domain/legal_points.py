@@ -4,8 +4,8 @@ A rule names a point; `day_of` turns it into a day (ordinal) for one child. Fact
 need are worked out once, when the `Anchors` are made.
 """
 
+from dataclasses import dataclass
 from datetime import date
-from typing import NamedTuple
 
 from services.schedule.domain import civil_dates
 
@@ -15,7 +15,8 @@ _AT_DELIVERY = 280
 _FIRST_OF_MONTH, _LENGTH_OF_MONTH = civil_dates.FIRST_OF_MONTH, civil_dates.LENGTH_OF_MONTH
 
 
-class Point(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Point:
     """A point: its kind, an amount (days, months or years as the kind has it) and days added at the end.
 
     BIRTH: days after birth. REACHED, AFTER: the day an age in months is reached, the day after it. SCHOOL: years after
@@ -29,7 +30,7 @@ class Point(NamedTuple):
 
     def date_ordinal(self, origin: int) -> int:
         """The ordinal of the point, counted from a birth, or from an expected day of delivery (PREGNANCY)."""
-        kind, amount, shift = self
+        kind, amount, shift = self.kind, self.amount, self.shift
         if kind == BIRTH:
             return origin + amount + shift
         if kind <= AFTER:
@@ -71,7 +72,7 @@ class NoAnchor(ValueError):
 
 def day_of(point: Point, anchors: Anchors) -> int:
     """The ordinal on which the point lies for this child or pregnancy."""
-    kind, amount, shift = point
+    kind, amount, shift = point.kind, point.amount, point.shift
     if not anchors.birth:
         return _of_pregnancy(point, anchors)
     if REACHED <= kind <= AFTER:
@@ -92,7 +93,8 @@ def day_of(point: Point, anchors: Anchors) -> int:
     return civil_dates.fiscal_year_of(age)[0 if kind == FISCAL_START else 1] + shift
 
 
-class Between(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Between:
     """An interval "of N days or more" or "of N months or more"; `half` adds half a month (月半). `grace` is known to counting only."""
 
     days: int

@@ -84,7 +84,7 @@ class StandardInterval:
 
 @dataclass(frozen=True, slots=True)
 class DoseRule:
-    """One dose of a course; `has_ages` says that it has ages of its own beside the window."""
+    """One dose of a course, with its own ages where it has some beside the window."""
 
     number: int
     kind: Literal["primary", "booster", "single"]
@@ -95,11 +95,6 @@ class DoseRule:
     apart: tuple[Apart, ...]
     not_after: Point | None
     not_if: tuple[int, Point] | None
-    has_ages: bool = field(init=False)
-
-    def __post_init__(self) -> None:
-        ages = (self.first, self.not_after, self.not_if)
-        object.__setattr__(self, "has_ages", any(age is not None for age in ages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,8 +195,7 @@ class Excluded:
 class Line:
     """One count of doses with its law.
 
-    `windows` are the free windows by vaccine; `one_vaccine` says that a change of vaccine is worth a remark,
-    `has_more_to_say` that it has rules which few lines have;
+    `windows` are the free windows by vaccine;
     `takes_over_from` are the lines whose surplus doses come here; `shown_as` the series of its doses and items.
     """
 
@@ -229,8 +223,6 @@ class Line:
     immune_if: frozenset[str] = frozenset()
     first_dose_by: tuple[Cited, Point] | None = None
     windows: Mapping[str, tuple[Free, ...]] = field(init=False)
-    one_vaccine: bool = field(init=False)
-    has_more_to_say: bool = field(init=False)
     takes_over_from: tuple[str, ...] = ()
     shown_as: frozenset[str] = frozenset()
 
@@ -238,9 +230,6 @@ class Line:
         codes = {code for free in self.free for code in free.vaccines}
         windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
         object.__setattr__(self, "windows", windows)
-        more = (self.after_line, self.first_dose_by, self.one_maker)
-        object.__setattr__(self, "one_vaccine", self.same_product is not None or bool(self.offers))
-        object.__setattr__(self, "has_more_to_say", any(rule is not None for rule in more))
 
     def open_since(self, born: int) -> int:
         """The ordinal on which the first national window of the line came into force for children born that day."""

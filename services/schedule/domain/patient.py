@@ -1,13 +1,13 @@
 """One patient as the engine sees them: doses in order, per antigen, and observations (CDSi 4.6 §4.1, §4.2)."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from services.schedule.domain.offsets import FIRST_DAY, LAST_DAY
 from services.schedule.domain.rules import Rules
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Administered:
     """One dose on record. `key` is the caller's own name for it; `flawed` is the specification's dose condition flag."""
 
@@ -55,7 +55,7 @@ class Chart:
         self.gender = patient.gender
         self.country = patient.country
         self.assessment = assessment
-        self.doses = tuple(sorted(patient.doses, key=_place))
+        self.doses: Sequence[Administered] = tuple(sorted(patient.doses, key=_place))
         self.of_antigen = _by_antigen(rules, patient.birth, self.doses)
         self.active: set[str] = set()
         self.latest: dict[str, int] = {}

@@ -6,7 +6,6 @@ doses were entered.
 
 from collections.abc import Collection, Mapping
 from datetime import date
-from operator import itemgetter
 from typing import Any
 
 from services.schedule.domain.cases import Case
@@ -26,7 +25,6 @@ from services.schedule.domain.verdicts import Because, DoseVerdict, Sentence
 __all__ = ["OPEN", "Plan", "PlanItem", "Status", "make_plan", "plan_to_json"]
 
 
-_PLACE = itemgetter(0)
 _SAME_VISIT = 28
 """Days between two recommended days within which it is worth saying that one visit could serve both."""
 
@@ -91,11 +89,14 @@ def judge_lines(case: Case, lines: Collection[str], day: int) -> list[DoseVerdic
 
 def _in_order(case: Case, found: list[tuple[int, DoseVerdict]], order: Mapping[str, int]) -> list[DoseVerdict]:
     """Verdicts in the order of the doses, those on one dose in the order of the series."""
-    if len({place for place, _ in found}) < len(found):
-        found.sort(key=lambda one: (one[0], order.get(one[1].series, len(order)), one[1].series))
-    else:
-        found.sort(key=_PLACE)
-    verdicts = [verdict for _, verdict in found]
+    by_place: list[list[DoseVerdict]] = [[] for _ in case.given]
+    for place, verdict in found:
+        by_place[place].append(verdict)
+    verdicts: list[DoseVerdict] = []
+    for of_dose in by_place:
+        if len(of_dose) > 1:
+            of_dose.sort(key=lambda verdict: (order.get(verdict.series, len(order)), verdict.series))
+        verdicts += of_dose
     if case.unknown or case.without_line:
         verdicts += other_verdicts(case)
         verdicts.sort(key=lambda verdict: verdict.given_on)

@@ -184,7 +184,7 @@ class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
 
     `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
-    lines at every age, `live_reach` is the most days for which a live vaccine can bar another.
+    lines at every age.
     """
 
     id: str
@@ -213,7 +213,6 @@ class RuleSet:
     combined_lines: frozenset[str] = field(init=False)
     checkup_series: frozenset[str] = field(init=False)
     always_in: Mapping[str, Simply] = field(init=False)
-    live_reach: int = field(init=False)
 
     def __post_init__(self) -> None:
         checkups = [checkup.series for checkup in self.checkups]
@@ -228,9 +227,6 @@ class RuleSet:
             if vaccine.counts_in
             and not any(code in self.lines[line].takes or self.lines[line].mother for line in vaccine.counts_in)
         }
-        intervals = [conflict.between for conflict in self.live_conflicts]
-        reach = max((one.days + 1 + 31 * (one.months + one.half) for one in intervals), default=0)
-        object.__setattr__(self, "live_reach", reach)
         object.__setattr__(self, "always_in", always)
         object.__setattr__(self, "combined_lines", combined)
         object.__setattr__(self, "checkup_series", frozenset(checkups))

@@ -3,10 +3,9 @@
 from datetime import date
 
 from services.schedule.domain.cases import Case
-from services.schedule.domain.counting import Count, count_line, course_for
+from services.schedule.domain.counting import Count, count_line
 from services.schedule.domain.legal import because
 from services.schedule.domain.next_dose import next_item, offered_for, on_day
-from services.schedule.domain.plain_doses import plain_verdicts
 from services.schedule.domain.plan_items import PlanItem
 from services.schedule.domain.rule_set import Line, Season
 from services.schedule.domain.verdicts import DoseVerdict
@@ -50,8 +49,7 @@ def seasonal_verdicts(
     """Verdicts on all doses by their places, each in its own season."""
     verdicts: list[tuple[int, DoseVerdict]] = []
     for places in seasons.values():
-        plain = plain_verdicts(case, line, course_for(case, line, places, 0), places, 0)
-        verdicts += plain if plain is not None else count_line(case, line, places, 0)[1]
+        verdicts += count_line(case, line, places, 0)[1]
     return verdicts
 
 

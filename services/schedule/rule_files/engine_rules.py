@@ -114,7 +114,7 @@ def _target(line: Line, course: Course, dose: DoseRule, counted: list[str], pref
     skips = _skips(dose)
     age = Age(
         ref=course.rule.id,
-        absolute_minimum=from_._replace(shift=from_.shift - grace),
+        absolute_minimum=replace(from_, shift=from_.shift - grace),
         minimum=dose.first or line.first,
         earliest_recommended=dose.standard_first,
         latest_recommended=_day_after(dose.standard_last),
@@ -143,7 +143,7 @@ def _medical_end(line: Line, course: Course) -> Point | None:
 def _intervals(course: Course, dose: DoseRule) -> tuple[Interval, ...]:
     intervals = []
     for apart in dose.apart:
-        counting: TimePoint | None = apart.between._replace(grace=apart.grace) if apart.counts else None
+        counting: TimePoint | None = replace(apart.between, grace=apart.grace) if apart.counts else None
         law = apart.between if apart.rule.may_refuse else None
         target = apart.after or None
         intervals.append(Interval(apart.rule.id, target is None, target, absolute_minimum=counting, minimum=law))
@@ -177,9 +177,9 @@ def _skips(dose: DoseRule) -> tuple[Skip, ...]:
 
 
 def _day_after(point: Point | None) -> Point | None:
-    return None if point is None else point._replace(shift=point.shift + 1)
+    return None if point is None else replace(point, shift=point.shift + 1)
 
 
 def _one_later(between: Between | None) -> Between | None:
     """The day after an interval's last usual day: the engine calls a dose past due the day before it."""
-    return None if between is None else between._replace(grace=-1)
+    return None if between is None else replace(between, grace=-1)

@@ -89,7 +89,7 @@ def test_the_schema_is_a_schema_and_every_rule_is_complete(rules: RuleSet) -> No
 
 
 def test_the_law_is_never_below_what_counts(rules: RuleSet) -> None:
-    """What the short way for plain doses rests on: a dose that the law accepts is old enough to count."""
+    """A dose that the law accepts is old enough to count."""
     for line in rules.lines.values():
         for free in line.free:
             if free.observation is None and not line.mother:
