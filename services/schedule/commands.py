@@ -7,7 +7,7 @@ from typing import Any
 
 from services.schedule import store as kept
 from services.schedule.domain.catch_up import catch_up
-from services.schedule.domain.coverage import FollowUp, coverage
+from services.schedule.domain.coverage import MOST_URGENT_FIRST, FollowUp, coverage, urgency_of
 from services.schedule.domain.plan import make_plan, plan_to_json
 from services.schedule.domain.pre_check import Proposal, Sibling, pre_check
 from services.schedule.domain.reminders import DueItem, overdue, reminders_for, why_cancelled
@@ -466,7 +466,7 @@ async def recall_lot(
 async def not_yet(planning: Planning, principal: Principal, municipality: str, kind: str) -> list[Doc]:
     """The not-yet list (未受診者): lines due now, each with state and person responsible, most urgent first.
 
-    `kind`: dose, checkup, due (both), overdue, or closing (free window ends within 30 days).
+    `kind`: dose, checkup, due (both), overdue (also those whose window closes), or closing (free window ends within 30 days).
     """
     if principal.role != "staff":
         raise Forbidden
@@ -478,11 +478,12 @@ async def not_yet(planning: Planning, principal: Principal, municipality: str, k
         where["kind"] = kind
     lines = []
     for row in await planning.plans.store.find(kept.DUE, where):
-        if row["gone"] or row["earliest"] > today.isoformat():
+        if row["gone"]:
             continue
-        late = row["overdue_from"] is not None and row["overdue_from"] <= today.isoformat()
-        closing = row["free_until"] is not None and 0 <= (date.fromisoformat(row["free_until"]) - today).days <= 30
-        if (kind == "overdue" and not late) or (kind == "closing" and not closing):
+        overdue_from, free_until = kept.day(row["overdue_from"]), kept.day(row["free_until"])
+        urgency = urgency_of(kept.day(row["earliest"]), kept.day(row["recommended"]), overdue_from, free_until, today)
+        late = overdue_from is not None and overdue_from <= today
+        if urgency is None or (kind == "overdue" and not late) or (kind == "closing" and urgency != "closing"):
             continue
         lines.append(
             {
@@ -490,14 +491,17 @@ async def not_yet(planning: Planning, principal: Principal, municipality: str, k
                 "child": row["child"],
                 "series": row["series"],
                 "dose_number": row["dose_number"],
-                "status": "overdue" if late else "closing" if closing else "due",
+                "status": urgency,
                 "overdue_from": row["overdue_from"],
                 "free_until": row["free_until"],
                 "state": row["state"],
                 "responsible": row["responsible"],
             }
         )
-    return sorted(lines, key=lambda line: (line["overdue_from"] or "9999-12-31", line["id"]))
+    return sorted(
+        lines,
+        key=lambda line: (MOST_URGENT_FIRST[line["status"]], line["free_until"] or "9999-12-31", line["id"]),
+    )
 
 
 async def coverage_of(planning: Planning, principal: Principal, municipality: str) -> Doc:

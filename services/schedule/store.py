@@ -8,8 +8,9 @@ import zlib
 from datetime import UTC, date, datetime
 from typing import Any
 
+from services.schedule.domain.coverage import may_close_first
 from services.schedule.domain.history import CheckupDone, DoseGiven, History, Observation
-from services.schedule.domain.plan_items import Plan, PlanItem
+from services.schedule.domain.plan_items import OPEN, Plan, PlanItem
 from services.schedule.domain.verdicts import Because, Cited, Sentence
 from shared.clock import read_instant
 from shared.documents import Document
@@ -74,13 +75,19 @@ def follow_up_id(child: str, series: str, dose_number: int) -> str:
 
 
 def due_rows(doc: Document) -> dict[str, Doc]:
-    """The lines of the not-yet list (未受診者) that this child stands on: everything open, with who follows it up."""
+    """The lines of the not-yet list (未受診者) that this child stands on, with who follows each up.
+
+    What is not due yet has a row where its window may begin to close first: that day comes without a new plan.
+    """
     state = doc.state
     if state.get("silenced") or "plan" not in state:
         return {}
     rows: dict[str, Doc] = {}
     for item in state["plan"]["items"]:
-        if item["status"] not in {"due", "overdue"} or not item.get("earliest"):
+        waits = item["status"] in {"due", "overdue"} or (
+            item["status"] in OPEN and may_close_first(day(item.get("recommended")), day(item.get("free_until")))
+        )
+        if not waits or not item.get("earliest"):
             continue
         row_id = follow_up_id(doc.id, item["series"], item["dose_number"])
         follow_up = state.get("follow_ups", {}).get(row_id, {})
@@ -91,6 +98,7 @@ def due_rows(doc: Document) -> dict[str, Doc]:
             "series": item["series"],
             "dose_number": item["dose_number"],
             "earliest": item["earliest"],
+            "recommended": item.get("recommended"),
             "overdue_from": item.get("overdue_from"),
             "free_until": item.get("free_until"),
             "state": follow_up.get("state", "unseen"),

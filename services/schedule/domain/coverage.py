@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Literal
 
-from services.schedule.domain.plan_items import Plan, PlanItem
+from services.schedule.domain.plan_items import OPEN, Plan, PlanItem
 
 Urgency = Literal["due", "overdue", "closing"]
 FollowUpState = Literal["unseen", "contacted", "booked", "declined", "done_elsewhere", "moved"]
@@ -42,18 +42,43 @@ class NotYet:
     follow_up: FollowUp
 
 
-def urgency_of(item: PlanItem, on: date) -> Urgency | None:
-    """How urgent an item is: its free window closes within 30 days, it is overdue, or due; None where it can wait.
+def is_closing(free_until: date | None, on: date) -> bool:
+    """Whether a free window is open and closes within 30 days."""
+    return free_until is not None and on <= free_until <= on + timedelta(days=CLOSING_DAYS)
 
-    A dose whose window closes soon is listed although its usual time has not come.
+
+def may_close_first(recommended: date | None, free_until: date | None) -> bool:
+    """Whether the window begins to close before the dose's usual time has come: it is listed earlier than it is due."""
+    if recommended is None or free_until is None:
+        return False
+    return free_until - timedelta(days=CLOSING_DAYS) < recommended
+
+
+def urgency_of(
+    earliest: date | None, recommended: date | None, overdue_from: date | None, free_until: date | None, on: date
+) -> Urgency | None:
+    """How urgent an open item is: its free window closes within 30 days, it is overdue, or due; None where it can wait.
+
+    A dose whose window closes soon is listed although its usual time has not come. Closing outweighs overdue: what is
+    overdue can still be made up, a window that has closed cannot be opened again.
     """
-    if item.status not in {"due", "overdue", "upcoming"} or item.earliest is None or item.earliest > on:
+    if earliest is None or earliest > on:
         return None
-    if item.free_until is not None and on <= item.free_until <= on + timedelta(days=CLOSING_DAYS):
+    if is_closing(free_until, on):
         return "closing"
-    if item.status == "overdue":
+    if overdue_from is not None and overdue_from <= on:
         return "overdue"
-    return "due" if item.status == "due" else None
+    return "due" if recommended is not None and recommended <= on else None
+
+
+def urgency_in_plan(item: PlanItem, on: date) -> Urgency | None:
+    """How urgent an item of a plan is; None where nothing of it waits."""
+    if item.status not in OPEN:
+        return None
+    return urgency_of(item.earliest, item.recommended, item.overdue_from, item.free_until, on)
+
+
+MOST_URGENT_FIRST: Mapping[Urgency, int] = {"closing": 0, "overdue": 1, "due": 2}
 
 
 def not_yet(plans: Mapping[str, Plan], follow_ups: Mapping[tuple[str, str, int], FollowUp]) -> list[NotYet]:
@@ -70,10 +95,11 @@ def not_yet(plans: Mapping[str, Plan], follow_ups: Mapping[tuple[str, str, int],
         )
         for child, plan in plans.items()
         for item in plan.items
-        if (urgency := urgency_of(item, plan.as_of)) is not None
+        if (urgency := urgency_in_plan(item, plan.as_of)) is not None
     ]
-    order = {"closing": 0, "overdue": 1, "due": 2}
-    return sorted(lines, key=lambda line: (order[line.urgency], line.free_until or date.max, line.child, line.series))
+    return sorted(
+        lines, key=lambda line: (MOST_URGENT_FIRST[line.urgency], line.free_until or date.max, line.child, line.series)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +132,7 @@ def coverage(
             if item is None:
                 settled["not_concerned"] += 1
                 continue
-            urgency = urgency_of(item, plan.as_of)
+            urgency = urgency_in_plan(item, plan.as_of)
             follow_up = follow_ups.get((child, name, item.dose_number), FollowUp())
             if urgency is None:
                 settled[item.status if item.status not in {"due", "overdue"} else "upcoming"] += 1

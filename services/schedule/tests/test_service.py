@@ -1,6 +1,7 @@
 """The service around the rules: plans follow the record, reminders fire once, nobody on the not-yet list is unknown."""
 
 import asyncio
+from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -245,6 +246,22 @@ async def test_the_not_yet_list_has_everybody_who_waits_and_nobody_else(town: To
     await town.hears("late", town.dose(1, "bcg", date(2026, 11, 22)))
     again = await not_yet(town.planning, NURSE, TOWN, "overdue")
     assert "bcg" not in {line["series"] for line in again}
+
+
+async def test_the_list_and_the_coverage_count_the_same_children(town: Town) -> None:
+    """Also where a window begins to close before the dose is due, and days after the plan was made."""
+    for number, days in enumerate((10, 70, 138, 160, 330, 345, 500, 1090, 2000)):
+        await town.registers(f"c{number}", town.clock.today() - timedelta(days=days))
+    for ahead in (0, 12, 25):
+        town.clock.move_to(tokyo_time(date(2026, 11, 23) + timedelta(days=ahead), 12))
+        await turn_the_day(town.planning)
+        listed = Counter((line["series"], line["status"]) for line in await not_yet(town.planning, NURSE, TOWN, "due"))
+        standing = await coverage_of(town.planning, NURSE, TOWN)
+        counted = {
+            (one["series"], urgency): number for one in standing["items"] for urgency, number in one["waiting"].items()
+        }
+        assert listed == counted
+        assert {"due", "overdue", "closing"} <= {urgency for _, urgency in listed}
 
 
 async def test_a_move_takes_the_child_to_the_other_towns_list(town: Town) -> None:

@@ -5,7 +5,7 @@ from datetime import date, timedelta
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.schedule.domain.coverage import FollowUp, coverage, not_yet
+from services.schedule.domain.coverage import FollowUp, coverage, may_close_first, not_yet, urgency_in_plan
 from services.schedule.domain.history import CheckupDone, History
 from services.schedule.domain.plan import Plan, make_plan
 from services.schedule.rule_files import load_rule_set
@@ -54,6 +54,21 @@ def test_urgency_and_follow_up_of_a_line() -> None:
     assert lines["older", "penta"].urgency == "due"
     assert lines["older", "penta"].follow_up.responsible == "保健師 1"
     assert lines["baby", "penta"].follow_up == FollowUp("unseen", None)
+
+
+@settings(max_examples=60, deadline=None)
+@given(histories(most=8), st.integers(0, 2400))
+def test_the_days_of_an_item_say_what_its_status_says(child: History, later: int) -> None:
+    """The stored list is asked on later days than its plan was made on: it has the days, not the status."""
+    assert child.birth_date is not None
+    plan = make_plan(RULES, child, child.birth_date + timedelta(days=later))
+    for item in plan.items:
+        urgency = urgency_in_plan(item, plan.as_of)
+        if item.status in {"due", "overdue"} and item.earliest is not None and item.earliest <= plan.as_of:
+            assert urgency in {item.status, "closing"}, item
+        elif item.status == "upcoming" and urgency is not None:
+            assert urgency == "closing"
+            assert may_close_first(item.recommended, item.free_until), item
 
 
 def test_a_closing_window_is_listed_before_its_usual_time() -> None:
