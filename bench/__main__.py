@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import backbone
+from bench import backbone, notify_preview
 from bench.harness import Row, compare, console, show, write
 from bench.schedule_cdsi import cdsi_rows
 from bench.schedule_plan import plan_rows
@@ -49,6 +49,7 @@ def main(
             "P2": lambda: backbone.view_update(store, 2_000 * scale),
             "P4": lambda: backbone.relay(kafka, store, 1_000 * scale),
             "P10": lambda: backbone.telemetry(store, 2_000 * scale),
+            "N1": lambda: notify_preview.preview(store),
         }
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:

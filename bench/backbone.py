@@ -154,7 +154,9 @@ def add_dose(doc: Document, event: DoseRecorded, envelope: Envelope) -> None:
     }
 
 
-class _Silent:
+class Silent:
+    """A relay for documents whose events nobody reads."""
+
     def offer(self, collection: str, doc_id: str, entries: list[Doc] | None) -> None:
         """Nobody publishes here."""
 
@@ -166,7 +168,7 @@ class _Silent:
 async def view_update(store: LocalStore, subjects: int) -> Row:
     """P2: DoseRecorded folded into view documents of 1 KB, against the raw guarded bulk update of the same size."""
     client = Store.connect(store.url, f"b{new_id()[:10]}")
-    documents = Documents(client, "views", relay=_Silent(), clock=Clock())
+    documents = Documents(client, "views", relay=Silent(), clock=Clock())
     await documents.ensure_indexes()
     await client.ensure_index("raw", ["pending"], where={"pending": {"$gte": 0}})
     view = View(documents, {DoseRecorded: add_dose})
@@ -306,7 +308,7 @@ async def relay(kafka: LocalKafka, store: LocalStore, subjects: int) -> Row:
 async def telemetry(store: LocalStore, subjects: int) -> Row:
     """P10: the view update with and without a tracer."""
     client = Store.connect(store.url, f"b{new_id()[:10]}")
-    documents = Documents(client, "views", relay=_Silent(), clock=Clock())
+    documents = Documents(client, "views", relay=Silent(), clock=Clock())
     await documents.ensure_indexes()
     view = View(documents, {DoseRecorded: add_dose})
     made = events(subjects, 7)

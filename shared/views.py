@@ -2,7 +2,7 @@
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,13 +14,14 @@ from shared.context import Cause, set_cause
 from shared.documents import Document, Documents, from_store, mark, unmark
 from shared.events.base import REGISTRY, Envelope, Event
 from shared.outbox import NOTHING_ELSE
-from shared.store import Doc, Insert, Update
+from shared.store import Doc, Insert, Store, Update
 
 log = structlog.get_logger(__name__)
 
 Apply = Callable[[Document, Any, Envelope], None]
 Finish = Callable[[Document, Sequence[Envelope]], None]
 ATTEMPTS = 20
+VERSION_DIGITS = 10
 DERIVE_AGAIN_AFTER_MS = 3_000
 
 
@@ -40,6 +41,82 @@ class Derived:
     rows: Callable[[Document], dict[str, Doc]]
     indexes: tuple[tuple[str, ...], ...] = ()
 
+    async def write(self, store: Store, docs: Sequence[Document]) -> None:
+        """Write what differs from what stood before; the newest version wins."""
+        writes: list[Insert | Update] = []
+        for doc in docs:
+            rows = self.rows(doc)
+            before = await self._rows_before(store, doc)
+            writes += [
+                _row(row_id, {**fields, "of": doc.id, "version": doc.version, "gone": False})
+                for row_id, fields in rows.items()
+                if before.get(row_id) != fields
+            ]
+            writes += [
+                _row(row_id, {"of": doc.id, "version": doc.version, "gone": True})
+                for row_id in before.keys() - rows.keys()
+            ]
+        # An upsert that meets a newer row is refused as a duplicate: the newer one stays.
+        await store.bulk(self.collection, writes)
+
+    async def _rows_before(self, store: Store, doc: Document) -> dict[str, Doc | None]:
+        """What stands already, so that only differences are written; nothing is taken for granted after a crash."""
+        if not doc.loaded:
+            return {}
+        if doc.loaded.get("derive_at"):
+            found = await store.find(self.collection, {"of": doc.id}, fields=["_id"])
+            return dict.fromkeys((row["_id"] for row in found), None)
+        return {**self.rows(dataclasses.replace(doc, state=doc.loaded.get("state", {})))}
+
+    async def ensure_indexes(self, store: Store) -> None:
+        """Its own key to the document, and what its readers ask for."""
+        await store.ensure_index(self.collection, ["of"])
+        for keys in self.indexes:
+            await store.ensure_index(self.collection, list(keys))
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """Short lines, many to a document, so that few documents hold what a query over a whole town reads (protocol R9).
+
+    `rows` gives (pack, line) -> text; a document names every line that it ever gave, with an empty text for one that
+    stands no longer. A line begins with the version of the document that it is of, and the greater text stays: writing
+    in any order, or twice, gives the same. `fields` are a pack's own, which queries ask for.
+    """
+
+    collection: str
+    rows: Callable[[Document], dict[tuple[str, str], str]]
+    fields: Callable[[str], Doc]
+    indexes: tuple[tuple[str, ...], ...] = ()
+
+    async def write(self, store: Store, docs: Sequence[Document]) -> None:
+        """Write the lines of these documents."""
+        await self.put(store, {place: (doc.version, text) for doc in docs for place, text in self.rows(doc).items()})
+
+    async def put(self, store: Store, lines: Mapping[tuple[str, str], tuple[int, str]]) -> None:
+        """Write lines, each with the version that it is of."""
+        packs: dict[str, Doc] = {}
+        for (pack, line), (version, text) in lines.items():
+            packs.setdefault(pack, {})[f"lines.{line}"] = f"{version:0{VERSION_DIGITS}}{text}"
+        writes = [
+            Update({"_id": pack}, {"$max": changed, "$set": self.fields(pack)}, upsert=True)
+            for pack, changed in packs.items()
+        ]
+        while writes:
+            # Two writers of a pack that was not there: one of them meets the other's, and tries again.
+            _, taken = await store.bulk(self.collection, writes)
+            writes = [writes[place] for place in taken]
+
+    async def ensure_indexes(self, store: Store) -> None:
+        """What its readers ask for."""
+        for keys in self.indexes:
+            await store.ensure_index(self.collection, list(keys))
+
+
+def text_of(line: str) -> str:
+    """The text of a packed line, without its version; empty for one that stands no longer."""
+    return line[VERSION_DIGITS:]
+
 
 class View:
     """One collection of documents built from events; a document may be an owner as well (schedule's plan).
@@ -57,7 +134,7 @@ class View:
         *,
         target: Callable[[Envelope], str | None] | None = None,
         finish: Finish | None = None,
-        derived: Sequence[Derived] = (),
+        derived: Sequence[Derived | Packed] = (),
     ) -> None:
         self.documents = documents
         self._derived = derived
@@ -156,21 +233,7 @@ class View:
         if not docs:
             return
         for derived in self._derived:
-            writes: list[Insert | Update] = []
-            for doc in docs:
-                rows = derived.rows(doc)
-                before = await self._rows_before(derived, doc)
-                writes += [
-                    _row(row_id, {**fields, "of": doc.id, "version": doc.version, "gone": False})
-                    for row_id, fields in rows.items()
-                    if before.get(row_id) != fields
-                ]
-                writes += [
-                    _row(row_id, {"of": doc.id, "version": doc.version, "gone": True})
-                    for row_id in before.keys() - rows.keys()
-                ]
-            # An upsert that meets a newer row is refused as a duplicate: the newer one stays.
-            await self.documents.store.bulk(derived.collection, writes)
+            await derived.write(self.documents.store, docs)
         await self.documents.store.bulk(
             self.name, [Update({"_id": doc.id, "version": doc.version}, {"$unset": {"derive_at": ""}}) for doc in docs]
         )
@@ -178,15 +241,6 @@ class View:
         await self.documents.store.bulk(
             self.name, [Update({"_id": doc.id, **quiet}, {"$unset": {"pending": ""}}) for doc in docs if not doc.depth]
         )
-
-    async def _rows_before(self, derived: Derived, doc: Document) -> dict[str, Doc | None]:
-        """What stands already, so that only differences are written; nothing is taken for granted after a crash."""
-        if not doc.loaded:
-            return {}
-        if doc.loaded.get("derive_at"):
-            found = await self.documents.store.find(derived.collection, {"of": doc.id}, fields=["_id"])
-            return dict.fromkeys((row["_id"] for row in found), None)
-        return {**derived.rows(dataclasses.replace(doc, state=doc.loaded.get("state", {})))}
 
     async def derive_again(self) -> None:
         """Write the rows of documents whose writer died in between."""
@@ -203,9 +257,7 @@ class View:
     async def ensure_indexes(self) -> None:
         """Indexes of the derived rows."""
         for derived in self._derived:
-            await self.documents.store.ensure_index(derived.collection, ["of"])
-            for keys in derived.indexes:
-                await self.documents.store.ensure_index(derived.collection, list(keys))
+            await derived.ensure_indexes(self.documents.store)
 
     def _apply_one(self, doc: Document, envelope: Envelope) -> str | None:
         """None when applied or not of interest; else the code of why it never can be."""

@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from services.notify import store as kept
 from services.notify.api import announcements, inbox, push
 from services.notify.commands.announcements import Notices, publish_scheduled
+from services.notify.commands.contacts import Contacts
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
 from services.notify.subscribers import subscribe
@@ -36,7 +37,8 @@ def create_app(settings: Settings) -> FastAPI:
         families=runtime.documents(kept.FAMILIES),
         texts=yaml.safe_load(TEXTS.read_text(encoding="utf-8")),
     )
-    subscribe(runtime, notices, reminders)
+    contacts = Contacts(runtime.store, runtime.documents(kept.CONTACTS))
+    subscribe(runtime, notices, reminders, contacts)
 
     async def time_passes() -> None:
         await publish_scheduled(notices)
@@ -45,7 +47,11 @@ def create_app(settings: Settings) -> FastAPI:
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
     runtime.on_stop.append(egress.close)
     runtime.background.append(time_passes)
-    routers = [announcements.router(runtime, notices), inbox.router(runtime, notices), push.router(runtime, pusher)]
+    routers = [
+        announcements.router(runtime, notices),
+        inbox.router(runtime, notices),
+        push.router(runtime, pusher, contacts),
+    ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders = notices, reminders
     return app

@@ -2,19 +2,26 @@
 
 Primary (never rebuilt): `announcements`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `pushes`, `subscriptions`,
 `waiting`.
-Views (rebuilt from the owners' history): `families` and its derived rows `audience`.
+Views (rebuilt from the owners' history): `families` and `pregnancies`, and what is derived from them: `audience` (a town's
+families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
+devices; its lines stand in `audience` too.
 """
 
+import asyncio
+import functools
+import zlib
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
-from services.notify.domain.audience import Family
+import orjson
+
+from services.notify.domain.audience import Contact, Family, Town, due_line
 from shared.clock import wire_instant
 from shared.documents import Document
 from shared.ids import derived_id, new_id
 from shared.store import IDS_PER_QUERY, Doc, Store
-from shared.views import Derived
+from shared.views import Derived, Packed, text_of
 
 ANNOUNCEMENTS = "announcements"
 RECIPIENTS = "recipients"
@@ -23,30 +30,63 @@ MAILBOXES = "mailboxes"
 PAGES = "pages"
 SCHEDULED = "scheduled"
 FAMILIES = "families"
+PREGNANCIES = "pregnancies"
 AUDIENCE = "audience"
+BONDS = "bonds"
+CONTACTS = "contacts"
 SUBSCRIPTIONS = "subscriptions"
 PUSHES = "pushes"
 WAITING = "waiting"
 PAGE_SIZE = 500
 
 
-def audience_rows(doc: Document) -> dict[str, Doc]:
-    """What audiences ask of a child, found by its municipality."""
-    child = doc.state.get("child")
-    if not child or doc.state.get("silenced"):
+PACKS = 256
+"""Documents that hold a town's lines: 200 families of 50,000 in each, so that a change rewrites little and a count reads few."""
+
+
+def pack_of(town: str, subject: str) -> str:
+    """Where the line of a child, a pregnancy or a guardian stands."""
+    return f"{town}:{zlib.crc32(subject.encode()) % PACKS:02x}"
+
+
+def pack_fields(pack: str) -> Doc:
+    """What a pack is found by."""
+    return {"municipality": pack.partition(":")[0]}
+
+
+def audience_lines(doc: Document) -> dict[tuple[str, str], str]:
+    """What audiences ask of a child or a pregnancy, in the town where it lives; nothing in those that it left."""
+    state = doc.state
+    lines = {(pack_of(town, doc.id), doc.id): "" for town in state.get("left", ())}
+    facts = state.get("child") or state.get("pregnancy")
+    if facts:
+        kind = "c" if "child" in state else "p"
+        line = [
+            kind,
+            facts["birth_date"] if kind == "c" else facts["expected"],
+            facts.get("district"),
+            sorted(state.get("guardians", {})),
+            due_line(state.get("due", {})),
+            " ".join(facts.get("attributes", ())),
+        ]
+        text = "" if state.get("silenced") else orjson.dumps(line).decode()
+        lines[pack_of(facts["municipality"], doc.id), doc.id] = text
+    return lines
+
+
+def bond_rows(doc: Document) -> dict[str, Doc]:
+    """Which children and pregnancies a guardian has, and in which town."""
+    facts = doc.state.get("child") or doc.state.get("pregnancy")
+    if not facts or doc.state.get("silenced"):
         return {}
     return {
-        doc.id: {
-            "municipality": child["municipality"],
-            "birth_date": child["birth_date"],
-            "district": child.get("district"),
-            "guardians": sorted(doc.state.get("guardians", {})),
-            "due": doc.state.get("due", {}),
-        }
+        derived_id(doc.id, guardian): {"guardian": guardian, "municipality": facts["municipality"]}
+        for guardian in doc.state.get("guardians", {})
     }
 
 
-FAMILY_DERIVED = (Derived(AUDIENCE, audience_rows, (("municipality",),)),)
+LINES = Packed(AUDIENCE, audience_lines, pack_fields, (("municipality",),))
+FAMILY_DERIVED = (LINES, Derived(BONDS, bond_rows, (("guardian",),)))
 
 
 async def ensure_indexes(store: Store) -> None:
@@ -60,20 +100,62 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(PUSHES, ["announcement"])
 
 
-async def families_of(store: Store, municipality: str) -> list[Family]:
-    """The families of a town, as audiences see them."""
-    rows = await store.find(AUDIENCE, {"municipality": municipality})
-    return [
-        Family(
-            child=row["_id"],
-            birth_date=date.fromisoformat(row["birth_date"]),
-            district=row.get("district"),
-            guardians=tuple(row["guardians"]),
-            due=row.get("due", {}),
-        )
-        for row in rows
-        if not row["gone"]
-    ]
+async def town_of_code(store: Store, municipality: str) -> Town:
+    """The families of a town and how their guardians are reached, as audiences see them."""
+    families: list[Family] = []
+    contacts: dict[str, Contact] = {}
+    # Thousands share a day or a way to be reached: what is made once needs no second time, nor room.
+    day, contact = functools.cache(date.fromisoformat), functools.cache(_contact)
+    for pack in await store.find(AUDIENCE, {"municipality": municipality}):
+        for key, line in pack["lines"].items():
+            text = text_of(line)
+            if text:
+                kind, first, *rest = orjson.loads(text)
+                if kind == "g":
+                    contacts[first] = contact(*rest)
+                elif kind == "c":
+                    families.append(Family(key, day(first), *rest))
+                else:
+                    families.append(Family(key, None, *rest)._replace(expected=day(first)))
+        # A pack at a time: other work goes on between them.
+        await asyncio.sleep(0)
+    return Town(families, contacts)
+
+
+def _contact(language: str, channels: str) -> Contact:
+    return Contact(language, tuple(channels.split()))
+
+
+async def bonds_of(store: Store, guardian: str) -> list[Doc]:
+    """The children and pregnancies of a guardian (`of`), each with its town."""
+    rows = await store.find(BONDS, {"guardian": guardian}, fields=["of", "municipality", "gone"])
+    return [row for row in rows if not row["gone"]]
+
+
+async def bonds_to(store: Store, subjects: Sequence[str]) -> list[Doc]:
+    """The guardians of at most 50 children and pregnancies."""
+    rows = await store.find(BONDS, {"of": {"$in": list(subjects)}}, fields=["guardian", "municipality", "gone"])
+    return [row for row in rows if not row["gone"]]
+
+
+async def contact_of(store: Store, guardian: str) -> Contact:
+    """How this guardian is reached now, from preferences and devices."""
+    browsers = await browsers_of(store, [guardian])
+    return Contact(channels=("web_push",) if browsers else ())
+
+
+async def put_contacts(store: Store, lines: Sequence[tuple[str, Document]]) -> None:
+    """Write the lines of guardians (the town, the document of `contacts`): the newest version stays."""
+    await LINES.put(
+        store,
+        {
+            (pack_of(town, doc.id), derived_id(doc.id)): (
+                doc.version,
+                orjson.dumps(["g", doc.id, doc.state["language"], " ".join(doc.state["channels"])]).decode(),
+            )
+            for town, doc in lines
+        },
+    )
 
 
 async def freeze(store: Store, guardians: Sequence[str]) -> tuple[str, int]:

@@ -1,11 +1,14 @@
 """What notify listens to."""
 
 from functools import partial
+from typing import Any
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.contacts import Contacts, follow_families
 from services.notify.commands.fanout import expand_pages, push_pages
 from services.notify.commands.reminders import Reminders, deliver_reminders, push_reminders
+from services.notify.domain.audience import LOW_BIRTH_WEIGHT_G, TERM_DAYS
 from shared.delivery import Each
 from shared.documents import Document
 from shared.events import records as r
@@ -18,7 +21,7 @@ from shared.views import Rejected, View
 TO_DO = frozenset({"due", "overdue", "upcoming"})
 
 
-def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders) -> View:
+def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts: Contacts) -> View:
     """Wire every subscription; the view of families comes back."""
     families = View(
         reminders.families,
@@ -33,7 +36,18 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders) -> View:
         },
         derived=kept.FAMILY_DERIVED,
     )
-    runtime.follow(r.ChildEvent.topic(), families)
+    pregnancies = View(
+        runtime.documents(kept.PREGNANCIES),
+        {
+            r.PregnancyRegistered: pregnancy_registered,
+            r.PregnancyCorrected: pregnancy_corrected,
+            r.PregnancyEnded: pregnancy_ended,
+        },
+        derived=kept.FAMILY_DERIVED,
+    )
+    known = Each("contacts", partial(follow_families, contacts))
+    runtime.follow(r.ChildEvent.topic(), families, known)
+    runtime.follow(r.PregnancyEvent.topic(), pregnancies, known)
     # The families first: a reminder is for the guardians that are known by then.
     runtime.follow(s.PlanEvent.topic(), families, Each("reminders", partial(deliver_reminders, reminders)))
     runtime.follow(s.PlanEvent.topic(), Each("reminder-pushes", partial(push_reminders, reminders)), group="plan-push")
@@ -46,21 +60,36 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders) -> View:
 
 
 def child_registered(doc: Document, event: r.ChildRegistered, envelope: Envelope) -> None:
-    doc.state["child"] = _facts(event.child)
+    _is(doc, event.child)
     doc.state["guardians"] = dict.fromkeys(event.guardians, True)
 
 
 def child_corrected(doc: Document, event: r.ChildCorrected, envelope: Envelope) -> None:
-    doc.state["child"] = _facts(event.child)
+    _is(doc, event.child)
 
 
-def _facts(child: r.ChildFacts) -> dict[str, object]:
+def _is(doc: Document, child: r.ChildFacts) -> None:
     """What audiences ask for; names stay with records."""
-    return {
+    attributes = {
+        "twin": child.twin_group is not None,
+        "preterm": child.gestation_days is not None and child.gestation_days < TERM_DAYS,
+        "low_birth_weight": child.birth_weight_g is not None and child.birth_weight_g < LOW_BIRTH_WEIGHT_G,
+    }
+    facts = {
         "birth_date": child.birth_date.isoformat(),
         "municipality": child.municipality,
         "district": child.district,
+        "attributes": sorted(name for name, holds in attributes.items() if holds),
     }
+    _lives(doc, "child", facts)
+
+
+def _lives(doc: Document, kind: str, facts: dict[str, Any]) -> None:
+    """Keep the facts, and the towns that it has left: its line there has to be emptied."""
+    before, now = doc.state.get(kind, facts)["municipality"], facts["municipality"]
+    if before != now or "left" in doc.state:
+        doc.state["left"] = sorted({*doc.state.get("left", ()), before} - {now})
+    doc.state[kind] = facts
 
 
 def guardian_added(doc: Document, event: r.GuardianAdded, envelope: Envelope) -> None:
@@ -75,10 +104,26 @@ def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:
     if "child" not in doc.state:
         raise Rejected("child-unknown")
     # The new town's register will say which of its districts it is.
-    doc.state["child"] |= {"municipality": event.to_municipality, "district": None}
+    _lives(doc, "child", {**doc.state["child"], "municipality": event.to_municipality, "district": None})
 
 
 def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
+    doc.state["silenced"] = True
+
+
+def pregnancy_registered(doc: Document, event: r.PregnancyRegistered, envelope: Envelope) -> None:
+    _lives(doc, "pregnancy", {"expected": event.expected_delivery.isoformat(), "municipality": event.municipality})
+    doc.state["guardians"] = {event.guardian: True}
+
+
+def pregnancy_corrected(doc: Document, event: r.PregnancyCorrected, envelope: Envelope) -> None:
+    if "pregnancy" not in doc.state:
+        raise Rejected("pregnancy-unknown")
+    doc.state["pregnancy"] = {**doc.state["pregnancy"], "expected": event.expected_delivery.isoformat()}
+
+
+def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) -> None:
+    # After a loss nothing cheerful follows; after a birth the child has a line of its own.
     doc.state["silenced"] = True
 
 

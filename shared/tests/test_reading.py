@@ -1,5 +1,6 @@
 """Protocol R1, R2, R6, R9: each event once and in order, gaps are held and healed, poison parks its subject alone."""
 
+import asyncio
 from collections.abc import Sequence
 
 import pytest
@@ -10,7 +11,7 @@ from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
 from shared.store import Store
 from shared.tests.conftest import HANDLERS, facts
-from shared.views import Derived, View
+from shared.views import Derived, Packed, View, text_of
 
 pytestmark = pytest.mark.integration
 
@@ -167,6 +168,30 @@ async def test_r9_rows_that_a_crash_left_unwritten_are_found_by_their_marker(
     await view.derive_again()
     assert await store.count("links", {"gone": False}) == 2
     assert not {"derive_at", "pending"} & (await store.get("views", "c1") or {}).keys()
+
+
+def _lines(doc: Document) -> dict[tuple[str, str], str]:
+    """A line in the pack of the guardian who came last; an empty one in the packs of the others."""
+    guardians = doc.state.get("guardians", {})
+    last = max(guardians, key=guardians.__getitem__, default=None)
+    return {(name, doc.id): "here" if name == last else "" for name in ("g1", "g2", "g3", "g4")}
+
+
+PACKED = Packed("packs", _lines, lambda _: {"kind": "guardian"}, (("kind",),))
+
+
+async def test_r9_packed_lines_are_the_same_in_any_order_of_writers(views: Documents, store: Store) -> None:
+    view = View(views, HANDLERS, derived=(PACKED,))
+    events = facts("c1", 3)
+    await view.apply(events[:2])
+    early = await state_of(views, "c1")
+    await asyncio.gather(view.apply(events[2:]), view.apply(facts("c2", 1)), view.apply(facts("c3", 1)))
+    expected = {row["_id"]: row["lines"] for row in await store.find("packs", {"kind": "guardian"})}
+    assert [text_of(expected["g1"][child]) for child in ("c1", "c2", "c3")] == ["here"] * 3
+    assert text_of(expected["g2"]["c1"]) == ""
+    await view.derive([early])
+    await PACKED.write(store, [early])
+    assert {row["_id"]: row["lines"] for row in await store.find("packs", {})} == expected
 
 
 def _retyped(event: Envelope, kind: str) -> Envelope:

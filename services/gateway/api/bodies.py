@@ -214,12 +214,37 @@ class DecisionBody(Body):
     temperature_c: float | None = Field(default=None, ge=33.0, le=43.0)
 
 
+class RangeBody(BaseModel):
+    """`from` is inclusive, `under` exclusive; one of them at least."""
+
+    from_: int | None = Field(default=None, alias="from", ge=0, le=10_000)
+    under: int | None = Field(default=None, ge=0, le=10_000)
+
+
+class DueBody(BaseModel):
+    """What the plan says of a vaccine series or checkup; due or overdue where no status is given."""
+
+    series: str
+    status: list[str] = Field(default_factory=list)
+
+
 class AudienceBody(BaseModel):
-    """Whom a notice is for; every condition given must hold."""
+    """Whom a notice is for; every condition given must hold, and none at all is every family of the town."""
 
     model_config = ConfigDict(extra="allow")
 
-    age_years: dict[str, int] | None = None
+    all: "list[AudienceBody] | None" = None
+    any: "list[AudienceBody] | None" = None
+    not_: "AudienceBody | None" = Field(default=None, alias="not")
+    municipality: Municipality | None = None
+    district: str | None = None
+    age_years: RangeBody | None = None
+    age_months: RangeBody | None = None
+    age_days: RangeBody | None = None
+    pregnancy_week: RangeBody | None = Field(default=None, description="Completed weeks (妊娠満週数)")
+    due: DueBody | None = None
+    language: Literal["ja", "ja-Hrkt", "en", "zh", "vi", "pt", "ne"] | None = None
+    attribute: Literal["twin", "preterm", "low_birth_weight"] | None = None
 
 
 class PreviewBody(Body):

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Header, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notify.commands.contacts import Contacts, refresh
 from services.notify.commands.pushing import Pusher
 from shared.service import Runtime, api_router
 
@@ -32,7 +33,7 @@ class SubscriptionBody(BaseModel):
     expiration_time: float | None = Field(default=None, alias="expirationTime")
 
 
-def router(runtime: Runtime, pusher: Pusher) -> APIRouter:
+def router(runtime: Runtime, pusher: Pusher, contacts: Contacts) -> APIRouter:
     """The routes of push subscriptions."""
     routes = api_router()
 
@@ -46,13 +47,17 @@ def router(runtime: Runtime, pusher: Pusher) -> APIRouter:
     async def put(name: Name, body: SubscriptionBody, authorization: Authorization = None) -> JSONResponse:
         """Register this browser, or replace it."""
         keys: dict[str, Any] = body.keys.model_dump()
-        new = await pusher.subscribe(runtime.principal(authorization), name, body.endpoint, keys)
+        principal = runtime.principal(authorization)
+        new = await pusher.subscribe(principal, name, body.endpoint, keys)
+        await refresh(contacts, principal.subject)
         return JSONResponse({"id": name}, 201 if new else 200)
 
     @routes.delete("/v1/push-subscriptions/{name}", status_code=204)
     async def delete(name: Name, authorization: Authorization = None) -> Response:
         """Forget this browser."""
-        await pusher.unsubscribe(runtime.principal(authorization), name)
+        principal = runtime.principal(authorization)
+        await pusher.unsubscribe(principal, name)
+        await refresh(contacts, principal.subject)
         return Response(status_code=204)
 
     return routes

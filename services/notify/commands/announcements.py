@@ -86,13 +86,15 @@ async def preview(notices_: Notices, principal: Principal, audience: Any) -> Doc
     """How many a notice would reach now."""
     town = town_of(principal)
     checked = _checked(audience, town)
-    families = await kept.families_of(notices_.store, town)
-    guardians, children = audiences.recipients(checked, families, notices_.today)
+    people = await kept.town_of_code(notices_.store, town)
+    reached = audiences.reach(checked, people, notices_.today)
     return {
-        "recipients": len(guardians),
-        "children": children,
-        "by_channel": {"inbox": len(guardians), "web_push": await notices_.pusher.reachable(guardians)},
-        "everyone": audiences.is_everyone(checked, families, notices_.today),
+        "recipients": len(reached.guardians),
+        "children": reached.children,
+        "pregnancies": reached.pregnancies,
+        "by_channel": reached.by_channel(people),
+        "by_language": reached.by_language(people),
+        "everyone": audiences.is_everyone(checked, people, notices_.today),
         "as_of": wire_instant(notices_.now),
     }
 
@@ -144,9 +146,9 @@ def _refuse(notice: Notice, now: datetime) -> None:
 async def _reach(notices_: Notices, town: str, notice: Notice) -> list[str]:
     """Whom it reaches now; nobody, or everybody, only when that number is confirmed."""
     audience = _checked(notice.audience, town)
-    families = await kept.families_of(notices_.store, town)
-    guardians, _ = audiences.recipients(audience, families, notices_.today)
-    unusual = not guardians or audiences.is_everyone(audience, families, notices_.today)
+    people = await kept.town_of_code(notices_.store, town)
+    guardians = audiences.reach(audience, people, notices_.today).guardians
+    unusual = not guardians or audiences.is_everyone(audience, people, notices_.today)
     if unusual and notice.confirm != len(guardians):
         number = len(guardians)
         found = FieldProblem(
@@ -201,9 +203,9 @@ async def publish_scheduled(notices_: Notices) -> int:
         if doc is None and now - at < NOTICE_FOLLOWS_ITS_ROW:
             continue
         if doc is not None and doc.state["state"] == "scheduled":
-            families = await kept.families_of(notices_.store, doc.state["municipality"])
-            guardians, _ = audiences.recipients(doc.state["audience"], families, notices_.today)
-            frozen = await _freeze(notices_, guardians)
+            people = await kept.town_of_code(notices_.store, doc.state["municipality"])
+            reached = audiences.reach(doc.state["audience"], people, notices_.today)
+            frozen = await _freeze(notices_, reached.guardians)
 
             def decide(doc: Document, frozen: Doc = frozen) -> Doc:
                 if doc.state["state"] == "scheduled":

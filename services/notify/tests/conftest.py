@@ -61,6 +61,7 @@ async def town(
     async with httpx.AsyncClient(transport=transport, base_url="http://notify") as http:
         found = Town(app, http, tokens)
         await found.families.ensure_indexes()
+        await found.pregnancies.ensure_indexes()
         push.application_server_key = found.notices.pusher.public_key()
         yield found
     for finish in runtime.on_stop:

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from services.notify.domain import audience
-from services.notify.domain.audience import AudienceError, Family, is_everyone, matches, recipients
+from services.notify.domain.audience import AudienceError, Contact, Family, Town, due_line, is_everyone, matches, reach
 
 TOWN, TODAY = "131016", date(2026, 11, 23)
 SCHEMA = json.loads(Path(audience.__file__).parents[1].joinpath("audience.schema.json").read_text(encoding="utf-8"))
@@ -19,7 +19,7 @@ VALID = jsonschema.Draft202012Validator(SCHEMA)
 
 
 def child(birth: str, *, district: str | None = None, due: dict[str, str] | None = None) -> Family:
-    return Family("c", date.fromisoformat(birth), district, ("g",), due or {})
+    return Family("c", date.fromisoformat(birth), district, ("g",), due_line(due or {}))
 
 
 # A child is under six until the day before its sixth birthday; one born on 29 February has it on 1 March (満年齢 by completed days).
@@ -44,6 +44,46 @@ def test_a_birthday_on_29_february() -> None:
     born = child("2024-02-29")
     assert matches({"age_years": {"under": 1}}, born, date(2025, 2, 28))
     assert matches({"age_years": {"from": 1}}, born, date(2025, 3, 1))
+
+
+@given(
+    st.sampled_from(audience.AGES),
+    st.dates(date(2024, 1, 1), date(2026, 12, 31)),
+    st.dates(date(2008, 1, 1), date(2026, 12, 31)),
+    st.integers(0, 250),
+)
+def test_an_age_is_a_range_of_birth_dates(name: str, on: date, birth: date, bound: int) -> None:
+    """What is found once for all children is what counting each child's age says."""
+    age = audience._age(name, birth, on)
+    family = Family("c", birth, None, ())
+    assert matches({name: {"from": bound}}, family, on) is (age >= bound)
+    assert matches({name: {"under": bound}}, family, on) is (0 <= age < bound)
+
+
+# 280 days from the last period to the expected date: on the day itself a pregnancy is 40 completed weeks old.
+@pytest.mark.parametrize(
+    ("expected", "week"),
+    [("2026-11-23", 40), ("2026-11-24", 39), ("2027-08-30", 0), ("2027-08-23", 1), ("2026-11-16", 41)],
+)
+def test_weeks_of_pregnancy(expected: str, week: int) -> None:
+    woman = Family("p", None, None, ("g",), expected=date.fromisoformat(expected))
+    assert matches({"pregnancy_week": {"from": week, "under": week + 1}}, woman, TODAY)
+    assert not matches({"pregnancy_week": {"from": week + 1}}, woman, TODAY)
+    assert week == 0 or not matches({"pregnancy_week": {"under": week}}, woman, TODAY)
+    assert not matches({"age_days": {"from": 0}}, woman, TODAY)
+    assert not matches({"pregnancy_week": {"from": 0}}, child("2026-01-01"), TODAY)
+
+
+def test_a_language_is_a_guardians() -> None:
+    """Of one child's two guardians only the one who reads Vietnamese is reached."""
+    one = Family("c", date(2025, 1, 1), None, ("mother", "father"))
+    town = Town((one,), {"mother": Contact("vi", ("web_push", "line")), "father": Contact("ja", ())})
+    found = reach({"language": "vi"}, town, TODAY)
+    assert (found.guardians, found.children) == (["mother"], 1)
+    everyone = reach({}, town, TODAY)
+    assert everyone.by_language(town) == {"ja": 1, "vi": 1}
+    assert everyone.by_channel(town) == {"inbox": 2, "line": 1, "web_push": 1}
+    assert reach({"not": {"language": "vi"}}, town, TODAY).guardians == ["father"]
 
 
 def test_district_plan_and_composition() -> None:
@@ -77,6 +117,11 @@ def test_district_plan_and_composition() -> None:
         ({"due": {"status": ["due"]}}, "/due", "series-needed"),
         ({"due": {"series": "mr1", "status": ["late"]}}, "/due/status", "status-unknown"),
         ({"district": ""}, "/district", "text-needed"),
+        ({"language": "tlh"}, "/language", "language-unknown"),
+        ({"language": {}}, "/language", "language-unknown"),
+        ({"attribute": "poor"}, "/attribute", "attribute-unknown"),
+        ({"pregnancy_week": 20}, "/pregnancy_week", "from-or-under-needed"),
+        ({"pregnancy_week": {"from": 20, "under": 12}}, "/pregnancy_week/under", "range-empty"),
         ({"not": {"not": {"not": {"not": {"not": {"not": {}}}}}}}, "/not/not/not/not/not/not", "too-deep"),
     ],
 )
@@ -99,6 +144,12 @@ leaves = st.one_of(
     st.builds(lambda name: {"district": name}, st.sampled_from(["一丁目", "二丁目"])),
     st.builds(lambda series: {"due": {"series": series}}, st.sampled_from(["mr1", "bcg"])),
     st.just({"municipality": TOWN}),
+    st.builds(lambda name: {"attribute": name}, st.sampled_from(sorted(audience.ATTRIBUTES))),
+    st.builds(
+        lambda first, weeks: {"pregnancy_week": {"from": first, "under": first + weeks}},
+        st.integers(0, 40),
+        st.integers(1, 42),
+    ),
 )
 audiences = st.recursive(
     leaves,
@@ -109,14 +160,27 @@ audiences = st.recursive(
     ),
     max_leaves=6,
 )
+pregnancies = st.builds(
+    Family,
+    child=st.uuids().map(str),
+    birth_date=st.none(),
+    district=st.none(),
+    guardians=st.sampled_from(["g1", "g2", "g3"]).map(lambda guardian: (guardian,)),
+    expected=st.dates(date(2026, 10, 1), date(2027, 9, 1)),
+)
 families = st.lists(
-    st.builds(
+    pregnancies
+    | st.builds(
         Family,
         child=st.uuids().map(str),
         birth_date=st.dates(date(2008, 1, 1), date(2026, 11, 23)),
         district=st.sampled_from([None, "一丁目", "二丁目"]),
         guardians=st.lists(st.sampled_from(["g1", "g2", "g3"]), max_size=2, unique=True).map(tuple),
-        due=st.dictionaries(st.sampled_from(["mr1", "bcg"]), st.sampled_from(sorted(audience.DUE_STATUSES))),
+        due=st.dictionaries(st.sampled_from(["mr1", "bcg"]), st.sampled_from(sorted(audience.DUE_STATUSES))).map(
+            due_line
+        ),
+        attributes=st.sets(st.sampled_from(sorted(audience.ATTRIBUTES))).map(" ".join),
+        expected=st.none(),
     ),
     max_size=8,
 )
@@ -126,18 +190,19 @@ families = st.lists(
 def test_recipients_are_each_guardian_of_a_matching_child_once_in_one_order(
     wanted: dict[str, Any], town: list[Family]
 ) -> None:
-    found, children = recipients(wanted, town, TODAY)
+    found = reach(wanted, Town(tuple(town)), TODAY)
     matching = [family for family in town if matches(wanted, family, TODAY)]
-    assert children == len(matching)
-    assert found == sorted({guardian for family in matching for guardian in family.guardians})
-    assert recipients(wanted, reversed(town), TODAY)[0] == found
+    assert found.children == sum(1 for family in matching if family.birth_date is not None)
+    assert found.pregnancies == sum(1 for family in matching if family.expected is not None)
+    assert found.guardians == sorted({guardian for family in matching for guardian in family.guardians})
+    assert reach(wanted, Town(tuple(reversed(town))), TODAY) == found
 
 
 @given(audiences, families)
 def test_not_splits_the_town_in_two(wanted: dict[str, Any], town: list[Family]) -> None:
-    _, inside = recipients(wanted, town, TODAY)
-    _, outside = recipients({"not": wanted}, town, TODAY)
-    assert inside + outside == len(town)
+    inside = reach(wanted, Town(tuple(town)), TODAY)
+    outside = reach({"not": wanted}, Town(tuple(town)), TODAY)
+    assert inside.children + inside.pregnancies + outside.children + outside.pregnancies == len(town)
 
 
 @given(audiences)
@@ -186,8 +251,10 @@ def test_what_the_schema_refuses_is_refused(anything: Any) -> None:
         ({"district": "一丁目"}, False),
         ({"not": {"district": "一丁目"}}, False),
         ({"not": {}}, False),
+        ({"language": "ja"}, False),
+        ({"not": {"pregnancy_week": {"from": 0}}}, True),
     ],
 )
 def test_everyone_is_nobody_left_out_now_or_later(wanted: dict[str, Any], *, everyone: bool) -> None:
-    town = [child("2025-01-01", district="一丁目"), child("2024-01-01", district="一丁目")]
-    assert is_everyone(wanted, town, TODAY) is everyone
+    town = (child("2025-01-01", district="一丁目"), child("2024-01-01", district="一丁目"))
+    assert is_everyone(wanted, Town(town), TODAY) is everyone

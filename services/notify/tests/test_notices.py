@@ -76,7 +76,9 @@ async def test_the_preview_counts_children_and_channels(town: Town) -> None:
     assert preview == {
         "recipients": 2,
         "children": 3,
+        "pregnancies": 0,
         "by_channel": {"inbox": 2, "web_push": 0},
+        "by_language": {"ja": 2},
         "everyone": False,
         "as_of": preview["as_of"],
     }

@@ -14,7 +14,9 @@ pytestmark = pytest.mark.integration
 # store's plan calls it a scan, while it takes as long as by `_id` alone (measured among 20,000).
 SHAPES: list[tuple[str, dict[str, Any]]] = [
     (kept.AUDIENCE, {"municipality": "131016"}),
-    (kept.AUDIENCE, {"of": "c1"}),
+    (kept.BONDS, {"guardian": "g1"}),
+    (kept.BONDS, {"of": "c1"}),
+    (kept.BONDS, {"of": {"$in": ["c1", "c2"]}}),
     (kept.INBOX, {"recipient": "g1"}),
     (kept.INBOX, {"announcement": "a1"}),
     (kept.INBOX, {"_id": "i1"}),

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
-from typing import Any
+from typing import Any, Literal
 
 import httpx
 from fastapi import FastAPI
@@ -16,7 +16,18 @@ from shared.auth import InternalTokens, Principal
 from shared.bus import envelope_of
 from shared.documents import Document
 from shared.events.base import Envelope, Event
-from shared.events.records import Actor, ChildDied, ChildFacts, ChildMoved, ChildRegistered, GuardianRemoved, PersonName
+from shared.events.records import (
+    Actor,
+    ChildDied,
+    ChildFacts,
+    ChildMoved,
+    ChildRegistered,
+    GuardianRemoved,
+    PersonName,
+    PregnancyEnded,
+    PregnancyEvent,
+    PregnancyRegistered,
+)
 from shared.events.schedule import PlanChanged, PlanItem, ReminderDue, Why
 from shared.ids import new_id
 from shared.service import Runtime
@@ -56,7 +67,9 @@ class Town:
         self.runtime: Runtime = app.state.runtime
         self.notices: Notices = app.state.notices
         self.reminders: Reminders = app.state.reminders
-        self.families = next(sink for sink in self.runtime.follower.sinks if isinstance(sink, View))
+        views = {sink.name: sink for sink in self.runtime.follower.sinks if isinstance(sink, View)}
+        self.families, self.pregnancies = views[kept.FAMILIES], views[kept.PREGNANCIES]
+        self.contacts = next(sink for sink in self.runtime.follower.sinks if sink.name == "contacts")
         self.streams: dict[tuple[str, str], int] = {}
 
     # What other services say ----------------------------------------------------------------------------------
@@ -69,9 +82,11 @@ class Town:
         return envelope_of(doc.outgoing[0], event.stream.partition(".")[0])
 
     async def hears(self, subject: str, *events: Event) -> list[Envelope]:
-        """These events arrive for the view of families."""
+        """These events arrive for the views of families and pregnancies."""
         envelopes = [self.envelope(subject, event) for event in events]
-        assert await self.families.apply(envelopes) == []
+        view = self.pregnancies if isinstance(events[0], PregnancyEvent) else self.families
+        for sink in (view, self.contacts):
+            assert await sink.apply(envelopes) == []
         return envelopes
 
     async def born(
@@ -90,6 +105,17 @@ class Town:
         )
         await self.hears(child, ChildRegistered(child=facts, guardians=tuple(guardians), by=BY))
         return child
+
+    async def expects(self, guardian: str = MOTHER.subject, expected: str = "2027-03-01", *, town: str = TOWN) -> str:
+        """The id of a pregnancy whom records told of."""
+        pregnancy = new_id()
+        due = date.fromisoformat(expected)
+        event = PregnancyRegistered(guardian=guardian, municipality=town, expected_delivery=due, by=BY)
+        await self.hears(pregnancy, event)
+        return pregnancy
+
+    async def ends(self, pregnancy: str, outcome: Literal["birth", "loss"] = "loss") -> None:
+        await self.hears(pregnancy, PregnancyEnded(outcome=outcome, ended_on=TODAY, by=BY))
 
     async def moves(self, child: str, to: str) -> None:
         moved = ChildMoved(from_municipality=TOWN, to_municipality=to, effective_on=TODAY, by=BY)
