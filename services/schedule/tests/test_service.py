@@ -252,6 +252,8 @@ async def test_the_list_and_the_coverage_count_the_same_children(town: Town) -> 
     """Also where a window begins to close before the dose is due, and days after the plan was made."""
     for number, days in enumerate((10, 70, 138, 160, 330, 345, 500, 1090, 2000)):
         await town.registers(f"c{number}", town.clock.today() - timedelta(days=days))
+    await town.registers("second_varicella", date(2023, 12, 15))
+    await town.hears("second_varicella", town.dose(1, "var", date(2026, 8, 10)))
     for ahead in (0, 12, 25):
         town.clock.move_to(tokyo_time(date(2026, 11, 23) + timedelta(days=ahead), 12))
         await turn_the_day(town.planning)
