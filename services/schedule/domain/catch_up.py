@@ -17,7 +17,7 @@ from services.schedule.domain.verdicts import Because
 
 OpenOn = Callable[[date], bool]
 _MOST_VISITS = 12
-_LONGEST_CLOSURE = 60
+_LONGEST_CLOSURE = 366
 _NOW = frozenset({"due", "overdue"})
 
 
@@ -45,22 +45,31 @@ class _GaveUp(Exception):
     """The search took more steps than it may."""
 
 
+def shown_as(rules: RuleSet, series: str) -> set[str]:
+    """The names under which a plan may show what is left of a series: a combined vaccine goes by another name."""
+    lines = {code for combination in rules.combinations for code in combination.lines}
+    names = {name for code in lines if series in rules.lines[code].shown_as for name in rules.lines[code].shown_as}
+    return names | {series}
+
+
 class _Search:
     def __init__(self, rules: RuleSet, series: frozenset[str], open_on: OpenOn, start: date, steps: int) -> None:
         self.rules, self.series, self.open_on, self.start, self.steps = rules, series, open_on, start, steps
+        self.shown = frozenset(name for one in series for name in shown_as(rules, one))
 
     def open_items(self, history: History, day: date) -> list[PlanItem]:
         """What is still to be given of the wanted series."""
         self.steps -= 1
         if self.steps < 0:
             raise _GaveUp
-        plan = make_plan(self.rules, history, day, self.series)
+        plan = make_plan(self.rules, history, day, self.shown)
         return [item for item in plan.items if item.status in OPEN]
 
     def lost(self, history: History, day: date) -> bool:
-        """Whether a wanted series closed before it was complete."""
-        plan = make_plan(self.rules, history, day, self.series)
-        return any(item.status == "window_closed" for item in plan.items)
+        """Whether a wanted series closed before it was complete: shown as closed, or not shown any more."""
+        items = make_plan(self.rules, history, day, self.shown).items
+        alone = {series for series in self.series if shown_as(self.rules, series) == {series}}
+        return any(item.status == "window_closed" for item in items) or not alone <= {item.series for item in items}
 
     def next_open_day(self, day: date) -> date | None:
         """The first day from this one on which the clinic is open."""
