@@ -1,8 +1,8 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
-Primary (never rebuilt): `announcements`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `pushes`, `subscriptions`,
-`waiting`.
-Views (rebuilt from the owners' history): `families` and `pregnancies`, and what is derived from them: `audience` (a town's
+Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `pushes`,
+`subscriptions`, `waiting`.
+Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
 """
@@ -18,7 +18,7 @@ import orjson
 
 from services.notify.domain.audience import Contact, Family, Town, due_line
 from shared.clock import wire_instant
-from shared.documents import Document
+from shared.documents import Document, from_store
 from shared.ids import derived_id, new_id
 from shared.store import IDS_PER_QUERY, Doc, Store
 from shared.views import Derived, Packed, text_of
@@ -37,6 +37,8 @@ CONTACTS = "contacts"
 SUBSCRIPTIONS = "subscriptions"
 PUSHES = "pushes"
 WAITING = "waiting"
+ATTACHMENTS = "attachments"
+TOWNS = "towns"
 PAGE_SIZE = 500
 
 
@@ -98,6 +100,7 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(SUBSCRIPTIONS, ["recipient"])
     await store.ensure_index(SUBSCRIPTIONS, ["browser"])
     await store.ensure_index(PUSHES, ["announcement"])
+    await store.ensure_index(ANNOUNCEMENTS, ["state.municipality"])
 
 
 async def town_of_code(store: Store, municipality: str) -> Town:
@@ -144,6 +147,12 @@ async def contact_of(store: Store, guardian: str) -> Contact:
     return Contact(channels=("web_push",) if browsers else ())
 
 
+async def language_of(store: Store, guardian: str) -> str:
+    """The language that this guardian chose, or Japanese."""
+    row = await store.get(CONTACTS, guardian, ["state.language"])
+    return row["state"]["language"] if row is not None and "state" in row else Contact().language
+
+
 async def put_contacts(store: Store, lines: Sequence[tuple[str, Document]]) -> None:
     """Write the lines of guardians (the town, the document of `contacts`): the newest version stays."""
     await LINES.put(
@@ -181,6 +190,18 @@ async def frozen_range(store: Store, frozen: str, first: int, limit: int) -> lis
         found += await frozen_page(store, frozen, page)
     start = first % PAGE_SIZE
     return found[start : start + limit]
+
+
+async def announcements_of(store: Store, municipality: str) -> list[Document]:
+    """A town's notices, the newest first."""
+    rows = await store.find(ANNOUNCEMENTS, {"state.municipality": municipality})
+    return [from_store(row) for row in sorted(rows, key=lambda row: row["state"].get("made_at", ""), reverse=True)]
+
+
+async def name_of_town(store: Store, municipality: str) -> str:
+    """Its name as the directory told it; its code where it did not."""
+    row = await store.get(TOWNS, municipality, ["state.name"])
+    return str(row["state"].get("name", municipality)) if row is not None and "state" in row else municipality
 
 
 async def schedule(store: Store, announcement: str, at: datetime) -> None:

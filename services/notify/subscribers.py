@@ -11,6 +11,7 @@ from services.notify.commands.reminders import Reminders, deliver_reminders, pus
 from services.notify.domain.audience import LOW_BIRTH_WEIGHT_G, TERM_DAYS
 from shared.delivery import Each
 from shared.documents import Document
+from shared.events import gateway as g
 from shared.events import records as r
 from shared.events import schedule as s
 from shared.events.base import Envelope
@@ -45,6 +46,8 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
         },
         derived=kept.FAMILY_DERIVED,
     )
+    towns = View(runtime.documents(kept.TOWNS), {g.MunicipalityOpened: municipality_opened})
+    runtime.follow(g.DirectoryEvent.topic(), towns)
     known = Each("contacts", partial(follow_families, contacts))
     runtime.follow(r.ChildEvent.topic(), families, known)
     runtime.follow(r.PregnancyEvent.topic(), pregnancies, known)
@@ -57,6 +60,10 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
         runtime.follow(lane.topic(), inbox, max_records=4)
         runtime.follow(lane.topic(), pushes, group=f"{lane.stream}-push", max_records=1)
     return families
+
+
+def municipality_opened(doc: Document, event: g.MunicipalityOpened, envelope: Envelope) -> None:
+    doc.state["name"] = event.name
 
 
 def child_registered(doc: Document, event: r.ChildRegistered, envelope: Envelope) -> None:

@@ -29,6 +29,8 @@ class AnnouncementPublished(AnnouncementEvent):
     as_of: datetime
     published_by: str
     expires_at: datetime | None = None
+    approved_by: str | None = Field(default=None, description="The second person, for an emergency")
+    break_glass: str | None = Field(default=None, description="Why an emergency went out without a second person")
 
 
 class AnnouncementCorrected(AnnouncementEvent):

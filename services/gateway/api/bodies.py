@@ -251,10 +251,28 @@ class PreviewBody(Body):
     """How many would get it."""
 
     audience: AudienceBody
+    languages: list[str] = Field(default_factory=list, description="Those of the text: who reads another is counted")
+
+
+class LinkedBody(Body):
+    """A video or an article elsewhere (https), with its title per language."""
+
+    url: str
+    title: dict[str, str]
+
+
+class AttachmentBody(Body):
+    """A PDF without active content, as base64; at most 180 kB."""
+
+    name: Name100
+    content: str
 
 
 class AnnouncementBody(BaseModel):
-    """A notice, in each language that it is written in."""
+    """A notice, in each language that it is written in: ja always; ja-Hrkt (やさしい日本語, readings as 漢字《かんじ》), en, zh, vi, pt, ne.
+
+    An emergency waits for a second person's approval. {{town}}, {{published_on}} and {{expires_on}} are filled in.
+    """
 
     model_config = ConfigDict(extra="allow")
 
@@ -263,6 +281,9 @@ class AnnouncementBody(BaseModel):
     audience: AudienceBody
     urgency: Literal["info", "important", "emergency"] = "info"
     publish_at: datetime | None = None
+    expires_at: datetime | None = None
+    links: list[LinkedBody] = Field(default_factory=list)
+    attachments: list[str] = Field(default_factory=list, description="Ids of POST /v1/attachments")
     confirm: int | None = Field(default=None, description="The number that the preview gave")
 
 
@@ -454,6 +475,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/announcements": AnnouncementBody,
     "PUT /v1/announcements/{announcement}": AnnouncementCorrectionBody,
     "POST /v1/announcements/{announcement}/recall": ReasonBody,
+    "POST /v1/announcements/{announcement}/break-glass": ReasonBody,
+    "POST /v1/attachments": AttachmentBody,
     "PUT /v1/push-subscriptions/{subscription}": PushSubscriptionBody,
     "POST /v1/municipalities": MunicipalityBody,
     "POST /v1/clinics": ClinicBody,
@@ -521,6 +544,13 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
     "GET /v1/children/{child}/catch-up": (
         ("ill_until", {"type": "string", "format": "date"}, "No visit before the day after"),
         ("closed", {"type": "string", "format": "date"}, "A day on which the clinic is closed; may be repeated"),
+    ),
+    "GET /v1/announcements": (
+        (
+            "state",
+            {"enum": ["awaiting_approval", "scheduled", "published", "recalled", "to_review"]},
+            "Those in this state; to_review: sent by breaking the glass and not yet reviewed",
+        ),
     ),
     "GET /v1/municipalities/{code}/not-yet": (
         ("kind", {"enum": ["due", "dose", "checkup", "overdue", "closing"]}, "Which lines"),

@@ -18,6 +18,7 @@ log = structlog.get_logger(__name__)
 GOES_ON = ("accept-language", "idempotency-key", "if-match")
 COMES_BACK = (
     "content-type",
+    "content-disposition",
     "content-language",
     "vary",
     "etag",

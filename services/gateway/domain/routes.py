@@ -108,7 +108,18 @@ ROUTES: tuple[Route, ...] = (
     # Messages
     Route("POST", "/v1/announcements/preview", "announce", "registry", owner="notify"),
     Route("POST", "/v1/announcements", "announce", "registry", owner="notify", creates=True),
+    Route("GET", "/v1/announcements", "listAnnouncements", "registry", owner="notify"),
+    Route("POST", "/v1/attachments", "announce", "registry", owner="notify", creates=True),
     Route("GET", "/v1/announcements/{announcement}", "readAnnouncement", "owned", owner="notify"),
+    Route("POST", "/v1/announcements/{announcement}/approval", "approveAnnouncement", "owned", owner="notify"),
+    Route("POST", "/v1/announcements/{announcement}/break-glass", "breakGlass", "owned", owner="notify"),
+    Route(
+        "GET",
+        "/v1/announcements/{announcement}/attachments/{attachment}",
+        "readAttachment",
+        "owned",
+        owner="notify",
+    ),
     Route("PUT", "/v1/announcements/{announcement}", "changeAnnouncement", "owned", owner="notify"),
     Route("POST", "/v1/announcements/{announcement}/recall", "changeAnnouncement", "owned", owner="notify"),
     Route("GET", "/v1/announcements/{announcement}/deliveries", "readDeliveries", "owned", owner="notify"),

@@ -1,16 +1,17 @@
 """Publishing, correcting and recalling notices, and their preview."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
 
 from services.notify import store as kept
+from services.notify.commands.attachments import attachments_of
 from services.notify.commands.pushing import Pusher
 from services.notify.domain import audience as audiences
 from services.notify.domain import notices
 from shared.auth import Principal
-from shared.clock import read_instant, wire_instant
+from shared.clock import read_instant, tokyo_day, wire_instant
 from shared.documents import Command, Document, Documents
 from shared.events.notify import (
     AnnouncementCorrected,
@@ -58,6 +59,8 @@ class Notice:
     publish_at: datetime | None = None
     expires_at: datetime | None = None
     confirm: int | None = None
+    links: Sequence[Mapping[str, Any]] = ()
+    attachments: Sequence[str] = ()
 
 
 def town_of(principal: Principal) -> str:
@@ -82,33 +85,42 @@ def _checked(audience: Any, town: str) -> Mapping[str, Any]:
     return checked
 
 
-async def preview(notices_: Notices, principal: Principal, audience: Any) -> Doc:
-    """How many a notice would reach now."""
+async def preview(notices_: Notices, principal: Principal, audience: Any, languages: Sequence[str] = ()) -> Doc:
+    """How many a notice would reach now; and, where its text's languages are told, how many read Japanese instead of theirs."""
     town = town_of(principal)
     checked = _checked(audience, town)
     people = await kept.town_of_code(notices_.store, town)
     reached = audiences.reach(checked, people, notices_.today)
+    by_language = reached.by_language(people)
+    missing = {name: number for name, number in by_language.items() if name not in {"ja", *languages}}
     return {
         "recipients": len(reached.guardians),
         "children": reached.children,
         "pregnancies": reached.pregnancies,
         "by_channel": reached.by_channel(people),
-        "by_language": reached.by_language(people),
+        "by_language": by_language,
+        **({"fallback": missing} if languages else {}),
         "everyone": audiences.is_everyone(checked, people, notices_.today),
         "as_of": wire_instant(notices_.now),
     }
 
 
 async def publish(notices_: Notices, principal: Principal, notice: Notice, command: Command) -> tuple[Doc, Document]:
-    """Publish a notice, or arm it for later; a repeat with the same key gives the same answer."""
+    """Publish a notice, arm it for later, or have an emergency wait for a second person; a repeat gives the same answer."""
     town = town_of(principal)
     frozen: Doc = {"count": 0}
+    attached: list[Doc] = []
+    name = town
     if await notices_.announcements.load(command.id) is None:
         _refuse(notice, notices_.now)
+        attached = await attachments_of(notices_.store, town, notice.attachments)
+        name = await kept.name_of_town(notices_.store, town)
         guardians = await _reach(notices_, town, notice)
         frozen = {"count": len(guardians)}
-        if notice.publish_at is None:
-            frozen = await _freeze(notices_, guardians)
+        if notice.urgency == "emergency":
+            pass  # frozen when a second person approves it (commands/approval.py)
+        elif notice.publish_at is None:
+            frozen = await freeze(notices_, guardians)
         else:
             # Before the notice itself: a row without a notice is dropped in the end, a notice without a row would wait for ever.
             await kept.schedule(notices_.store, command.id, notice.publish_at)
@@ -125,11 +137,15 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
                 "published_by": principal.subject,
                 "publish_at": wire_instant(notice.publish_at) if notice.publish_at else None,
                 "expires_at": wire_instant(notice.expires_at) if notice.expires_at else None,
-                "state": "scheduled",
+                "links": [dict(link) for link in notice.links],
+                "attachments": attached,
+                "town": name,
+                "made_at": wire_instant(notices_.now),
+                "state": "awaiting_approval" if notice.urgency == "emergency" else "scheduled",
             }
         )
-        if notice.publish_at is None:
-            _announce(notices_, doc, frozen)
+        if notice.publish_at is None and notice.urgency != "emergency":
+            announce(notices_, doc, frozen)
         return {"id": doc.id, "state": doc.state["state"], "recipients": frozen["count"]}
 
     return await notices_.announcements.create(command.id, decide, command)
@@ -139,6 +155,10 @@ def _refuse(notice: Notice, now: datetime) -> None:
     problems = notices.text_problems("title", notice.title, notices.TITLE_LENGTH)
     problems += notices.text_problems("body", notice.body, notices.BODY_LENGTH)
     problems += notices.time_problems(notice.publish_at, notice.expires_at, now)
+    problems += notices.link_problems(notice.links)
+    if notice.expires_at is None and any(map(notices.asks_for_expiry, (notice.title, notice.body))):
+        words = ("{{expires_on}} を使うには終了日時が必要です。", "The text says until when: a time is needed.")
+        problems.append(FieldProblem("/expires_at", "required", *words))
     if problems:
         raise Invalid(errors=tuple(problems))
 
@@ -161,18 +181,20 @@ async def _reach(notices_: Notices, town: str, notice: Notice) -> list[str]:
     return guardians
 
 
-async def _freeze(notices_: Notices, guardians: list[str]) -> Doc:
+async def freeze(notices_: Notices, guardians: list[str]) -> Doc:
+    """Keep the recipients of this moment (protocol D1)."""
     frozen, pages = await kept.freeze(notices_.store, guardians)
     return {"id": frozen, "count": len(guardians), "pages": pages, "as_of": notices_.now}
 
 
-def _announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
+def announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
     """Announce the notice and one event for each page of its frozen recipients."""
     state = doc.state
     state.update(
         {"state": "published", "frozen": frozen["id"], "recipients": frozen["count"], "pages": frozen["pages"]}
     )
     state["as_of"] = wire_instant(frozen["as_of"])
+    _fill_in(state, frozen["as_of"])
     doc.emit(
         AnnouncementPublished(
             municipality=state["municipality"],
@@ -183,6 +205,8 @@ def _announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
             recipients=frozen["count"],
             as_of=frozen["as_of"],
             published_by=state["published_by"],
+            approved_by=state.get("approved_by"),
+            break_glass=(state.get("break_glass") or {}).get("reason"),
             expires_at=read_instant(state["expires_at"]) if state["expires_at"] else None,
         ),
         notices_.now,
@@ -192,6 +216,14 @@ def _announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
         first = page * kept.PAGE_SIZE
         event = lane(announcement=doc.id, page=page, first=first, count=min(kept.PAGE_SIZE, frozen["count"] - first))
         doc.emit(event, notices_.now, subject=f"{doc.id}:{page}")
+
+
+def _fill_in(state: Doc, published: datetime) -> None:
+    expires = read_instant(state["expires_at"]) if state["expires_at"] else None
+    for name in ("title", "body"):
+        state[name] = notices.fill_in(
+            state[name], str(state.get("town") or state["municipality"]), tokyo_day(published), notices.day_of(expires)
+        )
 
 
 async def publish_scheduled(notices_: Notices) -> int:
@@ -205,11 +237,11 @@ async def publish_scheduled(notices_: Notices) -> int:
         if doc is not None and doc.state["state"] == "scheduled":
             people = await kept.town_of_code(notices_.store, doc.state["municipality"])
             reached = audiences.reach(doc.state["audience"], people, notices_.today)
-            frozen = await _freeze(notices_, reached.guardians)
+            frozen = await freeze(notices_, reached.guardians)
 
             def decide(doc: Document, frozen: Doc = frozen) -> Doc:
                 if doc.state["state"] == "scheduled":
-                    _announce(notices_, doc, frozen)
+                    announce(notices_, doc, frozen)
                 return {}
 
             await notices_.announcements.change(doc.id, decide)
@@ -227,6 +259,15 @@ async def the_notice(notices_: Notices, principal: Principal, announcement: str)
     return doc
 
 
+def _needs_another(state: Doc, author: Principal, reason: str, now: datetime) -> None:
+    """Other words of an emergency need a second person again: before it is out, or, since haste corrects too, afterwards."""
+    if state["state"] == "published":
+        state["break_glass"] = {"by": author.subject, "reason": reason, "at": wire_instant(now)}
+        state["reviewed_by"] = None
+    else:
+        state.update({"state": "awaiting_approval", "approved_by": None, "published_by": author.subject})
+
+
 def shown(doc: Document) -> Doc:
     """A notice as staff see it."""
     state = doc.state
@@ -240,6 +281,11 @@ def shown(doc: Document) -> Doc:
         "publish_at",
         "expires_at",
         "published_by",
+        "links",
+        "attachments",
+        "approved_by",
+        "break_glass",
+        "reviewed_by",
     )
     return {
         "id": doc.id,
@@ -259,7 +305,7 @@ async def recall(
     def decide(doc: Document) -> Doc:
         if doc.state["state"] == "recalled":
             raise Conflict
-        scheduled = doc.state["state"] == "scheduled"
+        scheduled = doc.state["state"] != "published"
         doc.state.update({"state": "recalled", "reason": reason})
         if not scheduled:
             doc.emit(AnnouncementRecalled(reason=reason), notices_.now)
@@ -278,9 +324,12 @@ async def correct(
     if_match: str | None,
 ) -> tuple[Doc, Document]:
     """Put the text right; every inbox shows the new one."""
-    await the_notice(notices_, principal, announcement)
+    doc = await the_notice(notices_, principal, announcement)
     problems = notices.text_problems("title", title, notices.TITLE_LENGTH)
     problems += notices.text_problems("body", body, notices.BODY_LENGTH)
+    if doc.state["expires_at"] is None and any(map(notices.asks_for_expiry, (title, body))):
+        words = ("終了日時のないお知らせです。", "This notice has no end.")
+        problems.append(FieldProblem("/body", "expiry-missing", *words))
     if problems:
         raise Invalid(errors=tuple(problems))
 
@@ -289,7 +338,11 @@ async def correct(
             raise Conflict
         doc.state.update({"title": dict(title), "body": dict(body), "corrected": True, "reason": reason})
         if doc.state["state"] == "published":
-            doc.emit(AnnouncementCorrected(title=dict(title), body=dict(body), reason=reason), notices_.now)
+            _fill_in(doc.state, read_instant(doc.state["as_of"]))
+            corrected = AnnouncementCorrected(title=doc.state["title"], body=doc.state["body"], reason=reason)
+            doc.emit(corrected, notices_.now)
+        if doc.state["urgency"] == "emergency":
+            _needs_another(doc.state, principal, reason, notices_.now)
         return {"id": doc.id, "state": doc.state["state"]}
 
     return await notices_.announcements.change(announcement, decide, if_match=if_match, match_required=True)

@@ -6,6 +6,8 @@ from typing import Any
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.domain.furigana import with_readings, without_readings
+from services.notify.domain.notices import shown_language
 from shared.auth import Principal
 from shared.clock import read_instant
 from shared.documents import Document
@@ -33,7 +35,8 @@ async def read_inbox(
     announcements = await notices.announcements.load_many(
         {row["announcement"] for row in page if row.get("announcement")}
     )
-    items = [_shown(row, announcements, notices.now) for row in page]
+    language = await kept.language_of(notices.store, principal.subject)
+    items = [_shown(row, announcements, notices.now) | _said(row, announcements, language) for row in page]
     more = (page[-1]["at"], page[-1]["_id"]) if len(left) > limit else None
     return items, unread, more
 
@@ -54,8 +57,11 @@ def _shown(row: Doc, announcements: Mapping[str, Document], now: datetime) -> Do
             "announcement": row["announcement"],
             "urgency": notice["urgency"],
             "state": state,
-            "title": words["title"],
-            "body": words["body"],
+            "title": without_readings(words["title"]),
+            "body": without_readings(words["body"]),
+            "readings": {"title": with_readings(words["title"]), "body": with_readings(words["body"])},
+            "links": notice.get("links", []) if words is notice else [],
+            "attachments": notice.get("attachments", []) if words is notice else [],
             "expires_at": notice.get("expires_at"),
         }
     return {
@@ -67,6 +73,13 @@ def _shown(row: Doc, announcements: Mapping[str, Document], now: datetime) -> Do
         "title": row["title"],
         "body": row["body"],
     }
+
+
+def _said(row: Doc, announcements: Mapping[str, Document], language: str) -> Doc:
+    """In which language the reader is shown it, and which one it was asked for in vain."""
+    texts = announcements[row["announcement"]].state["body"] if row.get("announcement") else row["body"]
+    shown = shown_language(texts, language)
+    return {"language": shown, **({"fallback_from": language} if shown != language else {})}
 
 
 def item_state(notice: Mapping[str, Any], now: datetime) -> str:

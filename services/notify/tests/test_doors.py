@@ -11,6 +11,7 @@ from services.notify.tests.town import (
     NURSE,
     OPERATOR,
     OTHER_NURSE,
+    PDF,
     REGISTER,
     STRANGER,
     TOWN,
@@ -40,6 +41,14 @@ CALLERS = {
 TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/announcements/preview": (403, 403, 403, 200, 200, 200, 403, 403, 403, 403),
     "POST /v1/announcements": (403, 403, 403, 202, 422, 202, 403, 403, 403, 403),
+    "GET /v1/announcements": (403, 403, 403, 200, 200, 200, 403, 403, 403, 403),
+    "POST /v1/attachments": (403, 403, 403, 201, 201, 201, 403, 403, 403, 403),
+    # Of a notice that is out already there is nothing to approve.
+    "POST /v1/announcements/{announcement}/approval": (403, 403, 403, 409, 404, 403, 403, 403, 403, 403),
+    "POST /v1/announcements/{announcement}/break-glass": (403, 403, 403, 409, 404, 403, 403, 403, 403, 403),
+    "GET /v1/announcements/{announcement}/attachments/{attachment}": (
+        *(200, 404, 404, 200, 404, 404, 404, 404, 404, 404),
+    ),
     "GET /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "PUT /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "POST /v1/announcements/{announcement}/recall": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
@@ -61,16 +70,19 @@ def body_for(route: str, push: PushService) -> Any:
         "POST /v1/announcements": NOTICE,
         "PUT /v1/announcements/{announcement}": {"title": NOTICE["title"], "body": NOTICE["body"], "reason": "typo"},
         "POST /v1/announcements/{announcement}/recall": {"reason": "wrong"},
+        "POST /v1/announcements/{announcement}/break-glass": {"reason": "nobody there"},
+        "POST /v1/attachments": {"name": "map.pdf", "content": PDF},
     }.get(route)
 
 
 async def everything(town: Town, push: PushService) -> dict[str, str]:
     """A notice that the mother has in her inbox, and her browser."""
     await town.born()
-    notice = await town.publishes()
+    paper = await town.does(NURSE, "POST", "/v1/attachments", {"name": "map.pdf", "content": PDF})
+    notice = await town.publishes(attachments=[paper["id"]])
     await town.expands(notice)
     await town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", Receiver(push, "phone").subscription())
-    return {"announcement": notice, "item": (await town.inbox())[0]["id"], "name": "phone"}
+    return {"announcement": notice, "attachment": paper["id"], "item": (await town.inbox())[0]["id"], "name": "phone"}
 
 
 def test_every_route_of_the_service_has_a_row(town: Town) -> None:
@@ -104,7 +116,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
 @pytest.mark.parametrize("route", list(TABLE))
 async def test_nobody_without_the_gateways_signature(town: Town, push: PushService, route: str) -> None:
     method, _, template = route.partition(" ")
-    path = template.format(announcement="a", item="i", name="n")
+    path = template.format(announcement="a", item="i", name="n", attachment="f")
     assert (await town.call(None, method, path, body_for(route, push))).status_code == 401
     other = town.tokens.sign("records", "act", NURSE)
     answer = await town.call(None, method, path, body_for(route, push), Authorization=f"Bearer {other}")

@@ -1,5 +1,6 @@
 """Invented people, and a town whose families notify learns of by events, as from Kafka."""
 
+import base64
 import json
 from collections.abc import Iterable
 from datetime import UTC, date, datetime
@@ -38,6 +39,7 @@ NOON = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 TODAY = date(2026, 11, 23)
 
 NURSE = Principal("nurse-1", "staff", municipality=TOWN)
+SECOND_NURSE = Principal("nurse-3", "staff", municipality=TOWN)
 OTHER_NURSE = Principal("nurse-2", "staff", municipality=OTHER_TOWN)
 REGISTER = Principal("register", "system", municipality=TOWN)
 MOTHER = Principal("mother-1", "guardian")
@@ -48,6 +50,7 @@ OPERATOR = Principal("operator", "operator")
 
 BY = Actor(subject="nurse-1", role="staff")
 WHY = Why(rule="r", sentence="決まりです。", sentence_en="The rule.", source="law")
+PDF = base64.b64encode(b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj\ntrailer << /Root 1 0 R >>\n%%EOF\n").decode()
 UNDER_SIX: dict[str, Any] = {"age_years": {"under": 6}}
 NOTICE: dict[str, Any] = {
     "title": {"ja": "わかば幼稚園は本日休園です", "en": "Wakaba kindergarten is closed today"},
@@ -183,8 +186,10 @@ class Town:
         return [(error["pointer"], error["code"]) for error in answer.json()["errors"]]
 
     async def publishes(self, **changes: Any) -> str:
-        """The id of a published notice; nothing is expanded yet."""
+        """The id of a published notice, an emergency with its second person; nothing is expanded yet."""
         found = await self.does(NURSE, "POST", "/v1/announcements", {**NOTICE, **changes})
+        if found["state"] == "awaiting_approval":
+            await self.does(SECOND_NURSE, "POST", f"/v1/announcements/{found['id']}/approval")
         return str(found["id"])
 
     async def announced(self, announcement: str) -> list[Envelope]:

@@ -38,6 +38,7 @@ ANY_TOWN = "               401    403   403    403     403    403    403   200  
 ANY_GUARDIAN_TOWN = "      401    200   200    200     403    403    403   200   200    200   200    403"
 ANY_STAFF_OPERATOR = "     401    403   403    403     403    403    403   200   200    403   403    200"
 ANY_GUARDIAN_CLINIC_STAFF = "401  200   200    200     200    200    200   200   200    403   403    403"
+ANY_GUARDIAN_STAFF = "     401    200   200    200     403    403    403   200   200    403   403    403"
 ANY_BUT_OPERATOR = "       401    200   200    200     200    200    200   200   200    200   200    403"
 EVERYBODY = "              401    200   200    200     200    200    200   200   200    200   200    200"
 OPERATOR = "               401    403   403    403     403    403    403   403   403    403   403    200"
@@ -81,7 +82,12 @@ EXPECTED: dict[str, str] = {
     "GET /v1/children/{child}/responses": FAMILY_CLINIC,
     "POST /v1/announcements/preview": ANY_TOWN,
     "POST /v1/announcements": ANY_TOWN,
+    "GET /v1/announcements": ANY_TOWN,
+    "POST /v1/attachments": ANY_TOWN,
     "GET /v1/announcements/{announcement}": ANY_STAFF,
+    "POST /v1/announcements/{announcement}/approval": ANY_STAFF,
+    "POST /v1/announcements/{announcement}/break-glass": ANY_STAFF,
+    "GET /v1/announcements/{announcement}/attachments/{attachment}": ANY_GUARDIAN_STAFF,
     "PUT /v1/announcements/{announcement}": ANY_STAFF,
     "POST /v1/announcements/{announcement}/recall": ANY_STAFF,
     "GET /v1/announcements/{announcement}/deliveries": ANY_STAFF,
