@@ -30,6 +30,10 @@ USUAL: tuple[tuple[str, tuple[int, ...]], ...] = (
 )
 
 
+TOO_SOON = "08"
+"""CVX of the vaccine (hepatitis B) of which the second dose is given after 20 days where 27 must lie between."""
+
+
 @dataclass(frozen=True, slots=True)
 class Story:
     """One invented child: facts for the register and the doses that its clinic gives."""
@@ -49,7 +53,7 @@ def stories(size: int, seed: int, today: date) -> list[Story]:
     fake = Faker("ja_JP")
     fake.seed_instance(seed)
     found: list[Story] = []
-    kinds = ("usual", "newborn", "late", "missed", "usual", "retracted", "preterm", "moved_in", "newborn", "older")
+    kinds = ("usual", "newborn", "late", "missed", "too_soon", "retracted", "preterm", "moved_in", "newborn", "older")
     number = 0
     while number < size:
         kind = kinds[number % len(kinds)]
@@ -96,14 +100,19 @@ def _kana(dice: random.Random) -> str:
 
 
 def _doses(dice: random.Random, kind: str, birth: date, today: date) -> Iterable[tuple[str, date]]:
-    """What was given until yesterday; late families come weeks later, others miss a vaccine altogether."""
+    """What was given until yesterday; late families come weeks later, others miss a vaccine altogether.
+
+    One kind of clinic entered a second dose that was given before its interval had passed.
+    """
     late = dice.randint(10, 25) if kind == "late" else dice.randint(0, 3)
     missed = dice.choice([cvx for cvx, _ in USUAL]) if kind in {"missed", "older"} else None
     for cvx, days in USUAL:
         if cvx == missed:
             continue
-        for day in days:
+        for number, day in enumerate(days):
             given = birth + timedelta(days=day + late)
+            if kind == "too_soon" and cvx == TOO_SOON and number == 1:
+                given -= timedelta(days=10)
             if given < today:
                 yield cvx, given
 
