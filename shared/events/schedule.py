@@ -49,8 +49,14 @@ class DoseVerdict(Data):
 
     id: str
     series: str
+    given_on: date | None = None
+    dose_number: int | None = Field(
+        default=None, description="Its number in the series; absent where it counts in none"
+    )
     legal: str
     immunological: str
+    legal_because: Why | None = Field(default=None, description="Why the law accepts it; absent where it does not")
+    immunological_because: Why | None = Field(default=None, description="Why it counts; absent where it does not")
     reasons: tuple[Reason, ...] = ()
 
 

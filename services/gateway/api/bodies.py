@@ -391,8 +391,12 @@ class DoseVerdictShown(Answer):
 
     id: str
     series: str
+    given_on: date | None = None
+    dose_number: int | None = None
     legal: str
     immunological: str
+    legal_because: Why | None = None
+    immunological_because: Why | None = None
     reasons: list[Reason] = []
 
 

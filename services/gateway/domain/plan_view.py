@@ -108,10 +108,8 @@ PLAN: dict[type[Event], Apply] = {
 
 def dose_numbers(state: State) -> dict[str, tuple[str, int]]:
     """Dose id -> (series, number in the series), for the doses that count towards it."""
-    counts: dict[str, int] = {}
     found: dict[str, tuple[str, int]] = {}
     for verdict in state.get("plan", {}).get("doses", []):
-        if verdict["immunological"] == "valid":
-            counts[verdict["series"]] = counts.get(verdict["series"], 0) + 1
-            found.setdefault(verdict["id"], (verdict["series"], counts[verdict["series"]]))
+        if verdict["immunological"] == "valid" and verdict.get("dose_number") is not None:
+            found.setdefault(verdict["id"], (verdict["series"], verdict["dose_number"]))
     return found

@@ -85,8 +85,8 @@ def test_an_overdue_mark_goes_when_the_plan_no_longer_says_so(state: dict[str, A
 
 def test_only_doses_that_count_have_a_number() -> None:
     verdicts = [
-        {"id": "d1", "series": "hepb", "legal": "valid", "immunological": "valid"},
-        {"id": "d2", "series": "hepb", "legal": "invalid", "immunological": "invalid"},
-        {"id": "d3", "series": "hepb", "legal": "valid", "immunological": "valid"},
+        {"id": "d1", "series": "hepb", "dose_number": 1, "legal": "valid", "immunological": "valid"},
+        {"id": "d2", "series": "hepb", "dose_number": 2, "legal": "not_valid", "immunological": "not_valid"},
+        {"id": "d3", "series": "hepb", "dose_number": 2, "legal": "valid", "immunological": "valid"},
     ]
     assert plan_view.dose_numbers({"plan": {"doses": verdicts}}) == {"d1": ("hepb", 1), "d3": ("hepb", 2)}
