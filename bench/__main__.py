@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import backbone, notify_preview
+from bench import backbone, notify_preview, schedule_turn
 from bench.harness import Row, compare, console, show, write
 from bench.schedule_cdsi import cdsi_rows
 from bench.schedule_plan import plan_rows
@@ -50,6 +50,7 @@ def main(
             "P4": lambda: backbone.relay(kafka, store, 1_000 * scale),
             "P10": lambda: backbone.telemetry(store, 2_000 * scale),
             "N1": lambda: notify_preview.preview(store),
+            "N2": lambda: schedule_turn.turn(store, 1_000 * scale),
         }
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:

@@ -24,7 +24,7 @@ ROUNDS = 5
 MANY = 10_000
 
 # Days after birth of a childhood in which everything was given: 12 vaccines of the routine and voluntary schedule …
-_PLAIN = {
+PLAIN = {
     "rv1": (70, 100), "hepb": (70, 100, 215), "pcv20": (70, 100, 130, 380), "penta": (70, 100, 130, 330),
     "bcg": (160,), "mr": (366 + 5,), "var": (366 + 5, 560), "mumps": (366 + 5,), "je": (1100, 1110, 1500, 3400),
     "dt": (4100,), "hpv9": (4950, 5140),
@@ -36,7 +36,7 @@ _ABROAD = {"hexa": 1200, "measles": 900, "rubella": 930, "yellow_fever": 2400, "
 
 def plain_child(birth: date, doses: int = 60, abroad: bool = True) -> History:
     """A child with so many doses, influenza filling up the number, two a year and later one."""
-    given = [(code, birth + timedelta(days=day)) for code, days in _PLAIN.items() for day in days]
+    given = [(code, birth + timedelta(days=day)) for code, days in PLAIN.items() for day in days]
     given += [(code, date(birth.year + 6, 4, 20)) for code in ("mr", "mumps")]
     if abroad:
         given += [(code, birth + timedelta(days=day)) for code, day in _ABROAD.items()]

@@ -7,8 +7,9 @@ import yaml
 from fastapi import FastAPI
 
 from services.notify import store as kept
-from services.notify.api import announcements, inbox, push
+from services.notify.api import announcements, calendar_feed, inbox, push
 from services.notify.commands.announcements import Notices, publish_scheduled
+from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contacts import Contacts
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
@@ -37,6 +38,13 @@ def create_app(settings: Settings) -> FastAPI:
         families=runtime.documents(kept.FAMILIES),
         texts=yaml.safe_load(TEXTS.read_text(encoding="utf-8")),
     )
+    calendars = Calendars(
+        store=runtime.store,
+        families=reminders.families,
+        texts=reminders.texts,
+        clock=runtime.clock,
+        key=str((settings.internal_keys.get("private") or {}).get("d", "")).encode(),
+    )
     contacts = Contacts(runtime.store, runtime.documents(kept.CONTACTS))
     subscribe(runtime, notices, reminders, contacts)
 
@@ -51,6 +59,7 @@ def create_app(settings: Settings) -> FastAPI:
         announcements.router(runtime, notices),
         inbox.router(runtime, notices),
         push.router(runtime, pusher, contacts),
+        calendar_feed.router(runtime, calendars),
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders = notices, reminders

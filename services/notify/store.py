@@ -1,7 +1,7 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
 Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `pushes`,
-`subscriptions`, `waiting`.
+`subscriptions`, `waiting`, `calendars`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
@@ -39,6 +39,7 @@ PUSHES = "pushes"
 WAITING = "waiting"
 ATTACHMENTS = "attachments"
 TOWNS = "towns"
+CALENDARS = "calendars"
 PAGE_SIZE = 500
 
 
@@ -100,6 +101,7 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(SUBSCRIPTIONS, ["recipient"])
     await store.ensure_index(SUBSCRIPTIONS, ["browser"])
     await store.ensure_index(PUSHES, ["announcement"])
+    await store.ensure_index(CALENDARS, ["guardian"])
     await store.ensure_index(ANNOUNCEMENTS, ["state.municipality"])
 
 

@@ -137,4 +137,9 @@ def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) 
 def plan_changed(doc: Document, event: s.PlanChanged, envelope: Envelope) -> None:
     # Of two lines of one series (a season's two doses) the later one is still to do.
     doc.state["due"] = {item.series: item.status for item in event.items}
+    doc.state["dates"] = [
+        item.model_dump(mode="json", include={"series", "dose_number", "recommended", "free_until"})
+        for item in event.items
+        if item.status in TO_DO and (item.recommended or item.free_until)
+    ]
     doc.state["to_do"] = sorted(f"{i.series}:{i.dose_number}" for i in event.items if i.status in TO_DO)

@@ -297,6 +297,12 @@ class AnnouncementCorrectionBody(BaseModel):
     reason: Why500
 
 
+class CalendarFeedBody(Body):
+    """`plain` says only that there is something to do; `full` names vaccines and checkups, also on lock screens."""
+
+    detail: Literal["plain", "full"] = "plain"
+
+
 class PushSubscriptionBody(BaseModel):
     """A PushSubscription as the browser gives it (W3C Push API)."""
 
@@ -481,6 +487,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/announcements/{announcement}/recall": ReasonBody,
     "POST /v1/announcements/{announcement}/break-glass": ReasonBody,
     "POST /v1/attachments": AttachmentBody,
+    "POST /v1/calendar-feed": CalendarFeedBody,
     "PUT /v1/push-subscriptions/{subscription}": PushSubscriptionBody,
     "POST /v1/municipalities": MunicipalityBody,
     "POST /v1/clinics": ClinicBody,

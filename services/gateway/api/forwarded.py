@@ -11,11 +11,14 @@ from services.gateway.api.door import passage_of
 from services.gateway.commands import read_your_writes
 from services.gateway.commands.passage import Passage
 from services.gateway.domain.routes import Table
+from shared.auth import Principal
 from shared.problems import Busy, Malformed, NotFound
 from shared.service import Runtime, api_router
 
 log = structlog.get_logger(__name__)
 GOES_ON = ("accept-language", "idempotency-key", "if-match")
+ANYBODY = Principal("anybody", "guardian")
+"""For whom the owner of an open route answers: somebody who is bound to no child."""
 COMES_BACK = (
     "content-type",
     "content-disposition",
@@ -45,7 +48,7 @@ class Forwarder:
             owner,
             passage.row.method,
             f"{path}?{query}" if query else path,
-            passage.who,
+            passage.principal or ANYBODY,
             body=passage.body or None,
             headers={
                 **{name: request.headers[name] for name in GOES_ON if name in request.headers},

@@ -128,6 +128,10 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/push-key", "subscribeToPush", "own", owner="notify"),
     Route("PUT", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
     Route("DELETE", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
+    Route("POST", "/v1/calendar-feed", "ownCalendar", "own", owner="notify", creates=True),
+    Route("DELETE", "/v1/calendar-feed", "ownCalendar", "own", owner="notify"),
+    # Calendar programs cannot sign in: whoever knows the secret address reads.
+    Route("GET", "/v1/calendars/{feed}", "open", "open", owner="notify"),
     Route("GET", "/v1/events", "followEvents", "own"),
     # Organisations
     Route("POST", "/v1/municipalities", "openOrganisation", "registry", creates=True),

@@ -17,12 +17,13 @@ def reminder_text(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(title, body) per language; `texts` is services/notify/texts/reminders.yaml."""
     names = texts["series"].get(series) or {"ja": series, "en": series}
+    own = texts["checkups"] if series.startswith("checkup_") else {}
+    templates = own.get(kind) or texts["kinds"][kind]
     titles: dict[str, str] = {}
     bodies: dict[str, str] = {}
-    for language in ("ja", "ja-Hrkt", "en"):
-        template = texts["kinds"][kind][language]
+    for language, template in templates.items():
         values = {
-            "name": names.get(language) or names["ja"],
+            "name": names.get(language) or names["ja" if language.startswith("ja") else "en"],
             "number": dose_number,
             "recommended": _day(recommended, language),
             "free_until": _day(free_until, language),
@@ -35,4 +36,6 @@ def reminder_text(
 def _day(day: date | None, language: str) -> str:
     if day is None:
         return "—"
-    return day.isoformat() if language == "en" else f"{day.year}年{day.month}月{day.day}日"
+    if language in {"ja", "ja-Hrkt", "zh"}:
+        return f"{day.year}年{day.month}月{day.day}日"
+    return day.isoformat()

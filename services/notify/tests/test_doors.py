@@ -53,6 +53,10 @@ TABLE: dict[str, tuple[int, ...]] = {
     "PUT /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "POST /v1/announcements/{announcement}/recall": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "GET /v1/announcements/{announcement}/deliveries": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "POST /v1/calendar-feed": (201, 201, 403, 403, 403, 403, 403, 403, 403, 201),
+    "DELETE /v1/calendar-feed": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    # For whoever knows the address; the gateway asks nobody to sign in.
+    "GET /v1/calendars/{feed}": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "GET /v1/inbox": (200, 200, 403, 403, 403, 403, 403, 403, 403, 200),
     "POST /v1/inbox/{item}/read": (200, 404, 403, 403, 403, 403, 403, 403, 403, 404),
     "GET /v1/push-key": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
@@ -71,6 +75,7 @@ def body_for(route: str, push: PushService) -> Any:
         "PUT /v1/announcements/{announcement}": {"title": NOTICE["title"], "body": NOTICE["body"], "reason": "typo"},
         "POST /v1/announcements/{announcement}/recall": {"reason": "wrong"},
         "POST /v1/announcements/{announcement}/break-glass": {"reason": "nobody there"},
+        "POST /v1/calendar-feed": {},
         "POST /v1/attachments": {"name": "map.pdf", "content": PDF},
     }.get(route)
 
@@ -82,7 +87,14 @@ async def everything(town: Town, push: PushService) -> dict[str, str]:
     notice = await town.publishes(attachments=[paper["id"]])
     await town.expands(notice)
     await town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", Receiver(push, "phone").subscription())
-    return {"announcement": notice, "attachment": paper["id"], "item": (await town.inbox())[0]["id"], "name": "phone"}
+    feed = (await town.does(MOTHER, "POST", "/v1/calendar-feed", {}))["url"].rpartition("/")[2]
+    return {
+        "announcement": notice,
+        "feed": feed,
+        "attachment": paper["id"],
+        "item": (await town.inbox())[0]["id"],
+        "name": "phone",
+    }
 
 
 def test_every_route_of_the_service_has_a_row(town: Town) -> None:
@@ -116,7 +128,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
 @pytest.mark.parametrize("route", list(TABLE))
 async def test_nobody_without_the_gateways_signature(town: Town, push: PushService, route: str) -> None:
     method, _, template = route.partition(" ")
-    path = template.format(announcement="a", item="i", name="n", attachment="f")
+    path = template.format(announcement="a", item="i", name="n", attachment="f", feed="c")
     assert (await town.call(None, method, path, body_for(route, push))).status_code == 401
     other = town.tokens.sign("records", "act", NURSE)
     answer = await town.call(None, method, path, body_for(route, push), Authorization=f"Bearer {other}")

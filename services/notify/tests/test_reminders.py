@@ -11,6 +11,7 @@ import yaml
 from services.notify import store as kept
 from services.notify.app import TEXTS
 from services.notify.commands.reminders import deliver_late, deliver_reminders
+from services.notify.domain.notices import LANGUAGES
 from services.notify.domain.reminder_texts import PUSH_TITLE, reminder_text
 from services.notify.tests.test_pushing import subscribes
 from services.notify.tests.town import FATHER, MOTHER, NOON, TODAY, Town
@@ -23,10 +24,12 @@ WORDS: dict[str, Any] = yaml.safe_load(TEXTS.read_text(encoding="utf-8"))
 KINDS = ArmedReminder.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize("series", ["mr1", "checkup_18m"])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_kind_has_words_in_every_language(kind: str) -> None:
-    title, body = reminder_text(WORDS, kind, "mr1", 1, TODAY, None)
-    assert title.keys() == body.keys() == {"ja", "ja-Hrkt", "en"}
+def test_every_kind_has_words_in_every_language(kind: str, series: str) -> None:
+    title, body = reminder_text(WORDS, kind, series, 1, TODAY, None)
+    assert title.keys() == body.keys() == set(LANGUAGES)
+    assert "回目" not in title["ja"] or series == "mr1" or kind.startswith("last_free")
     for text in (*title.values(), *body.values()):
         assert text.strip()
         assert "{" not in text

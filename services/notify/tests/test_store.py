@@ -28,6 +28,8 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     (kept.SUBSCRIPTIONS, {"browser": "b1"}),
     (kept.SUBSCRIPTIONS, {"_id": "s1"}),
     (kept.SCHEDULED, {"at": {"$gte": 0, "$lte": 1.0}}),
+    (kept.CALENDARS, {"guardian": "g1"}),
+    (kept.CALENDARS, {"_id": "c1"}),
     (kept.ANNOUNCEMENTS, {"state.municipality": "131016"}),
     (kept.WAITING, {"at": {"$gte": 0}}),
     (kept.RECIPIENTS, {"_id": "f1:0"}),
