@@ -118,3 +118,14 @@ async def test_the_address_is_secret_single_and_revocable(town: Town) -> None:
 async def test_what_is_not_understood_is_refused(town: Town, body: Any) -> None:
     assert (await town.call(MOTHER, "POST", "/v1/calendar-feed", body)).status_code == 422
     assert (await town.call(NURSE, "POST", "/v1/calendar-feed", {"detail": "plain"})).status_code == 403
+
+
+async def test_a_guardian_who_is_none_any_more_reads_nothing_though_an_old_bond_still_stands(town: Town) -> None:
+    """The child's own document decides: rows derived from it may be late."""
+    child = await town.born(guardians=[MOTHER.subject, FATHER.subject])
+    await planned(town, child, mr1=("due", "2026-12-01", None))
+    url = await opened(town)
+    bonds = await town.runtime.store.find(kept.BONDS, {"guardian": MOTHER.subject})
+    await town.loses(child, MOTHER.subject)
+    await town.runtime.store.update(kept.BONDS, {"_id": bonds[0]["_id"]}, {"$set": {"gone": False}})
+    assert "VEVENT" not in (await read(town, url)).text
