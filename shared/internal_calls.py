@@ -42,6 +42,7 @@ class InternalCalls:
         body: bytes | None = None,
         params: dict[str, str] | None = None,
         headers: dict[str, str] | None = None,
+        within_s: float = TIMEOUT_S,
     ) -> httpx.Response:
         """Do this at the owner on behalf of the principal; the owner checks again. Raises Busy when it cannot be reached."""
         sent = {
@@ -54,7 +55,12 @@ class InternalCalls:
         propagate.inject(sent)
         try:
             return await self._http.request(
-                method, f"{self._settings.url_of(service)}{path}", content=body, params=params, headers=sent
+                method,
+                f"{self._settings.url_of(service)}{path}",
+                content=body,
+                params=params,
+                headers=sent,
+                timeout=within_s,
             )
         except httpx.HTTPError as error:
             raise Busy from error

@@ -199,10 +199,16 @@ class Frame:
     """ASGI: one span per request, the cause of everything it commits, a bound on the body, a histogram, headers of every answer."""
 
     def __init__(
-        self, app: ASGIApp, max_body: int, trust_correlation: bool, answer_headers: Mapping[str, str] | None = None
+        self,
+        app: ASGIApp,
+        max_body: int,
+        trust_correlation: bool,
+        answer_headers: Mapping[str, str] | None = None,
+        larger_body: Callable[[Scope], int] | None = None,
     ) -> None:
         self._app = app
         self._max_body = max_body
+        self._larger_body = larger_body or (lambda _: 0)
         self._trust = trust_correlation
         self._answer_headers = {name.lower().encode(): value.encode() for name, value in (answer_headers or {}).items()}
 
@@ -230,10 +236,14 @@ class Frame:
             f"HTTP {scope['method']}", context=parent, kind=trace.SpanKind.SERVER
         ) as span:
             try:
-                if int(headers.get("content-length") or 0) > self._max_body:
+                declared, limit = int(headers.get("content-length") or 0), self._max_body
+                if declared > limit:
+                    # Only who says how much is coming may send more than is usual: photos and files to import.
+                    limit = max(limit, self._larger_body(scope))
+                if declared > limit:
                     await problem_response(TooLarge(), headers.get("accept-language", ""))(scope, receive, watched)
                 else:
-                    await self._app(scope, _bounded(receive, self._max_body), watched)
+                    await self._app(scope, _bounded(receive, limit), watched)
             except ValueError:
                 await problem_response(Malformed(), headers.get("accept-language", ""))(scope, receive, watched)
             finally:
@@ -365,8 +375,13 @@ def create_service(
     trust_correlation: bool = True,
     middleware: Sequence[Any] = (),
     answer_headers: Mapping[str, str] | None = None,
+    larger_body: Callable[[Scope], int] | None = None,
 ) -> FastAPI:
-    """The service's HTTP app; its lifespan starts and stops everything in `runtime`. `answer_headers` go on every answer that lacks them."""
+    """The service's HTTP app; its lifespan starts and stops everything in `runtime`.
+
+    `answer_headers` go on every answer that lacks them; `larger_body` says how many bytes this request may have where
+    that is more than the setting.
+    """
 
     @contextlib.asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -413,6 +428,7 @@ def create_service(
         max_body=runtime.settings.max_body_bytes,
         trust_correlation=trust_correlation,
         answer_headers=answer_headers,
+        larger_body=larger_body,
     )
     for router in routers:
         app.include_router(router)

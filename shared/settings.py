@@ -50,6 +50,12 @@ class Settings(BaseSettings):
     url_notify: str = ""
     url_gateway: str = ""
 
+    files_s3_url: str | None = Field(default=None, description="An S3 server for photos; without it they lie in GridFS")
+    files_s3_bucket: str = "hagukumi"
+    files_s3_region: str = "us-east-1"
+    files_s3_access_key_file: Path | None = None
+    files_s3_secret_key_file: Path | None = None
+
     otel_endpoint: str | None = None
     crash_at: str | None = None
     outbox_depth_document: int = 500
@@ -60,6 +66,9 @@ class Settings(BaseSettings):
     requests_at_once: int = Field(default=1_000, gt=0, description="What one principal may ask on top of it in a burst")
     requests_per_second_address: float = Field(default=2_000.0, gt=0)
     requests_at_once_address: int = Field(default=10_000, gt=0)
+    upload_bytes_at_once: int = Field(
+        default=200_000_000, gt=0, description="Bytes of large bodies held by one gateway"
+    )
     log_level: str = "INFO"
 
     faults: dict[str, Any] = Field(default_factory=dict)

@@ -1,8 +1,11 @@
 """The only module that knows the MongoDB driver: connect, read, guarded writes, indexes (ADR 1: PyMongo async by default, Motor by a setting)."""
 
+import contextlib
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
+from gridfs import AsyncGridFSBucket
+from gridfs.errors import NoFile
 from pymongo import ASCENDING, AsyncMongoClient, InsertOne, ReadPreference, UpdateOne
 from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, PyMongoError
 from pymongo.read_concern import ReadConcern
@@ -190,6 +193,33 @@ class Store:
     async def collections(self) -> list[str]:
         """The names of all collections."""
         return list(await self._database.list_collection_names())
+
+    # Files: GridFS, so that what is larger than a document has the same durability and the same backup
+
+    async def put_file(self, bucket: str, key: str, data: bytes) -> None:
+        """Keep these bytes under a key that was never used before."""
+        await self._bucket(bucket).upload_from_stream_with_id(key, key, data)
+
+    async def get_file(self, bucket: str, key: str) -> bytes | None:
+        """The bytes under this key, or None."""
+        try:
+            stream = await self._bucket(bucket).open_download_stream(key)
+            found: bytes = await stream.read()
+        except NoFile:
+            return None
+        return found
+
+    async def delete_file(self, bucket: str, key: str) -> None:
+        """Delete the bytes under this key; also what a broken upload left of them."""
+        with contextlib.suppress(NoFile):
+            await self._bucket(bucket).delete(key)
+
+    def _bucket(self, name: str) -> Any:
+        if isinstance(self._client, AsyncMongoClient):
+            return AsyncGridFSBucket(self._database, bucket_name=name)
+        from motor.motor_asyncio import AsyncIOMotorGridFSBucket
+
+        return AsyncIOMotorGridFSBucket(self._database, bucket_name=name)
 
     async def explain(self, collection: str, where: Mapping[str, Any]) -> Doc:
         """How the server would run this query: the test of query shapes reads it."""

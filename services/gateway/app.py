@@ -66,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         trust_correlation=False,
         middleware=[(DoorKeeper, door_of(settings, table, tokens, admission, audit)), fhir.OperationOutcomes],
         answer_headers=SECURITY_HEADERS,
+        larger_body=lambda scope: table.larger_body(scope["method"], scope["path"]),
     )
     app.state.listeners = listeners
     return app

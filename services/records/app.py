@@ -6,9 +6,11 @@ import hmac
 from fastapi import FastAPI
 
 from services.records import store as kept
-from services.records.api import routers
+from services.records.api import diary, routers
+from services.records.commands.diary import keeper
 from services.records.commands.records import Records
 from services.records.subscribers import subscribe
+from shared.files import files_of
 from shared.service import Runtime, create_service
 from shared.settings import Settings
 
@@ -20,6 +22,8 @@ def create_app(settings: Settings) -> FastAPI:
     records = Records(
         children=runtime.documents(kept.CHILDREN),
         organisations=runtime.documents(kept.ORGANISATIONS),
+        diary=runtime.documents(kept.DIARY),
+        files=files_of(settings, runtime.store, "photo_files"),
         secret=hmac.digest(own_key.encode(), b"records", hashlib.sha256),
     )
     subscribe(runtime, records)
@@ -28,4 +32,8 @@ def create_app(settings: Settings) -> FastAPI:
         await kept.ensure_indexes(runtime.store)
 
     runtime.on_start.append(prepare)
-    return create_service(runtime, routers(runtime, records), title="Hagukumi records")
+    runtime.on_stop.append(records.files.close)
+    runtime.background.append(lambda: keeper(records))
+    app = create_service(runtime, routers(runtime, records), title="Hagukumi records", larger_body=diary.larger_body)
+    app.state.records = records
+    return app

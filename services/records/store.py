@@ -1,17 +1,17 @@
 """Documents and domain objects of records; the only file that names its collections.
 
 Primary (never rebuilt): `children` (the records and the head of records.child), `guardian_codes` (which child a code
-belongs to). View (rebuilt from the gateway's history): `organisations`.
+belongs to), `diary` (entries), `photos` (which files there should be). View (rebuilt from the gateway's history): `organisations`.
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from datetime import UTC, date, datetime
+from collections.abc import AsyncIterator, Iterable, Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from services.records.domain.record import GuardianCode, Record
 from shared.clock import read_instant, wire_instant
-from shared.documents import Command, Document
+from shared.documents import Command, Document, from_store
 from shared.events.base import Data
 from shared.events.records import (
     CheckupRecorded,
@@ -30,6 +30,8 @@ from shared.store import Doc, Store
 CHILDREN = "children"
 ORGANISATIONS = "organisations"
 GUARDIAN_CODES = "guardian_codes"
+DIARY = "diary"
+PHOTOS = "photos"
 CODES_KEPT_S = 90 * 24 * 3600
 
 _PARTS: dict[str, type[Data]] = {
@@ -47,6 +49,8 @@ _PARTS: dict[str, type[Data]] = {
 async def ensure_indexes(store: Store) -> None:
     """The indexes that only this service needs."""
     await store.ensure_index(GUARDIAN_CODES, ["made_at"], expire_seconds=CODES_KEPT_S)
+    await store.ensure_index(DIARY, ["state.child", "state.place"])
+    await store.ensure_index(PHOTOS, ["look_at"], where={"look_at": {"$gte": 0}})
 
 
 # The child --------------------------------------------------------------------------------------------------------
@@ -135,6 +139,58 @@ async def child_of_code(store: Store, key: str) -> str | None:
     """The child that a code's hash belongs to."""
     row = await store.get(GUARDIAN_CODES, key)
     return row["child"] if row is not None else None
+
+
+# The diary --------------------------------------------------------------------------------------------------------
+
+
+async def diary_before(store: Store, child: str, first_day: date, place: str) -> AsyncIterator[Document]:
+    """The child's entries before a place, newest first, for as long as the caller reads on.
+
+    In windows that grow: the embedded store sorts all that a query finds before it counts to a limit.
+    """
+    last = date.fromisoformat(place[:10])
+    days = 60
+    while last >= first_day:
+        since = max(first_day, last - timedelta(days=days))
+        rows = await store.find(
+            DIARY,
+            {"state.child": child, "state.place": {"$gte": since.isoformat(), "$lt": place}},
+            sort=[("state.place", -1)],
+        )
+        for row in rows:
+            yield from_store(row)
+        place, last, days = since.isoformat(), since - timedelta(days=1), days * 2
+
+
+# Photos -----------------------------------------------------------------------------------------------------------
+
+
+async def expect_photo(store: Store, file: str, entry: str, look_at: float) -> None:
+    """Say, before a file is kept, which entry is going to name it; after `look_at` the keeper looks whether one does."""
+    await store.insert(PHOTOS, {"_id": file, "entry": entry, "look_at": look_at})
+
+
+async def doubt_photos(store: Store, files: Iterable[str], look_at: float) -> None:
+    """Say, before an entry lets go of files, that the keeper has to look after them."""
+    for file in files:
+        await store.update(PHOTOS, {"_id": file}, {"$set": {"look_at": look_at}})
+
+
+async def settle_photo(store: Store, file: str) -> None:
+    """An entry names this file: nobody has to look any more."""
+    await store.update(PHOTOS, {"_id": file}, {"$unset": {"look_at": ""}})
+
+
+async def forget_photo(store: Store, file: str) -> None:
+    """The file is gone."""
+    await store.delete(PHOTOS, {"_id": file})
+
+
+async def doubtful_photos(store: Store, now: float, limit: int = 100) -> list[tuple[str, str]]:
+    """(file, entry) of the files that have to be looked after by now."""
+    rows = await store.find(PHOTOS, {"look_at": {"$gte": 0, "$lte": now}}, limit=limit)
+    return [(row["_id"], row["entry"]) for row in rows]
 
 
 # History ----------------------------------------------------------------------------------------------------------

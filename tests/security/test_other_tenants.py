@@ -11,7 +11,7 @@ from deploy.local.client import until
 from deploy.local.platform import Platform
 from shared.auth import InternalTokens, Principal
 from shared.settings import Settings
-from tests.security.conftest import OTHER_CLINIC, OTHER_TOWN, TOWN, Town
+from tests.conftest import OTHER_CLINIC, OTHER_TOWN, TOWN, Town
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 

@@ -13,6 +13,29 @@ from shared.events.schedule import Reason, Why
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Municipality = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 Words = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+First = Literal[
+    "smile",
+    "laugh",
+    "head_up",
+    "roll_over",
+    "sit",
+    "crawl",
+    "stand_holding",
+    "cruise",
+    "walk",
+    "tooth",
+    "solid_food",
+    "word",
+    "name",
+    "wave",
+    "sleep_through",
+    "haircut",
+    "shoes",
+    "nursery",
+    "toilet",
+    "weaned",
+    "other",
+]
 Why500 = Annotated[str, StringConstraints(min_length=1, max_length=500)]
 Name100 = Annotated[str, StringConstraints(min_length=1, max_length=100)]
 
@@ -135,6 +158,15 @@ class ConsentBody(Body):
     purpose: Words
     until: date | None = None
     kind: Literal["clinic", "municipality"] | None = None
+
+
+class DiaryEntryBody(Body):
+    """A day of the diary (育児日記): words, a first (できたよ記念日), and who of the family may read it."""
+
+    on: date
+    text: Annotated[str, StringConstraints(min_length=1, max_length=4_000)] | None = None
+    first: First | None = None
+    shared_with: Literal["author", "guardians", "family"] = "family"
 
 
 class MoveBody(Body):
@@ -422,6 +454,36 @@ class Verdict(Answer):
     reasons: list[dict[str, Any]]
 
 
+class PhotoShown(Answer):
+    """A photo of an entry; width and height in pixels."""
+
+    id: str
+    width: int
+    height: int
+    bytes: int
+
+
+class DiaryEntry(Answer):
+    """An entry of the diary; `yours`: whether the reader wrote it."""
+
+    id: str
+    on: date
+    text: str | None = None
+    first: First | None = None
+    shared_with: Literal["author", "guardians", "family"]
+    yours: bool
+    written_at: datetime
+    changed_at: datetime
+    photos: list[PhotoShown]
+
+
+class Diary(Answer):
+    """Entries, newest first."""
+
+    items: list[DiaryEntry]
+    next: str | None
+
+
 class Items(Answer):
     """A list."""
 
@@ -473,6 +535,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/guardian-links": LinkBody,
     "PUT /v1/children/{child}/consents/{organisation}": ConsentBody,
     "POST /v1/children/{child}/move": MoveBody,
+    "POST /v1/children/{child}/diary": DiaryEntryBody,
+    "PUT /v1/children/{child}/diary/{entry}": DiaryEntryBody,
     "POST /v1/pre-checks": PreCheckBody,
     "PUT /v1/municipalities/{code}/follow-ups/{follow_up}": FollowUpBody,
     "POST /v1/lot-recalls": LotRecallBody,
@@ -511,6 +575,13 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "GET /v1/children/{child}/accesses": (200, Accesses),
     "GET /v1/children/{child}/history": (200, Items),
     "GET /v1/children/{child}/responses": (200, Items),
+    "POST /v1/children/{child}/diary": (201, Created),
+    "GET /v1/children/{child}/diary": (200, Diary),
+    "GET /v1/children/{child}/diary/{entry}": (200, DiaryEntry),
+    "PUT /v1/children/{child}/diary/{entry}": (200, Created),
+    "DELETE /v1/children/{child}/diary/{entry}": (200, Created),
+    "POST /v1/children/{child}/diary/{entry}/photos": (201, PhotoShown),
+    "DELETE /v1/children/{child}/diary/{entry}/photos/{photo}": (200, Created),
     "POST /v1/pre-checks": (201, Verdict),
     "GET /v1/children/{child}/catch-up": (200, Anything),
     "GET /v1/municipalities/{code}/not-yet": (200, Items),
@@ -530,6 +601,11 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /dev/token": (200, TokenAnswer),
 }
 
+FILES: dict[str, tuple[str, ...]] = {
+    "GET /v1/children/{child}/diary/{entry}/photos/{photo}": ("image/jpeg",),
+}
+"""Answers that are files."""
+
 WITHOUT_BODY = frozenset(
     {
         "POST /v1/children/{child}/guardian-codes",
@@ -544,6 +620,10 @@ _FHIR_PAGES = (
     ("_cursor", {"type": "string", "maxLength": 400}, "From the bundle's link `next`"),
 )
 QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
+    "GET /v1/children/{child}/diary": (("firsts", {"type": "boolean"}, "Only the firsts (できたよ記念日)"),),
+    "GET /v1/children/{child}/diary/{entry}/photos/{photo}": (
+        ("small", {"type": "boolean"}, "The thumbnail, 360 pixels at its longer side"),
+    ),
     "GET /v1/clinics": (("municipality", {"type": "string", "pattern": "^[0-9]{6}$"}, "Those of this municipality"),),
     "GET /fhir/R4/Patient": _FHIR_PAGES,
     "GET /fhir/R4/Observation": _FHIR_PAGES,
@@ -576,6 +656,7 @@ PAGED = frozenset(
     {
         "GET /v1/children",
         "GET /v1/children/{child}/accesses",
+        "GET /v1/children/{child}/diary",
         "GET /v1/children/{child}/history",
         "GET /v1/children/{child}/responses",
         "GET /v1/municipalities/{code}/not-yet",

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.gateway.api.bodies import ANSWERS, BODIES, PAGED, QUERIES, WITHOUT_BODY, Anything, ProblemAnswer
+from services.gateway.api.bodies import ANSWERS, BODIES, FILES, PAGED, QUERIES, WITHOUT_BODY, Anything, ProblemAnswer
 from services.gateway.domain.routes import ROUTES, SEGMENT, Route
 
 Json = dict[str, Any]
@@ -23,7 +23,7 @@ PROBLEMS = {
     409: "Somebody else changed it, it exists already, or the same request is in progress",
     412: "If-Match names another version",
     413: "The body is too large",
-    415: "The body is not application/json",
+    415: "The body is not of a media type that is accepted here",
     422: "A field breaks a rule, or the Idempotency-Key was used with another body",
     428: "If-Match is missing",
     429: "Too many requests",
@@ -82,6 +82,9 @@ def _operation(row: Route) -> Json:
     }
     if row.thing != "open":
         found["security"] = [{"token": []}]
+    if row.accepts != ("application/json",):
+        schema = {"type": "string", "format": "binary", "maxLength": row.max_body}
+        found["requestBody"] = {"required": True, "content": {kind: {"schema": schema} for kind in row.accepts}}
     body = BODIES.get(name)
     if body is not None:
         found["requestBody"] = {
@@ -146,6 +149,9 @@ def _responses(row: Route, name: str) -> Json:
                 "content": {"text/event-stream": {"schema": {"type": "string"}}},
             }
         }
+    elif name in FILES:
+        schema = {"type": "string", "format": "binary"}
+        found = {"200": {"description": "The file", "content": {kind: {"schema": schema} for kind in FILES[name]}}}
     else:
         status, model = ANSWERS.get(name, (200, Anything))
         content = {"application/json": {"schema": {"$ref": REF.format(model=model.__name__)}}}

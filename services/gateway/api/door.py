@@ -9,7 +9,7 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from services.gateway.commands.access_tokens import AccessTokens
-from services.gateway.commands.limits import Allowance, Bucket
+from services.gateway.commands.limits import Allowance, Bucket, Upload, Uploads
 from services.gateway.commands.passage import Admission, Asked, Passage
 from services.gateway.domain.routes import Route, Table
 from shared.audit import Access, Audit
@@ -77,6 +77,7 @@ class Door:
     by_address: Bucket
     guesses: Bucket
     guesses_by_address: Bucket
+    uploads: Uploads
     in_progress: set[tuple[str, str, str]]
 
 
@@ -91,6 +92,7 @@ def door_of(settings: Settings, table: Table, tokens: AccessTokens, admission: A
         by_address=Bucket("address", settings.requests_per_second_address, settings.requests_at_once_address),
         guesses=Bucket("guesses", 1 / 60, 10),
         guesses_by_address=Bucket("guesses-address", 1 / 6, 100),
+        uploads=Uploads(settings.upload_bytes_at_once),
         in_progress=set(),
     )
 
@@ -123,6 +125,7 @@ class _Visit:
         self._passage: Passage | None = None
         self._allowance: Allowance | None = None
         self._body: bytes | None = None
+        self._upload: Upload | None = None
         self._started = False
         self._refused = False
 
@@ -145,6 +148,8 @@ class _Visit:
         finally:
             if claim is not None:
                 self._door.in_progress.discard(claim)
+            if self._upload is not None:
+                self._upload.end()
 
     # The way in ---------------------------------------------------------------------------------------------------
 
@@ -200,12 +205,12 @@ class _Visit:
         return passage
 
     def _check_media(self, row: Route) -> None:
-        """A body is JSON, and not packed: nothing here grows when it is opened."""
+        """A body is JSON or what its row accepts, and not packed: nothing here grows when it is opened."""
         if not self._has_body():
             return
         kind = self._headers.get("content-type", "").partition(";")[0].strip().lower()
-        if row.method in {"GET", "HEAD"} or kind != "application/json":
-            raise UnsupportedMedia(headers={"Accept": "application/json"})
+        if row.method in {"GET", "HEAD"} or kind not in row.accepts:
+            raise UnsupportedMedia(headers={"Accept": ", ".join(row.accepts)})
         if self._headers.get("content-encoding", "identity").lower() != "identity":
             raise UnsupportedMedia(headers={"Accept-Encoding": "identity"})
 
@@ -229,20 +234,28 @@ class _Visit:
 
     async def _read_body(self) -> bytes:
         if self._body is None:
-            parts: list[bytes] = []
+            row = self._passage.row if self._passage else None
             try:
-                async with asyncio.timeout(BODY_WITHIN_S):
-                    while True:
-                        message = await self._receive()
-                        if message["type"] == "http.disconnect":
-                            raise Malformed
-                        parts.append(message.get("body", b""))
-                        if not message.get("more_body", False):
-                            break
+                async with asyncio.timeout(row.within_s if row is not None else BODY_WITHIN_S):
+                    self._body = await self._received(large=row is not None and bool(row.max_body))
             except TimeoutError:
                 raise TooSlow from None
-            self._body = b"".join(parts)
         return self._body
+
+    async def _received(self, *, large: bool) -> bytes:
+        parts: list[bytes] = []
+        if large and self._passage is not None:
+            self._upload = self._door.uploads.begin(self._passage.who.subject)
+        while True:
+            message = await self._receive()
+            if message["type"] == "http.disconnect":
+                raise Malformed
+            part = message.get("body", b"")
+            if self._upload is not None:
+                self._upload.grow(len(part))
+            parts.append(part)
+            if not message.get("more_body", False):
+                return b"".join(parts)
 
     async def _replay(self) -> Message:
         """The body that was read here, then whatever comes (a client that goes away)."""

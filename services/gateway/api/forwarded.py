@@ -16,7 +16,7 @@ from shared.problems import Busy, Malformed, NotFound
 from shared.service import Runtime, api_router
 
 log = structlog.get_logger(__name__)
-GOES_ON = ("accept-language", "idempotency-key", "if-match")
+GOES_ON = ("accept-language", "content-type", "idempotency-key", "if-match")
 ANYBODY = Principal("anybody", "guardian")
 """For whom the owner of an open route answers: somebody who is bound to no child."""
 COMES_BACK = (
@@ -50,6 +50,7 @@ class Forwarder:
             f"{path}?{query}" if query else path,
             passage.principal or ANYBODY,
             body=passage.body or None,
+            within_s=passage.row.within_s,
             headers={
                 **{name: request.headers[name] for name in GOES_ON if name in request.headers},
                 **_at_least_as_fresh(passage),

@@ -1,9 +1,13 @@
 """How much one principal and one address may ask, and how often they may guess (S13). In memory, per replica."""
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 
+from shared.problems import Busy, TooMany
+
 MOST_KEPT = 100_000
+UPLOADS_AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,3 +53,50 @@ class Bucket:
             for key, (level, at) in self._kept.items()
             if level + (now - at) * self.per_second < self.at_once
         }
+
+
+class Uploads:
+    """Large bodies that this process holds at the moment: so many for one principal, so many bytes for all."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most_bytes = most_bytes
+        self._bytes = 0
+        self._of: Counter[str] = Counter()
+
+    def begin(self, principal: str) -> "Upload":
+        """A body begins to arrive; raises TooMany."""
+        if self._of[principal] >= UPLOADS_AT_ONCE:
+            raise TooMany(headers={"Retry-After": "5"})
+        self._of[principal] += 1
+        return Upload(self, principal)
+
+    def take(self, count: int) -> None:
+        """So many bytes more; raises Busy."""
+        if self._bytes + count > self._most_bytes:
+            raise Busy
+        self._bytes += count
+
+    def give_back(self, principal: str, count: int) -> None:
+        """The body is no longer held."""
+        self._bytes -= count
+        self._of[principal] -= 1
+        if not self._of[principal]:
+            del self._of[principal]
+
+
+class Upload:
+    """One body that is arriving or on its way to its owner."""
+
+    def __init__(self, uploads: Uploads, principal: str) -> None:
+        self._uploads = uploads
+        self._principal = principal
+        self._bytes = 0
+
+    def grow(self, count: int) -> None:
+        """So many bytes came; raises Busy."""
+        self._uploads.take(count)
+        self._bytes += count
+
+    def end(self) -> None:
+        """The request is over."""
+        self._uploads.give_back(self._principal, self._bytes)

@@ -16,11 +16,14 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
+from typing import Any, Literal
 
 Thing = Literal["child", "town", "owned", "own", "registry", "open"]
 SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}"
 """What an id in a path looks like. A path with anything else is not there."""
+
+
+PHOTOS = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif")
 
 
 @dataclass(frozen=True)
@@ -42,6 +45,12 @@ class Route:
     guarded: bool = False
     """Failed attempts are counted against guessing."""
     development: bool = False
+    accepts: tuple[str, ...] = ("application/json",)
+    """What its body may be."""
+    max_body: int = 0
+    """Bytes of a body, where it is larger than the setting allows for others."""
+    within_s: float = 10.0
+    """In which time the body has to be here, and then the owner's answer."""
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -52,7 +61,7 @@ class Route:
         )
 
 
-def _child(method: str, path: str, action: str, owner: str | None = None, **options: bool) -> Route:
+def _child(method: str, path: str, action: str, owner: str | None = None, **options: Any) -> Route:
     return Route(method, f"/v1/children/{{child}}{path}", action, "child", "path:child", owner, **options)
 
 
@@ -86,6 +95,24 @@ ROUTES: tuple[Route, ...] = (
     _child("PUT", "/consents/{organisation}", "giveConsent", "records", relates=True),
     _child("DELETE", "/consents/{organisation}", "withdrawConsent", "records", relates=True, revokes=True),
     _child("POST", "/move", "moveChild", "records", creates=True, relates=True),
+    # The diary
+    _child("POST", "/diary", "writeDiary", "records", creates=True),
+    _child("GET", "/diary", "readDiary", "records"),
+    _child("GET", "/diary/{entry}", "readDiary", "records"),
+    _child("PUT", "/diary/{entry}", "writeDiary", "records"),
+    _child("DELETE", "/diary/{entry}", "writeDiary", "records"),
+    _child(
+        "POST",
+        "/diary/{entry}/photos",
+        "writeDiary",
+        "records",
+        creates=True,
+        accepts=PHOTOS,
+        max_body=15_000_000,
+        within_s=60.0,
+    ),
+    _child("GET", "/diary/{entry}/photos/{photo}", "readDiary", "records"),
+    _child("DELETE", "/diary/{entry}/photos/{photo}", "writeDiary", "records"),
     # The plan
     _child("GET", "/plan", "readPlan"),
     _child("GET", "/catch-up", "readPlan", "schedule"),
@@ -181,6 +208,11 @@ class Table:
                 return row, found.groupdict()
             allowed.add(row.method)
         return allowed
+
+    def larger_body(self, method: str, path: str) -> int:
+        """How many bytes this request may have when that is more than the setting; 0 when it is not."""
+        found = self.find(method, path)
+        return found[0].max_body if isinstance(found, tuple) else 0
 
     def check(self, routes: Iterable[tuple[str, str]], actions: Iterable[str]) -> None:
         """Raise RoutesAndPolicyDiffer unless rows and routes are the same and the policy knows every action."""

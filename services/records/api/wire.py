@@ -42,11 +42,18 @@ def _words(value: str) -> str:
     return value
 
 
+def _text(value: str) -> str:
+    """Words over several lines; the joiner that holds an emoji of several people together is part of them."""
+    _words(value.replace("\n", " ").replace("\u200d", ""))
+    return value
+
+
 Day = Annotated[date, BeforeValidator(_day)]
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=100), AfterValidator(_words)]
 Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=200), AfterValidator(_words)]
 Reason = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500), AfterValidator(_words)]
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=4_000), AfterValidator(_text)]
 Uri = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValidator(_words)]
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 Municipality = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
@@ -74,6 +81,10 @@ class Asked:
         """The command of a creating call; raises KeyRequired."""
         written = body.model_dump(mode="json") if body is not None else None
         return command_of(self._principal, self._request, key, written)
+
+    def command_on(self, key: str | None, digest: str) -> Command:
+        """The command of a creating call whose body is a file, known by its digest; raises KeyRequired."""
+        return command_of(self._principal, self._request, key, digest)
 
     def optional_command(self, key: str | None, body: BaseModel | None) -> Command | None:
         """The command of a call that may have a key."""

@@ -10,7 +10,8 @@ from services.records.domain.record import Record, apply
 from shared.auth import Principal
 from shared.documents import Command, Document, Documents
 from shared.events.records import ChildEvent
-from shared.store import Doc
+from shared.files import Files
+from shared.store import Doc, Store
 
 STREAM = ChildEvent.stream
 Facts = Callable[[Record], Iterable[ChildEvent]]
@@ -18,11 +19,18 @@ Facts = Callable[[Record], Iterable[ChildEvent]]
 
 @dataclass(frozen=True, slots=True)
 class Records:
-    """The service's documents, and the secret from which guardian codes are drawn."""
+    """The service's documents and files, and the secret from which guardian codes are drawn."""
 
     children: Documents
     organisations: Documents
+    diary: Documents
+    files: Files
     secret: bytes
+
+    @property
+    def store(self) -> Store:
+        """The service's store."""
+        return self.children.store
 
     @property
     def today(self) -> date:

@@ -27,6 +27,8 @@ Verb = Literal[
     "consent",
     "move",
     "read_history",
+    "read_diary",
+    "write_diary",
 ]
 
 MAY: dict[Verb, frozenset[Role]] = {
@@ -44,6 +46,9 @@ MAY: dict[Verb, frozenset[Role]] = {
     "consent": frozenset({"guardian"}),
     "move": frozenset({"staff", "system"}),
     "read_history": frozenset({"guardian", "clinic", "staff", "system"}),
+    # The diary is the family's own: no clinic, no town.
+    "read_diary": frozenset({"guardian"}),
+    "write_diary": frozenset({"guardian"}),
 }
 
 _PROVENANCE: dict[Role, Provenance] = {

@@ -57,7 +57,7 @@ class Door:
         if method == "POST":
             sent.setdefault("Idempotency-Key", new_id())
         if isinstance(body, bytes):
-            sent["content-type"] = "application/json"
+            sent.setdefault("content-type", "application/json")
             return await self.http.request(method, path, content=body, headers=sent)
         return await self.http.request(method, path, json=body, headers=sent)
 

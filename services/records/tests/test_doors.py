@@ -28,6 +28,7 @@ from services.records.tests.families import (
 )
 from shared.auth import InternalTokens, Principal
 from shared.settings import Settings
+from shared.testing import photos as invented
 
 pytestmark = pytest.mark.integration
 
@@ -42,6 +43,7 @@ CALLERS = {
     "operator": OPERATOR,
 }
 
+FAMILYS = (404, 403, 403, 403, 403, 403, 403)
 # For each route: what each of CALLERS gets, in their order. 404 is what a missing child gets; 403 is for the role.
 TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children": (201, 201, 403, 403, 201, 201, 201, 403),
@@ -60,8 +62,20 @@ TABLE: dict[str, tuple[int, ...]] = {
     "PUT /v1/children/{child}/consents/clinic-2": (200, 404, 403, 403, 403, 403, 403, 403),
     "DELETE /v1/children/{child}/consents/clinic-1": (200, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/move": (403, 403, 403, 403, 200, 404, 200, 403),
+    "POST /v1/children/{child}/diary": (201, *FAMILYS),
+    "GET /v1/children/{child}/diary": (200, *FAMILYS),
+    "GET /v1/children/{child}/diary/{entry}": (200, *FAMILYS),
+    "PUT /v1/children/{child}/diary/{entry}": (200, *FAMILYS),
+    "DELETE /v1/children/{child}/diary/{entry}": (200, *FAMILYS),
+    "POST /v1/children/{child}/diary/{entry}/photos": (201, *FAMILYS),
+    "GET /v1/children/{child}/diary/{entry}/photos/{photo}": (200, *FAMILYS),
+    "DELETE /v1/children/{child}/diary/{entry}/photos/{photo}": (200, *FAMILYS),
     "GET /v1/children/{child}/history": (200, 404, 200, 404, 200, 404, 200, 403),
 }
+
+
+ENTRY = {"on": "2026-11-20", "text": "歩いた", "first": "walk"}
+PHOTO = invented.photo("jpeg", width=32, height=24)
 
 
 def body_for(route: str, code: str) -> Any:
@@ -83,6 +97,9 @@ def body_for(route: str, code: str) -> Any:
         "guardian-codes": {"count": 1},
         "guardian-links": {"code": code},
         "clinic-2": {"purpose": "care"},
+        "diary": ENTRY,
+        "{entry}": ENTRY,
+        "photos": PHOTO,
         "move": {"to_municipality": OTHER_TOWN, "effective_on": "2026-11-20"},
     }.get(last)
 
@@ -106,8 +123,13 @@ async def everything(door: Door) -> dict[str, str]:
     child = await door.family()
     condition = await door.does(CLINIC, "POST", f"/v1/children/{child}/conditions", {"code": "scid"})
     codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes")
+    entry = await door.does(MOTHER, "POST", f"/v1/children/{child}/diary", ENTRY)
+    photos = f"/v1/children/{child}/diary/{entry['id']}/photos"
+    photo = await door.does(MOTHER, "POST", photos, PHOTO, content_type="image/jpeg")
     return {
         "child": child,
+        "entry": entry["id"],
+        "photo": photo["id"],
         "clinics": await door.gives(child, "08"),
         "mothers": await door.gives(child, "216", MOTHER),
         "condition": condition["id"],
@@ -126,6 +148,10 @@ async def test_role_by_route_by_relation(door: Door, route: str) -> None:
         if route == "POST /v1/children" and who == "staff of another town":
             body = {**BODY, "municipality": OTHER_TOWN}
         headers = {"If_Match": await door.etag(made["child"])} if method == "PUT" else {}
+        if "{entry}" in route:
+            headers = {"If_Match": '"2"'}
+        if isinstance(body, bytes):
+            headers["content_type"] = "image/jpeg"
         before = await door.document(made["child"])
         answer = await door.call(caller, method, template.format(**made), body, **headers)
         got.append(answer.status_code)
@@ -145,7 +171,8 @@ async def test_a_foreign_child_and_a_missing_one_are_the_same_bytes(door: Door, 
         answers = []
         for child in (made["child"], "0" * 32):
             path = template.format(**{**made, "child": child})
-            answer = await door.call(caller, method, path, body_for(route, "x"), If_Match='"99"')
+            kind = "image/jpeg" if path.endswith("/photos") else "application/json"
+            answer = await door.call(caller, method, path, body_for(route, "x"), If_Match='"99"', content_type=kind)
             answers.append((answer.status_code, _without_trace(answer), dict(answer.headers)))
         assert answers[0] == answers[1]
         assert answers[0][0] in {403, 404}

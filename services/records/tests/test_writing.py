@@ -7,7 +7,6 @@ from typing import Any
 import httpx
 import pytest
 
-from services.records.commands.records import Records
 from services.records.domain.record import apply, opened
 from services.records.store import GUARDIAN_CODES, record_of
 from services.records.subscribers import file_all
@@ -313,7 +312,7 @@ def submitted(child: str, response: str = "response-1") -> Envelope:
 
 
 async def test_a_submitted_questionnaire_is_filed_once_however_often_it_comes(door: Door) -> None:
-    records = Records(door.runtime.documents("children"), door.runtime.documents("organisations"), b"")
+    records = door.app.state.records
     child = await door.born()
     event = submitted(child)
     assert await file_all(records, [event, event]) == []
@@ -326,7 +325,7 @@ async def test_a_submitted_questionnaire_is_filed_once_however_often_it_comes(do
 
 
 async def test_what_can_never_be_filed_comes_back_and_the_rest_goes_on(door: Door) -> None:
-    records = Records(door.runtime.documents("children"), door.runtime.documents("organisations"), b"")
+    records = door.app.state.records
     child = await door.born()
     lost = submitted("no-such-child", "response-2")
     broken = replace(submitted(child, "response-3"), data=b'{"child": 7}')

@@ -8,9 +8,10 @@ import pytest
 from starlette.responses import JSONResponse, Response
 
 from services.gateway.api.door import SECURITY_HEADERS
-from services.gateway.commands.limits import Bucket
+from services.gateway.commands.limits import Bucket, Uploads
 from services.gateway.tests.door.world import CHILD, NEIGHBOUR, UNKNOWN, World
 from shared.auth import Principal
+from shared.problems import Busy
 
 DOSE = {"given_on": "2026-11-23", "cvx": "170"}
 DOSES = f"/v1/children/{CHILD}/doses"
@@ -211,6 +212,55 @@ async def test_a_large_body_is_refused_before_anybody_reads_it(world: World) -> 
     answer = await world.http.post(DOSES, content=endless(), headers=headers)
     assert answer.status_code == 413
     assert world.owners.calls == []
+
+
+PHOTOS = f"/v1/children/{CHILD}/diary/e1/photos"
+PHOTO = {"Content-Type": "image/jpeg"}
+
+
+async def test_a_photo_may_be_larger_than_anything_else_and_goes_on_as_it_came(world: World) -> None:
+    photo = bytes(range(256)) * 4_000
+    assert (await world.ask("mother", "POST", PHOTOS, photo, headers=PHOTO)).status_code == 201
+    *_, sent, body = world.owners.calls[-1]
+    assert sent["content-type"] == "image/jpeg"
+    assert body == photo
+    too_large = await world.ask("mother", "POST", PHOTOS, b"x" * 15_000_001, headers=PHOTO)
+    assert too_large.status_code == 413
+    assert len(world.owners.calls) == 1
+
+
+@pytest.mark.parametrize("kind", ["application/json", "image/svg+xml", "image/gif", "text/html", ""])
+async def test_a_photo_is_of_an_accepted_kind(world: World, kind: str) -> None:
+    answer = await world.ask("mother", "POST", PHOTOS, b"x", headers={"Content-Type": kind})
+    assert answer.status_code == 415
+    assert "image/heic" in answer.headers["Accept"]
+    assert world.owners.calls == []
+
+
+async def test_large_bodies_in_work_are_bounded_for_one_and_for_all(world: World) -> None:
+    held = Held()
+    world.owners.answers[PHOTOS] = held
+    first = asyncio.create_task(world.ask("mother", "POST", PHOTOS, b"x" * 1_000_000, headers=PHOTO))
+    await held.begun.wait()
+    world.owners.answers[PHOTOS] = again = Held()
+    second = asyncio.create_task(world.ask("mother", "POST", PHOTOS, b"x", headers=PHOTO))
+    await again.begun.wait()
+    third = await world.ask("mother", "POST", PHOTOS, b"x", headers=PHOTO)
+    assert third.status_code == 429
+    held.done.set()
+    again.done.set()
+    assert [(await one).status_code for one in (first, second)] == [201, 201]
+    assert (await world.ask("mother", "POST", PHOTOS, b"x", headers=PHOTO)).status_code == 201
+
+
+def test_all_large_bodies_together_are_bounded() -> None:
+    uploads = Uploads(1_000)
+    one, two = uploads.begin("a"), uploads.begin("b")
+    one.grow(900)
+    with pytest.raises(Busy):
+        two.grow(101)
+    one.end()
+    two.grow(1_000)
 
 
 @pytest.mark.parametrize("headers", [{f"X-{n}": "y" for n in range(200)}, {"X": "y" * 40_000}])

@@ -186,7 +186,7 @@ class World:
         if method == "POST" and key is not None:
             self.counter[0] += 1
             sent["Idempotency-Key"] = f"key-{self.counter[0]}" if key == "new" else key
-        content = json.dumps(body).encode() if body is not None else None
+        content = body if isinstance(body, bytes) else json.dumps(body).encode() if body is not None else None
         if content is not None:
             sent["Content-Type"] = "application/json"
         return await self.http.request(method, path, content=content, headers={**sent, **(headers or {})})
