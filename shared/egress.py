@@ -22,6 +22,18 @@ PUSH_HOSTS = frozenset({"fcm.googleapis.com", "updates.push.services.mozilla.com
 PUSH_DOMAINS = (".push.apple.com", ".notify.windows.com")
 """Where browsers' push services live: whole hosts, and domains whose hosts change."""
 
+API_HOSTS = frozenset(
+    {
+        "api.line.me",
+        "api.push.apple.com",
+        "api.sandbox.push.apple.com",
+        "api.twilio.com",
+        "fcm.googleapis.com",
+        "oauth2.googleapis.com",
+    }
+)
+"""What our own channels call, at addresses that no caller names: never where a browser's subscription may point."""
+
 MAX_ANSWER_BYTES = 65_536
 MAX_URL = 2_048
 ADDRESSES_TRIED = 3
@@ -29,7 +41,7 @@ CONNECT_S = 3.0
 IDLE_S = 30.0
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+")
-_SENDING = ("http11.send_request_headers.started", "http11.send_request_body.started")
+_SENDING = tuple(f"http{v}.send_request_{part}.started" for v in ("11", "2") for part in ("headers", "body"))
 _UNICAST_V6 = ipaddress.IPv6Network("2000::/3")
 _NAT64 = ipaddress.IPv6Network("64:ff9b::/96")
 
@@ -51,23 +63,29 @@ class OutcomeUnknown(Exception):
 
 
 class Egress:
-    """Sends to push services, and in development to one exact local origin."""
+    """Sends to push services and the channels' providers, and in development to exact local origins."""
 
     def __init__(self, settings: Settings, *, connections: int = 32) -> None:
-        self._local = settings.egress_allowed_origin or None
+        origins = {settings.egress_allowed_origin, *settings.provider_origins.values()} - {None}
+        self._local = frozenset(str(origin) for origin in origins)
+        backend = _PublicOnly([urlsplit(origin) for origin in self._local])
         self._pool = httpcore.AsyncConnectionPool(
             max_connections=connections,
             max_keepalive_connections=connections,
             keepalive_expiry=IDLE_S,
-            network_backend=_PublicOnly(urlsplit(self._local) if self._local else None),
+            network_backend=backend,
+        )
+        self._http2 = httpcore.AsyncConnectionPool(
+            http1=False, http2=True, max_connections=2, keepalive_expiry=IDLE_S, network_backend=backend
         )
 
     async def close(self) -> None:
         """Close the connections."""
         await self._pool.aclose()
+        await self._http2.aclose()
 
-    def check(self, url: str) -> None:
-        """Raise EgressRefused unless the address is one of the allowed push services'; nothing is connected."""
+    def check(self, url: str, *, api: bool = False) -> None:
+        """Raise EgressRefused unless the address is one of the allowed push services', or with `api` one of our own channels'."""
         if len(url) > MAX_URL or any(ord(sign) <= 32 or ord(sign) > 126 for sign in url) or "\\" in url:
             raise EgressRefused("address-malformed")
         try:
@@ -77,23 +95,33 @@ class Egress:
             raise EgressRefused("address-malformed") from None
         if "@" in parts.netloc or "#" in url:
             raise EgressRefused("address-malformed")
-        if self._local is not None and f"{parts.scheme}://{parts.netloc}" == self._local:
+        if f"{parts.scheme}://{parts.netloc}" in self._local:
             return
         if parts.scheme != "https" or port not in {None, 443}:
             raise EgressRefused("scheme-or-port")
         host = parts.hostname or ""
-        if not _HOST.fullmatch(host) or not (host in PUSH_HOSTS or host.endswith(PUSH_DOMAINS)):
+        known = host in API_HOSTS if api else host in PUSH_HOSTS or host.endswith(PUSH_DOMAINS)
+        if not _HOST.fullmatch(host) or not known:
             raise EgressRefused("host-unknown")
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = 10.0
+        self,
+        url: str,
+        body: bytes,
+        headers: Mapping[str, str],
+        *,
+        timeout_s: float = 10.0,
+        api: bool = False,
+        http2: bool = False,
     ) -> httpx.Response:
-        """POST to an allowed address; the answer without its body, or EgressRefused, NotSent or OutcomeUnknown.
+        """POST to an allowed address; the answer, or EgressRefused, NotSent or OutcomeUnknown.
 
-        `timeout_s` bounds all of it: waiting for a connection, the name, the handshake, sending and the answer.
+        `timeout_s` bounds all of it: waiting for a connection, the name, the handshake, sending and the answer. The answer's
+        body is there as far as it came whole, in time and within its bound; else it is empty.
         """
-        self.check(url)
+        self.check(url, api=api)
         sending = False
+        pool = self._http2 if http2 else self._pool
 
         async def watch(step: str, _: Mapping[str, Any]) -> None:
             nonlocal sending
@@ -102,21 +130,21 @@ class Egress:
         try:
             async with (
                 asyncio.timeout(timeout_s) as bound,
-                self._pool.stream(
+                pool.stream(
                     "POST", url, content=body, headers=list(headers.items()), extensions={"trace": watch}
                 ) as got,
             ):
-                answer = httpx.Response(got.status, headers=got.headers)
-                await _drain(got, bound.when())
-                return answer
+                kept = [(name, value) for name, value in got.headers if name.lower() != b"content-encoding"]
+                return httpx.Response(got.status, headers=kept, content=await _drain(got, bound.when()))
         except (httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, OSError) as error:
             # OSError holds the TimeoutError of the bound above.
             kind = OutcomeUnknown if sending else NotSent
             raise kind(type(error).__name__) from error
 
 
-async def _drain(answer: httpcore.Response, until: float | None) -> None:
-    """Read the body away, so that the connection can serve again; a long, slow or broken one changes no outcome."""
+async def _drain(answer: httpcore.Response, until: float | None) -> bytes:
+    """Read the body, so that the connection can serve again; a long, slow or broken one changes no outcome and counts as none."""
+    parts: list[bytes] = []
     size = 0
     with contextlib.suppress(httpcore.NetworkError, httpcore.TimeoutException, httpcore.ProtocolError, TimeoutError):
         # A moment before the whole bound, since the status is known by now.
@@ -124,14 +152,17 @@ async def _drain(answer: httpcore.Response, until: float | None) -> None:
             async for chunk in answer.aiter_stream():
                 size += len(chunk)
                 if size > MAX_ANSWER_BYTES:
-                    return
+                    return b""
+                parts.append(chunk)
+            return b"".join(parts)
+    return b""
 
 
 class _PublicOnly(httpcore.AsyncNetworkBackend):
-    """Connects to public addresses, and to the one local origin of a development platform."""
+    """Connects to public addresses, and to the local origins of a development platform."""
 
-    def __init__(self, local: SplitResult | None) -> None:
-        self._local = (local.hostname, local.port) if local is not None else None
+    def __init__(self, local: Iterable[SplitResult]) -> None:
+        self._local = {(origin.hostname, origin.port) for origin in local}
         self._sockets = httpcore.AnyIOBackend()
 
     async def connect_tcp(
@@ -143,7 +174,7 @@ class _PublicOnly(httpcore.AsyncNetworkBackend):
         socket_options: Iterable[Any] | None = None,
     ) -> httpcore.AsyncNetworkStream:
         """Resolve, check, and connect to the very address that was checked; the next one when it does not answer."""
-        found = [host] if (host, port) == self._local else await _public_addresses(host, port)
+        found = [host] if (host, port) in self._local else await _public_addresses(host, port)
         for address in found[:ADDRESSES_TRIED]:
             with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):
                 return await self._sockets.connect_tcp(address, port, CONNECT_S, local_address, socket_options)

@@ -43,6 +43,25 @@ class Settings(BaseSettings):
     issuer_keys_file: Path | None = Field(default=None, description="JWK set of the issuer that a production trusts")
     vapid_key_file: Path | None = None
     egress_allowed_origin: str | None = None
+    provider_origins: dict[str, str] = Field(
+        default_factory=dict, description="Development only: where simulated providers listen (fcm, oauth, apns, line, sms)"
+    )
+    fcm_credentials_file: Path | None = Field(default=None, description="A Google service account's key, JSON")
+    apns_key_file: Path | None = Field(default=None, description="The .p8 key that signs provider tokens")
+    apns_key_id: str = ""
+    apns_team_id: str = ""
+    apns_topic: str = Field(default="", description="The app's bundle id")
+    line_token_file: Path | None = Field(default=None, description="The channel access token of the LINE account")
+    sms_account: str = ""
+    sms_token_file: Path | None = None
+    sms_from: str = Field(default="", description="The sender's number (E.164), or a messaging service's id")
+    mail_host: str = Field(default="", description="The relay that signs (DKIM) and sends")
+    mail_port: int = 587
+    mail_user: str = ""
+    mail_password_file: Path | None = None
+    mail_from: str = ""
+    mail_security: Literal["starttls", "tls", "none"] = "starttls"
+    public_url: str = Field(default="", description="Where guardians reach the gateway; links in mails begin with it")
 
     url_records: str = ""
     url_schedule: str = ""
@@ -77,11 +96,13 @@ class Settings(BaseSettings):
     def _production_is_strict(self) -> "Settings":
         """A development door left open stops a production start."""
         if self.environment == "production":
-            for name in ("egress_allowed_origin", "issuer_key_file", "crash_at"):
-                if getattr(self, name) is not None:
+            for name in ("egress_allowed_origin", "provider_origins", "issuer_key_file", "crash_at"):
+                if getattr(self, name):
                     raise ValueError(
                         f"HAGUKUMI_{name.upper()} is a development setting: production does not start with it"
                     )
+            if self.mail_security == "none":
+                raise ValueError("HAGUKUMI_MAIL_SECURITY none is a development setting")
         if not self.mongo_database:
             self.mongo_database = self.service
         return self

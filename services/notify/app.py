@@ -11,6 +11,7 @@ from services.notify.api import announcements, calendar_feed, inbox, push
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contacts import Contacts
+from services.notify.commands.devices import Devices
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
 from services.notify.subscribers import subscribe
@@ -46,6 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
         key=str((settings.internal_keys.get("private") or {}).get("d", "")).encode(),
     )
     contacts = Contacts(runtime.store, runtime.documents(kept.CONTACTS))
+    devices = Devices(runtime.store, egress, runtime.clock)
     subscribe(runtime, notices, reminders, contacts)
 
     async def time_passes() -> None:
@@ -58,9 +60,9 @@ def create_app(settings: Settings) -> FastAPI:
     routers = [
         announcements.router(runtime, notices),
         inbox.router(runtime, notices),
-        push.router(runtime, pusher, contacts),
+        push.router(runtime, pusher, devices, contacts),
         calendar_feed.router(runtime, calendars),
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
-    app.state.notices, app.state.reminders = notices, reminders
+    app.state.notices, app.state.reminders, app.state.devices = notices, reminders, devices
     return app

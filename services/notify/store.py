@@ -1,7 +1,7 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
-Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `pushes`,
-`subscriptions`, `waiting`, `calendars`.
+Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `preferences`,
+`pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
@@ -40,6 +40,7 @@ WAITING = "waiting"
 ATTACHMENTS = "attachments"
 TOWNS = "towns"
 CALENDARS = "calendars"
+PREFERENCES = "preferences"
 PAGE_SIZE = 500
 
 
@@ -99,9 +100,10 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(SCHEDULED, ["at"])
     await store.ensure_index(WAITING, ["at"])
     await store.ensure_index(SUBSCRIPTIONS, ["recipient"])
-    await store.ensure_index(SUBSCRIPTIONS, ["browser"])
+    await store.ensure_index(SUBSCRIPTIONS, ["device"])
     await store.ensure_index(PUSHES, ["announcement"])
     await store.ensure_index(CALENDARS, ["guardian"])
+    await store.ensure_index(PUSHES, ["tell"], where={"tell": {"$gte": 0}})
     await store.ensure_index(ANNOUNCEMENTS, ["state.municipality"])
 
 
@@ -145,8 +147,10 @@ async def bonds_to(store: Store, subjects: Sequence[str]) -> list[Doc]:
 
 async def contact_of(store: Store, guardian: str) -> Contact:
     """How this guardian is reached now, from preferences and devices."""
-    browsers = await browsers_of(store, [guardian])
-    return Contact(channels=("web_push",) if browsers else ())
+    addresses = (await addresses_of(store, [guardian])).get(guardian, [])
+    chosen = (await preferences_of(store, [guardian])).get(guardian, {})
+    language = str(chosen.get("language", Contact().language))
+    return Contact(language, tuple(sorted({channel_of(row) for row in addresses})))
 
 
 async def language_of(store: Store, guardian: str) -> str:
@@ -230,12 +234,17 @@ async def counts_of(store: Store, announcement: str) -> tuple[int, int]:
 
 async def pushes_of(store: Store, announcement: str) -> list[Doc]:
     """Every push of a notice that was ever claimed."""
-    fields = ["recipient", "state", "status", "at", "attempts"]
+    fields = ["recipient", "channel", "state", "status", "reason", "at", "attempts", "tries"]
     return await store.find(PUSHES, {"announcement": announcement}, fields=fields)
 
 
-async def browsers_of(store: Store, recipients: Sequence[str]) -> dict[str, list[Doc]]:
-    """The browsers that take pushes, by recipient."""
+def channel_of(address: Doc) -> str:
+    """The channel of a registered address."""
+    return str(address.get("channel", "web_push"))
+
+
+async def addresses_of(store: Store, recipients: Sequence[str]) -> dict[str, list[Doc]]:
+    """The addresses that were registered and, where that is asked, proven: by recipient."""
     found: dict[str, list[Doc]] = {}
     for start in range(0, len(recipients), IDS_PER_QUERY):
         chunk = recipients[start : start + IDS_PER_QUERY]
@@ -243,6 +252,11 @@ async def browsers_of(store: Store, recipients: Sequence[str]) -> dict[str, list
         for row in await store.find(SUBSCRIPTIONS, query):
             found.setdefault(row["recipient"], []).append(row)
     return found
+
+
+async def preferences_of(store: Store, recipients: Sequence[str]) -> dict[str, Doc]:
+    """What these guardians chose, as far as they chose."""
+    return await store.get_many(PREFERENCES, recipients)
 
 
 def inbox_item(source: str, recipient: str, at: datetime, **fields: Any) -> Doc:

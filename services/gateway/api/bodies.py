@@ -344,6 +344,15 @@ class PushSubscriptionBody(BaseModel):
     keys: dict[str, str]
 
 
+class DeviceBody(BaseModel):
+    """An app's token: `fcm` (a registration token) or `apns` (a device token in hexadecimal)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    channel: str
+    token: str
+
+
 # Answers ----------------------------------------------------------------------------------------------------------
 
 
@@ -553,6 +562,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/attachments": AttachmentBody,
     "POST /v1/calendar-feed": CalendarFeedBody,
     "PUT /v1/push-subscriptions/{subscription}": PushSubscriptionBody,
+    "PUT /v1/devices/{device}": DeviceBody,
     "POST /v1/municipalities": MunicipalityBody,
     "POST /v1/clinics": ClinicBody,
     "POST /v1/staff": StaffBody,

@@ -159,6 +159,8 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/v1/calendar-feed", "ownCalendar", "own", owner="notify"),
     # Calendar programs cannot sign in: whoever knows the secret address reads.
     Route("GET", "/v1/calendars/{feed}", "open", "open", owner="notify"),
+    Route("PUT", "/v1/devices/{device}", "subscribeToPush", "own", owner="notify"),
+    Route("DELETE", "/v1/devices/{device}", "subscribeToPush", "own", owner="notify"),
     Route("GET", "/v1/events", "followEvents", "own"),
     # Organisations
     Route("POST", "/v1/municipalities", "openOrganisation", "registry", creates=True),

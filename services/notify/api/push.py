@@ -1,12 +1,14 @@
-"""Browsers that want pushes."""
+"""Browsers and apps that want pushes."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Header, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.notify.commands import devices as commands
 from services.notify.commands.contacts import Contacts, refresh
+from services.notify.commands.devices import Devices
 from services.notify.commands.pushing import Pusher
 from shared.service import Runtime, api_router
 
@@ -33,8 +35,17 @@ class SubscriptionBody(BaseModel):
     expiration_time: float | None = Field(default=None, alias="expirationTime")
 
 
-def router(runtime: Runtime, pusher: Pusher, contacts: Contacts) -> APIRouter:
-    """The routes of push subscriptions."""
+class DeviceBody(BaseModel):
+    """An app's token: FCM's registration token, or APNs's device token in hexadecimal."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    channel: Literal["fcm", "apns"]
+    token: str = Field(min_length=20, max_length=1_000)
+
+
+def router(runtime: Runtime, pusher: Pusher, devices: Devices, contacts: Contacts) -> APIRouter:
+    """The routes of push subscriptions and devices."""
     routes = api_router()
 
     @routes.get("/v1/push-key")
@@ -48,7 +59,7 @@ def router(runtime: Runtime, pusher: Pusher, contacts: Contacts) -> APIRouter:
         """Register this browser, or replace it."""
         keys: dict[str, Any] = body.keys.model_dump()
         principal = runtime.principal(authorization)
-        new = await pusher.subscribe(principal, name, body.endpoint, keys)
+        new = await commands.subscribe(devices, principal, name, body.endpoint, keys)
         await refresh(contacts, principal.subject)
         return JSONResponse({"id": name}, 201 if new else 200)
 
@@ -56,7 +67,23 @@ def router(runtime: Runtime, pusher: Pusher, contacts: Contacts) -> APIRouter:
     async def delete(name: Name, authorization: Authorization = None) -> Response:
         """Forget this browser."""
         principal = runtime.principal(authorization)
-        await pusher.unsubscribe(principal, name)
+        await commands.forget(devices, principal, name, "subscription")
+        await refresh(contacts, principal.subject)
+        return Response(status_code=204)
+
+    @routes.put("/v1/devices/{name}")
+    async def register(name: Name, body: DeviceBody, authorization: Authorization = None) -> JSONResponse:
+        """Register this app, or replace its token."""
+        principal = runtime.principal(authorization)
+        new = await commands.register(devices, principal, name, body.channel, body.token)
+        await refresh(contacts, principal.subject)
+        return JSONResponse({"id": name}, 201 if new else 200)
+
+    @routes.delete("/v1/devices/{name}", status_code=204)
+    async def unregister(name: Name, authorization: Authorization = None) -> Response:
+        """Forget this app."""
+        principal = runtime.principal(authorization)
+        await commands.forget(devices, principal, name, "device")
         await refresh(contacts, principal.subject)
         return Response(status_code=204)
 

@@ -85,16 +85,18 @@ async def push_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[
         if doc is None or not _current(doc.state, notices.now):
             continue
         recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page.page)
-        title = in_language(doc.state["title"], "ja")
         await notices.pusher.push(
             [
                 PushTarget(
                     item=derived_id(doc.id, recipient, "inbox"),
                     recipient=recipient,
                     urgency=doc.state["urgency"],
-                    title=title,
+                    title=in_language(doc.state["title"], "ja"),
                     announcement=doc.id,
                     reminder=None,
+                    titles=doc.state["title"],
+                    bodies=doc.state["body"],
+                    municipality=doc.state["municipality"],
                 )
                 for recipient in recipients
             ],

@@ -1,46 +1,41 @@
-"""Web Push: claimed before it is sent, never sent twice, an unknown outcome never tried again (protocol D3)."""
+"""Sending by every channel: claimed before it is sent, never sent twice, an unknown outcome never tried again (protocol D3)."""
 
 import asyncio
-import base64
-import re
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
 
-import http_ece
 import structlog
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from py_vapid import Vapid02
 
 from services.notify import store as kept
-from services.notify.domain.web_push import SubscriptionError, check_keys, payload, ttl_seconds, urgency_header
-from shared.auth import Principal
+from services.notify.commands.channels.apns import Apns
+from services.notify.commands.channels.fcm import Fcm
+from services.notify.commands.channels.line import Line
+from services.notify.commands.channels.web_push import WebPush, keep_few
+from services.notify.commands.channels.wire import LONGEST_RETRY_S, Answer, Channel, Message
+from services.notify.domain.deliveries import REPEATABLE
+from services.notify.domain.notices import in_language
+from services.notify.domain.preferences import channels_for
 from shared.clock import Clock, wire_instant
-from shared.egress import Egress, EgressRefused, NotSent, OutcomeUnknown
+from shared.egress import Egress
 from shared.faults import crash_point
 from shared.ids import derived_id
-from shared.problems import Busy, Forbidden, NotFound, invalid
 from shared.settings import Settings
 from shared.store import Doc, Store
 
 log = structlog.get_logger(__name__)
 
 IN_FLIGHT = 32
+"""Of one channel and lane at once."""
 ATTEMPTS = 3
-LONGEST_RETRY_S = 10.0
 BREAK_AFTER = 10
 BREAK_FOR_S = 30.0
-TOKEN_LIFE_S = 12 * 3_600
-MAX_SUBSCRIPTIONS = 20
-MAX_ORIGINS = 1_000
 
 
 @dataclass(frozen=True, slots=True)
 class PushTarget:
-    """One message for one recipient; `title` may stand on a lock screen."""
+    """One message for one recipient; `title` (Japanese) and `titles` (per language) may stand on a lock screen."""
 
     item: str
     recipient: str
@@ -48,6 +43,10 @@ class PushTarget:
     title: str
     announcement: str | None
     reminder: str | None
+    titles: Mapping[str, str] = field(default_factory=dict)
+    bodies: Mapping[str, str] = field(default_factory=dict)
+    topic: str = "notices"
+    municipality: str = ""
 
 
 @dataclass(slots=True)
@@ -72,232 +71,154 @@ StillWanted = Callable[[PushTarget], Awaitable[bool]]
 
 @dataclass(slots=True)
 class Pusher:
-    """Sends pushes to the browsers that guardians registered."""
+    """Sends messages to the addresses that guardians registered."""
 
     store: Store
     egress: Egress
     settings: Settings
     clock: Clock
     timeout_s: float = 10.0
-    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
-    _urgent_places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(IN_FLIGHT))
+    channels: dict[str, Channel] = field(default_factory=dict)
+    _places: dict[tuple[str, bool], asyncio.Semaphore] = field(default_factory=dict)
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
-    _tokens: dict[str, tuple[float, dict[str, str]]] = field(default_factory=dict)
-    _vapid: Any = None
 
-    # Subscriptions ------------------------------------------------------------------------------------------------
+    def __post_init__(self) -> None:
+        """Every channel that this platform knows, on or off."""
+        ways: list[Channel] = [make(self.egress, self.settings) for make in (WebPush, Fcm, Apns, Line)]
+        self.channels = {channel.name: channel for channel in ways}
 
-    async def subscribe(self, principal: Principal, name: str, endpoint: str, keys: Doc) -> bool:
-        """Register a browser of this guardian, or replace it; whether it is new."""
-        if principal.role != "guardian":
-            raise Forbidden
-        try:
-            self.egress.check(endpoint)
-        except EgressRefused as error:
-            raise invalid(
-                "/endpoint", error.code, "この送信先には対応していません。", "This push service is not one we send to."
-            ) from None
-        try:
-            check_keys(keys)
-        except SubscriptionError as error:
-            raise invalid(
-                error.pointer, error.code, "鍵の形式が正しくありません。", "The key cannot be used."
-            ) from None
-        row_id = derived_id(principal.subject, name, "subscription")
-        browser = derived_id(endpoint, "browser")
-        fields = {"recipient": principal.subject, "endpoint": endpoint, "browser": browser, "keys": keys}
-        known = (await kept.browsers_of(self.store, [principal.subject])).get(principal.subject, [])
-        others = [row for row in known if row["_id"] != row_id and row["browser"] != browser]
-        if len(others) >= MAX_SUBSCRIPTIONS:
-            raise invalid("/endpoint", "too-many", "登録できる端末は20台までです。", "At most 20 devices.")
-        # Who signs in on a browser last is who reads its lock screen.
-        for row in await self.store.find(kept.SUBSCRIPTIONS, {"browser": browser}, fields=["browser"]):
-            if row["_id"] != row_id:
-                await self.store.delete(kept.SUBSCRIPTIONS, {"_id": row["_id"]})
-        if await self.store.update(kept.SUBSCRIPTIONS, {"_id": row_id}, {"$set": fields}):
-            return False
-        return await self.store.insert(
-            kept.SUBSCRIPTIONS, {"_id": row_id, **fields, "created_at": wire_instant(self.clock.now())}
-        )
+    def public_key(self) -> str:
+        """The application server key that browsers subscribe with: an uncompressed point, base64url."""
+        web_push: Any = self.channels["web_push"]
+        return str(web_push.public_key())
 
-    async def unsubscribe(self, principal: Principal, name: str) -> None:
-        """Forget a browser of this guardian."""
-        if principal.role != "guardian":
-            raise Forbidden
-        row_id = derived_id(principal.subject, name, "subscription")
-        if not await self.store.delete(kept.SUBSCRIPTIONS, {"_id": row_id}):
-            raise NotFound
+    def states(self) -> dict[str, str]:
+        """Each channel: `on`, or `off` and why; an operator reads it beside readiness."""
+        return {name: f"off: {why}" if (why := way.off()) else "on" for name, way in self.channels.items()}
 
-    async def reachable(self, recipients: Sequence[str]) -> int:
-        """How many of these have a browser that takes pushes."""
-        return len(await kept.browsers_of(self.store, recipients))
+    async def push(
+        self, targets: Sequence[PushTarget], still_wanted: StillWanted, only: Collection[str] | None = None
+    ) -> dict[str, list[str]]:
+        """Send each target to its recipient's addresses, many at once, to each at most once for ever.
 
-    # Sending ------------------------------------------------------------------------------------------------------
-
-    async def push(self, targets: Sequence[PushTarget], still_wanted: StillWanted) -> None:
-        """Send each target to all browsers of its recipient, many at once, each at most once for ever.
-
-        One that fails here stops no other; the first failure is raised when all are done, so that the batch comes again.
+        The channels are those that the recipient chose, or `only`. By item, the states in which its addresses ended. One that
+        fails here stops no other; the first failure is raised when all are done, so that the batch comes again.
         """
-        if self.settings.vapid_key_file is None:
-            return
-        browsers = await kept.browsers_of(self.store, [target.recipient for target in targets])
-        jobs = [(target, row) for target in targets for row in browsers.get(target.recipient, ())]
+        addresses = await kept.addresses_of(self.store, [target.recipient for target in targets])
+        preferences = await kept.preferences_of(self.store, sorted(addresses))
+        jobs: list[tuple[PushTarget, Doc]] = []
+        for target in targets:
+            preference = preferences.get(target.recipient)
+            wanted = channels_for(preference, target.topic, target.urgency) if only is None else only
+            for row in addresses.get(target.recipient, ()):
+                if kept.channel_of(row) in wanted:
+                    jobs.append((target, row))
+        languages = {who: str(found.get("language", "ja")) for who, found in preferences.items()}
         ended = await asyncio.gather(
-            *(self._one(target, row, still_wanted) for target, row in jobs), return_exceptions=True
+            *(self._one(target, row, languages.get(target.recipient, "ja"), still_wanted) for target, row in jobs),
+            return_exceptions=True,
         )
-        for failure in ended:
-            if failure is not None:
-                raise failure
+        found: dict[str, list[str]] = {}
+        for (target, _), state in zip(jobs, ended, strict=True):
+            if isinstance(state, BaseException):
+                raise state
+            found.setdefault(target.item, []).append(state)
+        return found
 
-    async def _one(self, target: PushTarget, browser: Doc, still_wanted: StillWanted) -> None:
-        # An emergency does not wait for the places that a newsletter holds.
-        async with self._urgent_places if target.urgency == "emergency" else self._places:
-            claim = derived_id(target.item, browser["_id"], "web_push")
+    async def repeat(self, target: PushTarget, row: Doc, still_wanted: StillWanted) -> str:
+        """Send once more what definitely did not arrive, since a person asked for it; its state."""
+        preference = (await kept.preferences_of(self.store, [target.recipient])).get(target.recipient, {})
+        async with self._place(row["channel"], target.urgency):
+            taken = {"$set": {"state": "claimed", "at": wire_instant(self.clock.now())}}
+            if not await self.store.update(kept.PUSHES, {"_id": row["_id"], "state": row["state"]}, taken):
+                return "claimed"
+            message = self._message(row["_id"], target, str(preference.get("language", "ja")))
+            return await self._send(message, target, row["channel"], row["address"], still_wanted)
+
+    async def _one(self, target: PushTarget, address: Doc, language: str, still_wanted: StillWanted) -> str:
+        channel = kept.channel_of(address)
+        async with self._place(channel, target.urgency):
+            claim = derived_id(target.item, address["_id"], channel)
             row = {
                 "_id": claim,
                 "item": target.item,
                 "announcement": target.announcement,
                 "reminder": target.reminder,
                 "recipient": target.recipient,
+                "municipality": target.municipality,
+                "channel": channel,
+                "address": address["_id"],
                 "state": "claimed",
                 "attempts": 0,
                 "at": wire_instant(self.clock.now()),
             }
             if not await self.store.insert(kept.PUSHES, row):
-                return
+                known = await self.store.get(kept.PUSHES, claim, ["state"])
+                return str(known["state"]) if known is not None else "claimed"
             crash_point("after_claim_before_push")
-            await self._send(claim, target, browser["_id"], still_wanted)
+            message = self._message(claim, target, language)
+            return await self._send(message, target, channel, address["_id"], still_wanted)
 
-    async def _send(self, claim: str, target: PushTarget, subscription: str, still_wanted: StillWanted) -> None:
-        state, attempt, status = "refused", 0, None
-        while attempt < ATTEMPTS:
-            # Asked last, since a browser may have been forgotten, passed on or renewed while this waited for its place.
+    def _message(self, claim: str, target: PushTarget, language: str) -> Message:
+        title = in_language(target.titles, language) if target.titles else target.title
+        body = in_language(target.bodies, language) if target.bodies else ""
+        return Message(claim, target.item, target.urgency, title, body, language, target.announcement)
+
+    async def _send(
+        self, message: Message, target: PushTarget, channel: str, address_id: str, still_wanted: StillWanted
+    ) -> str:
+        way = self.channels[channel]
+        answer, tries = Answer("refused"), list[Doc]()
+        while len(tries) < ATTEMPTS:
+            # Asked last, since an address may have been forgotten, passed on or renewed while this waited for its place.
             wanted = await still_wanted(target)
-            browser = await self.store.get(kept.SUBSCRIPTIONS, subscription) if wanted else None
-            if browser is None:
-                state = "withdrawn"
+            address = await self.store.get(kept.SUBSCRIPTIONS, address_id) if wanted else None
+            if address is None:
+                answer = Answer("withdrawn")
                 break
-            origin = _origin(browser["endpoint"])
-            breaker = self._breaker(origin)
-            if not breaker.closed():
-                state = "provider-down"
+            why = way.off()
+            breaker = self._breaker(way.provider(address))
+            if why is not None or not breaker.closed():
+                answer = Answer("off", reason=why) if why is not None else Answer("provider-down")
                 break
-            attempt += 1
-            try:
-                body, headers = self._request(target, browser, origin)
-                answer = await self.egress.post(browser["endpoint"], body, headers, timeout_s=self.timeout_s)
-            except OutcomeUnknown:
-                breaker.note(good=False)
-                state = "unknown"
-                break
-            except NotSent:
-                breaker.note(good=False)
-                state = "not-sent"
-                await asyncio.sleep(0.2 * attempt)
-                continue
-            except (EgressRefused, ValueError) as error:
-                log.warning("push.refused_here", error=type(error).__name__)
-                state = "refused"
-                break
-            status = answer.status_code
-            crash_point("after_push_before_mark")
-            breaker.note(good=status < 500)
-            state = _state_of(status)
-            if state == "gone":
-                # Only the address that is gone: the browser may have subscribed anew meanwhile.
-                gone = {"_id": subscription, "browser": browser["browser"]}
-                await self.store.delete(kept.SUBSCRIPTIONS, gone)
-            pause = _pause(status, answer.headers.get("retry-after"))
-            if pause is None or pause > LONGEST_RETRY_S or attempt == ATTEMPTS:
+            answer = await way.send(message, address, self.timeout_s)
+            breaker.note(good=answer.healthy)
+            tries.append(_try(answer, wire_instant(self.clock.now())))
+            if answer.status is not None:
+                crash_point("after_push_before_mark")
+            if answer.state == "gone":
+                # Only the address that is gone: the device may have registered anew meanwhile.
+                await self.store.delete(kept.SUBSCRIPTIONS, {"_id": address_id, "device": address["device"]})
+            pause = 0.2 * len(tries) if answer.state == "not-sent" else answer.pause
+            if pause is None or pause > LONGEST_RETRY_S or len(tries) == ATTEMPTS:
                 break
             await asyncio.sleep(pause)
-        await self._mark(claim, state, attempt, status)
+        await self._mark(message.claim, answer, tries)
+        return answer.state
 
-    def _breaker(self, origin: str) -> _Breaker:
-        _keep_few(self._breakers)
-        return self._breakers.setdefault(origin, _Breaker())
-
-    async def _mark(self, claim: str, state: str, attempts: int, status: int | None = None) -> None:
-        change = {"state": state, "attempts": attempts, "status": status, "at": wire_instant(self.clock.now())}
-        await self.store.update(kept.PUSHES, {"_id": claim}, {"$set": change})
-
-    def _request(self, target: PushTarget, browser: Doc, origin: str) -> tuple[bytes, dict[str, str]]:
-        """Encrypted body (RFC 8291) and headers (RFC 8030, RFC 8292)."""
-        private = ec.generate_private_key(ec.SECP256R1())
-        body = http_ece.encrypt(
-            payload(target.item, target.title, target.urgency, target.announcement),
-            private_key=private,
-            dh=_decode(browser["keys"]["p256dh"]),
-            auth_secret=_decode(browser["keys"]["auth"]),
-            version="aes128gcm",
-        )
-        headers = self._credentials(origin) | {
-            "TTL": str(ttl_seconds(target.urgency)),
-            "Urgency": urgency_header(target.urgency),
-            "Content-Encoding": "aes128gcm",
-            "Content-Type": "application/octet-stream",
+    async def _mark(self, claim: str, answer: Answer, tries: list[Doc]) -> None:
+        change: Doc = {
+            "state": answer.state,
+            "attempts": len(tries),
+            "status": answer.status,
+            "reason": answer.reason,
+            "at": wire_instant(self.clock.now()),
         }
-        return body, headers
+        if answer.state in REPEATABLE or answer.state in {"gone", "unknown"}:
+            change["tell"] = self.clock.now().timestamp()
+        update: Doc = {"$set": change}
+        if tries:
+            update["$push"] = {"tries": {"$each": tries, "$slice": -20}}
+        await self.store.update(kept.PUSHES, {"_id": claim}, update)
 
-    def _credentials(self, origin: str) -> dict[str, str]:
-        """The VAPID header for a push service; one signature serves for half its life (RFC 8292 section 2)."""
-        now = time.time()  # not the clock that a development platform moves: the push service looks at its own
-        fresh_until, headers = self._tokens.get(origin, (0.0, {}))
-        if now >= fresh_until:
-            claims = {"aud": origin, "sub": "mailto:push@hagukumi.example", "exp": int(now) + TOKEN_LIFE_S}
-            fresh_until, headers = now + TOKEN_LIFE_S / 2, dict(self._key().sign(claims))
-            _keep_few(self._tokens)
-            self._tokens[origin] = (fresh_until, headers)
-        return headers
+    def _place(self, channel: str, urgency: str) -> asyncio.Semaphore:
+        """An emergency does not wait for the places that a newsletter holds, nor one channel for another's."""
+        return self._places.setdefault((channel, urgency == "emergency"), asyncio.Semaphore(IN_FLIGHT))
 
-    def _key(self) -> Any:
-        if self._vapid is None:
-            if self.settings.vapid_key_file is None:
-                raise Busy("Web Push is not set up on this platform.")
-            self._vapid = Vapid02.from_file(str(self.settings.vapid_key_file))
-        return self._vapid
-
-    def public_key(self) -> str:
-        """The application server key that browsers subscribe with: an uncompressed point, base64url."""
-        point = self._key().public_key.public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-        )
-        return base64.urlsafe_b64encode(point).rstrip(b"=").decode()
+    def _breaker(self, provider: str) -> _Breaker:
+        keep_few(self._breakers)
+        return self._breakers.setdefault(provider, _Breaker())
 
 
-def _origin(endpoint: str) -> str:
-    """The origin in its one spelling (RFC 6454 section 6.2): what `aud` must equal (RFC 8292 section 2)."""
-    parts = urlsplit(endpoint)
-    usual = ":443" if parts.scheme == "https" else ":80"
-    return f"{parts.scheme}://{parts.netloc.lower().removesuffix(usual)}"
-
-
-def _keep_few(by_origin: dict[str, Any]) -> None:
-    """Forget the oldest of too many origins: some push services have any number of hosts, and anybody may name them."""
-    while len(by_origin) >= MAX_ORIGINS:
-        del by_origin[next(iter(by_origin))]
-
-
-def _state_of(status: int) -> str:
-    """RFC 8030 section 5 and 7.3: created or accepted; gone for good; everything else is a refusal."""
-    if status in {200, 201, 202}:
-        return "accepted"
-    return "gone" if status in {404, 410} else "refused"
-
-
-def _pause(status: int, retry_after: str | None) -> float | None:
-    """Seconds until a refused push may be tried again (RFC 9110 section 10.2.3), or None: never.
-
-    429 refuses by itself (RFC 8030 section 8.4); 503 may come from something on the way, unless it says when to come back. A date
-    is taken for longer than anybody waits here.
-    """
-    if status not in {429, 503} or (status == 503 and retry_after is None):
-        return None
-    if retry_after is None:
-        return 1.0
-    return float(retry_after) if re.fullmatch("[0-9]{1,6}", retry_after) else LONGEST_RETRY_S + 1
-
-
-def _decode(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text.rstrip("=") + "=" * (-len(text.rstrip("=")) % 4))
+def _try(answer: Answer, at: str) -> Doc:
+    return {"at": at, "state": answer.state, "status": answer.status, "reason": answer.reason}

@@ -176,7 +176,7 @@ async def _tell(notices: Notices, item: Doc) -> None:
 
 
 async def _push(reminders: Reminders, fired: _Fired) -> None:
-    guardians, _ = await _concerned(reminders, fired)
+    guardians, town = await _concerned(reminders, fired)
 
     async def still_wanted(target: PushTarget) -> bool:
         return target.recipient in (await _concerned(reminders, fired))[0]
@@ -189,6 +189,9 @@ async def _push(reminders: Reminders, fired: _Fired) -> None:
             title=PUSH_TITLE["ja"],
             announcement=None,
             reminder=fired.event.reminder_id,
+            titles=PUSH_TITLE,
+            topic="reminders",
+            municipality=town,
         )
         for guardian in guardians
     ]

@@ -62,6 +62,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "GET /v1/push-key": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "PUT /v1/push-subscriptions/{name}": (200, 201, 403, 403, 403, 403, 403, 403, 403, 201),
     "DELETE /v1/push-subscriptions/{name}": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    "PUT /v1/devices/{name}": (200, 201, 403, 403, 403, 403, 403, 403, 403, 201),
+    "DELETE /v1/devices/{name}": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
 }
 
 
@@ -77,16 +79,18 @@ def body_for(route: str, push: PushService) -> Any:
         "POST /v1/announcements/{announcement}/break-glass": {"reason": "nobody there"},
         "POST /v1/calendar-feed": {},
         "POST /v1/attachments": {"name": "map.pdf", "content": PDF},
+        "PUT /v1/devices/{name}": {"channel": "fcm", "token": "d:" + "t" * 40},
     }.get(route)
 
 
 async def everything(town: Town, push: PushService) -> dict[str, str]:
-    """A notice that the mother has in her inbox, and her browser."""
+    """A notice that the mother has in her inbox, her browser and her app."""
     await town.born()
     paper = await town.does(NURSE, "POST", "/v1/attachments", {"name": "map.pdf", "content": PDF})
     notice = await town.publishes(attachments=[paper["id"]])
     await town.expands(notice)
     await town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", Receiver(push, "phone").subscription())
+    await town.does(MOTHER, "PUT", "/v1/devices/phone", {"channel": "apns", "token": "ab" * 32})
     feed = (await town.does(MOTHER, "POST", "/v1/calendar-feed", {}))["url"].rpartition("/")[2]
     return {
         "announcement": notice,

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from services.notify import store as kept
+from services.notify.commands.devices import Devices, subscribe
 from services.notify.commands.pushing import Pusher, PushTarget
 from services.notify.domain.web_push import PAYLOAD_LIMIT, payload, ttl_seconds, urgency_header
 from services.notify.tests.town import FATHER, MOTHER, STRANGER, Town
@@ -54,6 +55,7 @@ async def claims(town: Town) -> dict[str, Doc]:
 
 DIES = """
 import asyncio, json, sys
+from services.notify.commands.devices import Devices, subscribe
 from services.notify.commands.pushing import Pusher, PushTarget
 from shared import faults
 from shared.clock import Clock
@@ -237,9 +239,9 @@ class Outside(Egress):
         self.sent: list[tuple[str, Mapping[str, str]]] = []
 
     async def post(
-        self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = 10.0
+        self, url: str, body: bytes, headers: Mapping[str, str], *, timeout_s: float = 10.0, **options: bool
     ) -> httpx.Response:
-        self.check(url)
+        self.check(url, api=options["api"])
         self.sent.append((url, headers))
         return httpx.Response(201)
 
@@ -261,7 +263,8 @@ async def test_each_push_service_gets_credentials_for_itself_only(town: Town, pu
     }
     for number, endpoint in enumerate(endpoints):
         keys = Receiver(push, "x").subscription()["keys"]
-        assert await pusher.subscribe(MOTHER, f"phone-{number}", endpoint, keys)
+        devices = Devices(town.runtime.store, outside, town.runtime.clock)
+        assert await subscribe(devices, MOTHER, f"phone-{number}", endpoint, keys)
     await pusher.push([message()], always)
     await outside.close()
     found = {url: claims_of(headers) for url, headers in outside.sent}
@@ -271,12 +274,14 @@ async def test_each_push_service_gets_credentials_for_itself_only(town: Town, pu
         assert told["sub"].startswith("mailto:")
 
 
-async def test_without_a_key_nothing_is_claimed_and_nothing_promised(town: Town, push: PushService) -> None:
+async def test_without_a_key_nothing_is_sent_and_the_ledger_says_why(town: Town, push: PushService) -> None:
     await subscribes(town, push)
     settings = Settings(service="notify", environment="development", egress_allowed_origin=push.origin)
     keyless = Pusher(town.runtime.store, town.notices.pusher.egress, settings, town.runtime.clock)
     await keyless.push([message()], always)
-    assert (await claims(town), push.requests) == ({}, [])
+    claim = (await claims(town))[MOTHER.subject]
+    assert (claim["state"], claim["reason"], push.requests) == ("off", "no-vapid-key", [])
+    assert keyless.states()["web_push"] == "off: no-vapid-key"
     with pytest.raises(Busy):
         keyless.public_key()
 

@@ -107,6 +107,8 @@ EXPECTED: dict[str, str] = {
     "POST /v1/calendar-feed": ANY_GUARDIAN,
     "DELETE /v1/calendar-feed": ANY_GUARDIAN,
     "GET /v1/calendars/{feed}": OPEN,
+    "PUT /v1/devices/{device}": ANY_GUARDIAN,
+    "DELETE /v1/devices/{device}": ANY_GUARDIAN,
     "GET /v1/events": ANY_GUARDIAN_CLINIC_STAFF,
     "POST /v1/municipalities": OPERATOR,
     "POST /v1/clinics": OPERATOR,

@@ -1,0 +1,45 @@
+"""Which messages reach a guardian by which channel, and when: the guardian's choice, and what holds where nothing was chosen."""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any
+from zoneinfo import ZoneInfo
+
+TOKYO = ZoneInfo("Asia/Tokyo")
+PUSH = ("web_push", "fcm", "apns")
+"""Pushes to an app or browser: one choice for the guardian, whichever device it is."""
+WAYS = {"push": PUSH, "line": ("line",), "sms": ("sms",), "mail": ("mail",)}
+TOPICS = ("notices", "reminders", "library")
+DEFAULT_WAYS = ("push", "line", "mail")
+"""An SMS costs the town money and is kept for emergencies, unless a guardian asks for it."""
+QUIET_FROM, QUIET_TO = 22, 7
+DIGEST_HOUR = 18
+
+
+def channels_for(preference: Mapping[str, Any] | None, topic: str, urgency: str) -> frozenset[str]:
+    """The channels that a message goes to. An emergency goes wherever the guardian can be reached."""
+    if urgency == "emergency":
+        return frozenset(name for names in WAYS.values() for name in names)
+    chosen = ((preference or {}).get("topics") or {}).get(topic, DEFAULT_WAYS)
+    return frozenset(name for way in chosen for name in WAYS.get(way, ()))
+
+
+def in_digest(preference: Mapping[str, Any] | None, urgency: str) -> bool:
+    """Whether this guardian wants such messages once a day together."""
+    return urgency == "info" and bool((preference or {}).get("digest"))
+
+
+def quiet_until(now: datetime) -> datetime | None:
+    """When the night's quiet (22:00 to 7:00 in Tokyo) ends, or None by day."""
+    here = now.astimezone(TOKYO)
+    if QUIET_TO <= here.hour < QUIET_FROM:
+        return None
+    morning = here.replace(hour=QUIET_TO, minute=0, second=0, microsecond=0)
+    return morning if here.hour < QUIET_TO else morning + timedelta(days=1)
+
+
+def next_digest(now: datetime) -> datetime:
+    """When the next daily digest goes out: 18:00 in Tokyo."""
+    here = now.astimezone(TOKYO)
+    today = here.replace(hour=DIGEST_HOUR, minute=0, second=0, microsecond=0)
+    return today if here < today else today + timedelta(days=1)
