@@ -44,7 +44,8 @@ class Settings(BaseSettings):
     vapid_key_file: Path | None = None
     egress_allowed_origin: str | None = None
     provider_origins: dict[str, str] = Field(
-        default_factory=dict, description="Development only: where simulated providers listen (fcm, oauth, apns, line, sms)"
+        default_factory=dict,
+        description="Development only: where simulated providers listen (fcm, oauth, apns, line, sms)",
     )
     fcm_credentials_file: Path | None = Field(default=None, description="A Google service account's key, JSON")
     apns_key_file: Path | None = Field(default=None, description="The .p8 key that signs provider tokens")

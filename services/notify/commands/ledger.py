@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices, the_notice
 from services.notify.domain.deliveries import OUTCOMES, outcome
+from services.notify.domain.preferences import PUSH
 from shared.auth import Principal
 from shared.ids import derived_id
 from shared.store import Doc
@@ -20,10 +21,7 @@ async def ledger(
     pushes: dict[str, list[Doc]] = {}
     for row in await kept.pushes_of(notices.store, announcement):
         pushes.setdefault(row["recipient"], []).append(row)
-    counts = dict.fromkeys(OUTCOMES, 0)
-    for rows in pushes.values():
-        counts[outcome([row["state"] for row in rows])] += 1
-    counts["none"] += total - len(pushes)
+    channels = {kept.channel_of(row) for rows in pushes.values() for row in rows}
     shown = await kept.frozen_range(notices.store, doc.state["frozen"], first, limit) if total else []
     items = await _lines(notices, announcement, shown, pushes)
     found = {
@@ -33,16 +31,26 @@ async def ledger(
         "inbox": inbox,
         "read": read,
         "waiting": total - inbox,
-        "push": counts,
+        "push": _counts(pushes, PUSH, total),
+        "channels": {name: _counts(pushes, (name,), total) for name in sorted(channels)},
         "items": items,
     }
     return found, first + limit if first + limit < total else None
 
 
+def _counts(sent: Mapping[str, Sequence[Doc]], channels: Sequence[str], total: int) -> dict[str, int]:
+    """Each recipient once, under the best that became of its messages by these channels."""
+    counts = dict.fromkeys(OUTCOMES, 0)
+    counts["none"] = total - len(sent)
+    for rows in sent.values():
+        counts[outcome([row["state"] for row in rows if kept.channel_of(row) in channels])] += 1
+    return counts
+
+
 async def _lines(
     notices: Notices, announcement: str, recipients: Sequence[str], pushes: Mapping[str, Sequence[Doc]]
 ) -> list[Doc]:
-    """A line for each recipient's inbox, and one for each of its browsers that was pushed to."""
+    """A line for each recipient's inbox, and one for each address that was written to, with every attempt."""
     ids = {recipient: derived_id(announcement, recipient, "inbox") for recipient in recipients}
     rows = await notices.store.get_many(kept.INBOX, ids.values(), ["at", "read_at"])
     lines: list[Doc] = []
@@ -58,11 +66,13 @@ async def _lines(
             lines.append(
                 {
                     "recipient": recipient,
-                    "channel": "web_push",
+                    "channel": kept.channel_of(push),
                     "state": outcome([push["state"]]),
                     "at": push["at"],
                     "answer": push.get("status"),
+                    "reason": push.get("reason") or push["state"],
                     "attempts": push["attempts"],
+                    "tries": push.get("tries", []),
                 }
             )
     return lines

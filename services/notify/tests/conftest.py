@@ -36,8 +36,18 @@ async def push() -> AsyncIterator[PushService]:
 
 
 @pytest.fixture
+def more_settings() -> dict[str, Any]:
+    """What a module of tests sets besides."""
+    return {}
+
+
+@pytest.fixture
 async def town(
-    local_store: LocalStore, keys: dict[str, Any], secrets: SecretFiles, push: PushService
+    local_store: LocalStore,
+    keys: dict[str, Any],
+    secrets: SecretFiles,
+    push: PushService,
+    more_settings: dict[str, Any],
 ) -> AsyncIterator[Town]:
     """The wired service on an empty database, its clock at noon; it may push to the push service above only."""
     app = create_app(
@@ -50,6 +60,7 @@ async def town(
             vapid_key_file=secrets.push_key(),
             egress_allowed_origin=push.origin,
             kafka_user="notify",
+            **more_settings,
         )
     )
     runtime = app.state.runtime

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from services.notify import store as kept
-from services.notify.commands.fanout import push_pages
 from services.notify.commands.channels.wire import LONGEST_RETRY_S
+from services.notify.commands.fanout import push_pages
 from services.notify.tests.town import FATHER, MOTHER, NOTICE, NURSE, STRANGER, Town
 from shared.auth import Principal
 from shared.ids import derived_id

@@ -80,7 +80,13 @@ class Fcm:
         if now < self._token[1]:
             return self._token[0]
         account = self._service_account()
-        claims = {"iss": account["client_email"], "scope": SCOPE, "aud": TOKEN_URL, "iat": int(now), "exp": int(now) + 3_600}
+        claims = {
+            "iss": account["client_email"],
+            "scope": SCOPE,
+            "aud": TOKEN_URL,
+            "iat": int(now),
+            "exp": int(now) + 3_600,
+        }
         header = {"alg": "RS256", "typ": "JWT", "kid": account.get("private_key_id", "")}
         assertion = jwt.encode(header, claims, RSAKey.import_key(account["private_key"]), algorithms=["RS256"])
         origin = self.settings.provider_origins.get("oauth")

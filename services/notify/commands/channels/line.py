@@ -58,4 +58,11 @@ class Line:
         return failed(reply, _REASONS.get(reply.status), again=1.0 if reply.status == 429 else None)
 
 
-_REASONS = {400: "bad-request", 401: "unauthorized", 403: "forbidden", 409: "conflict", 413: "too-large", 429: "rate-limit"}
+_REASONS = {
+    400: "bad-request",
+    401: "unauthorized",
+    403: "forbidden",
+    409: "conflict",
+    413: "too-large",
+    429: "rate-limit",
+}
