@@ -7,11 +7,12 @@ import yaml
 from fastapi import FastAPI
 
 from services.notify import store as kept
-from services.notify.api import announcements, calendar_feed, inbox, push
+from services.notify.api import announcements, calendar_feed, inbox, library, push
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contacts import Contacts
 from services.notify.commands.devices import Devices
+from services.notify.commands.library import Library, deliver_content, load_articles
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
 from services.notify.subscribers import subscribe
@@ -50,9 +51,12 @@ def create_app(settings: Settings) -> FastAPI:
     devices = Devices(runtime.store, egress, runtime.clock)
     subscribe(runtime, notices, reminders, contacts)
 
+    content = Library(notices, reminders.families, runtime.documents(kept.PREGNANCIES), load_articles())
+
     async def time_passes() -> None:
         await publish_scheduled(notices)
         await deliver_late(reminders)
+        await deliver_content(content)
 
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
     runtime.on_stop.append(egress.close)
@@ -62,7 +66,9 @@ def create_app(settings: Settings) -> FastAPI:
         inbox.router(runtime, notices),
         push.router(runtime, pusher, devices, contacts),
         calendar_feed.router(runtime, calendars),
+        library.router(runtime, content),
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders, app.state.devices = notices, reminders, devices
+    app.state.library = content
     return app

@@ -1,7 +1,7 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
 Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `preferences`,
-`pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`.
+`pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
@@ -10,7 +10,7 @@ devices; its lines stand in `audience` too.
 import asyncio
 import functools
 import zlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import Any
 
@@ -41,6 +41,7 @@ ATTACHMENTS = "attachments"
 TOWNS = "towns"
 CALENDARS = "calendars"
 PREFERENCES = "preferences"
+DAYS = "days"
 PAGE_SIZE = 500
 
 
@@ -114,19 +115,31 @@ async def town_of_code(store: Store, municipality: str) -> Town:
     # Thousands share a day or a way to be reached: what is made once needs no second time, nor room.
     day, contact = functools.cache(date.fromisoformat), functools.cache(_contact)
     for pack in await store.find(AUDIENCE, {"municipality": municipality}):
-        for key, line in pack["lines"].items():
-            text = text_of(line)
-            if text:
-                kind, first, *rest = orjson.loads(text)
-                if kind == "g":
-                    contacts[first] = contact(*rest)
-                elif kind == "c":
-                    families.append(Family(key, day(first), *rest))
-                else:
-                    families.append(Family(key, None, *rest)._replace(expected=day(first)))
+        for key, text in _texts_in(pack):
+            kind, first, *rest = orjson.loads(text)
+            if kind == "g":
+                contacts[first] = contact(*rest)
+            else:
+                families.append(_family(key, kind, day(first), rest))
         # A pack at a time: other work goes on between them.
         await asyncio.sleep(0)
     return Town(families, contacts)
+
+
+def families_in(pack: Doc) -> Iterator[Family]:
+    """The families of one pack of lines."""
+    for key, text in _texts_in(pack):
+        kind, first, *rest = orjson.loads(text)
+        if kind != "g":
+            yield _family(key, kind, date.fromisoformat(first), rest)
+
+
+def _texts_in(pack: Doc) -> Iterator[tuple[str, str]]:
+    return ((key, text) for key, line in pack["lines"].items() if (text := text_of(line)))
+
+
+def _family(key: str, kind: str, day: date, rest: Sequence[Any]) -> Family:
+    return Family(key, day, *rest) if kind == "c" else Family(key, None, *rest)._replace(expected=day)
 
 
 def _contact(language: str, channels: str) -> Contact:

@@ -79,7 +79,8 @@ class MessageDelivered(DeliveryEvent):
     item: str
     announcement: str | None = None
     reminder: str | None = None
-    child: str | None = None
+    article: str | None = Field(default=None, description="An article of the content library")
+    child: str | None = Field(default=None, description="The child, or the pregnancy, that it is about")
     municipality: str
     channel: str
     urgency: Urgency

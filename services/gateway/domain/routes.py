@@ -155,6 +155,8 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/push-key", "subscribeToPush", "own", owner="notify"),
     Route("PUT", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
     Route("DELETE", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
+    Route("GET", "/v1/library", "readLibrary", "registry", owner="notify"),
+    Route("GET", "/v1/library/{article}", "readLibrary", "registry", owner="notify"),
     Route("POST", "/v1/calendar-feed", "ownCalendar", "own", owner="notify", creates=True),
     Route("DELETE", "/v1/calendar-feed", "ownCalendar", "own", owner="notify"),
     # Calendar programs cannot sign in: whoever knows the secret address reads.

@@ -64,15 +64,18 @@ def _shown(row: Doc, announcements: Mapping[str, Document], now: datetime) -> Do
             "attachments": notice.get("attachments", []) if words is notice else [],
             "expires_at": notice.get("expires_at"),
         }
-    return {
-        **item,
-        "reminder": row["reminder"],
-        "child": row["child"],
-        "urgency": "info",
-        "state": "current",
-        "title": row["title"],
-        "body": row["body"],
-    }
+    item |= {"child": row["child"], "urgency": "info", "state": "current"}
+    if row.get("article"):
+        return {
+            **item,
+            "article": row["article"],
+            "title": without_readings(row["title"]),
+            "body": without_readings(row["body"]),
+            "readings": {"title": with_readings(row["title"]), "body": with_readings(row["body"])},
+            "links": row["links"],
+            "source": row["cited"],
+        }
+    return {**item, "reminder": row["reminder"], "title": row["title"], "body": row["body"]}
 
 
 def _said(row: Doc, announcements: Mapping[str, Document], language: str) -> Doc:

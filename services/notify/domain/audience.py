@@ -235,8 +235,13 @@ def _age(name: str, birth: date, on: date) -> int:
     """Completed days, months or years since birth; below 0 before it."""
     if name == "age_days":
         return (on - birth).days
-    months = (on.year - birth.year) * 12 + on.month - birth.month - (on.day < birth.day)
+    months = months_old(birth, on)
     return months if name == "age_months" else months // 12
+
+
+def months_old(birth: date, on: date) -> int:
+    """Completed months since birth (満月齢); below 0 before it."""
+    return (on.year - birth.year) * 12 + on.month - birth.month - (on.day < birth.day)
 
 
 def _in_week(bounds: Mapping[str, int], on: date) -> Condition:

@@ -53,6 +53,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "PUT /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "POST /v1/announcements/{announcement}/recall": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "GET /v1/announcements/{announcement}/deliveries": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "GET /v1/library": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
+    "GET /v1/library/{article}": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "POST /v1/calendar-feed": (201, 201, 403, 403, 403, 403, 403, 403, 403, 201),
     "DELETE /v1/calendar-feed": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
     # For whoever knows the address; the gateway asks nobody to sign in.
@@ -95,6 +97,7 @@ async def everything(town: Town, push: PushService) -> dict[str, str]:
     return {
         "announcement": notice,
         "feed": feed,
+        "article": "week-01",
         "attachment": paper["id"],
         "item": (await town.inbox())[0]["id"],
         "name": "phone",
@@ -132,7 +135,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
 @pytest.mark.parametrize("route", list(TABLE))
 async def test_nobody_without_the_gateways_signature(town: Town, push: PushService, route: str) -> None:
     method, _, template = route.partition(" ")
-    path = template.format(announcement="a", item="i", name="n", attachment="f", feed="c")
+    path = template.format(announcement="a", item="i", name="n", attachment="f", feed="c", article="x")
     assert (await town.call(None, method, path, body_for(route, push))).status_code == 401
     other = town.tokens.sign("records", "act", NURSE)
     answer = await town.call(None, method, path, body_for(route, push), Authorization=f"Bearer {other}")

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.fanout import LANES, expand_pages, push_pages
+from services.notify.commands.library import Library
 from services.notify.commands.reminders import Reminders, deliver_reminders, push_reminders
 from shared.auth import InternalTokens, Principal
 from shared.bus import envelope_of
@@ -70,6 +71,7 @@ class Town:
         self.runtime: Runtime = app.state.runtime
         self.notices: Notices = app.state.notices
         self.reminders: Reminders = app.state.reminders
+        self.library: Library = app.state.library
         views = {sink.name: sink for sink in self.runtime.follower.sinks if isinstance(sink, View)}
         self.families, self.pregnancies = views[kept.FAMILIES], views[kept.PREGNANCIES]
         self.contacts = next(sink for sink in self.runtime.follower.sinks if sink.name == "contacts")

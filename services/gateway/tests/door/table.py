@@ -104,6 +104,8 @@ EXPECTED: dict[str, str] = {
     "GET /v1/push-key": ANY_GUARDIAN,
     "PUT /v1/push-subscriptions/{subscription}": ANY_GUARDIAN,
     "DELETE /v1/push-subscriptions/{subscription}": ANY_GUARDIAN,
+    "GET /v1/library": EVERYBODY,
+    "GET /v1/library/{article}": EVERYBODY,
     "POST /v1/calendar-feed": ANY_GUARDIAN,
     "DELETE /v1/calendar-feed": ANY_GUARDIAN,
     "GET /v1/calendars/{feed}": OPEN,
