@@ -27,6 +27,11 @@ def derived_id(*parts: str) -> str:
     return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]
 
 
+def binding_id(child: str, guardian: str) -> str:
+    """How a guardian of a child is named to others: neither the person nor their other children can be told from it."""
+    return derived_id("guardian", child, guardian)
+
+
 def one_time_code(drawn: bytes | None = None) -> str:
     """Twelve characters in three groups, without the letters and digits that people confuse (59 bits).
 

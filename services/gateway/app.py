@@ -32,7 +32,11 @@ def create_app(settings: Settings) -> FastAPI:
     table = Table(development=settings.development)
     tokens = AccessTokens(settings)
     audit = Audit(runtime.store, runtime.clock, signing_key)
-    runtime.on_start.append(audit.start)
+
+    async def prepare() -> None:
+        await kept.ensure_indexes(runtime.store)
+
+    runtime.on_start += [prepare, audit.start]
     runtime.on_stop.append(audit.stop)
     subscribe(runtime, audit.write)
     documents = runtime.documents(kept.CHILDREN)

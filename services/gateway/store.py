@@ -1,6 +1,6 @@
 """Documents <-> domain objects; the only file that names the gateway's collections.
 
-Views (rebuilt from the owners' history): `children` (except its `feeds` and stream heads), `access` (derived from it),
+Views (rebuilt from the owners' history): `children` (except its `feeds`, `held` and stream heads), `access` (derived from it),
 `feed_ends` (derived from it), `doses` (whose dose it is), `plans`. Primary (never rebuilt): `directory`, `intake`, `clock`, `sessions`, and the audit's (shared/audit.py).
 """
 
@@ -65,6 +65,17 @@ async def children_of(store: Store, reader: str, today: date, after: str, limit:
             break
         after = rows[-1]["child"]
     return found[: limit + 1]
+
+
+async def ensure_indexes(store: Store) -> None:
+    """The indexes that only the gateway needs."""
+    await store.ensure_index(CHILDREN, ["state.held_at"], where={"state.held_at": {"$gte": ""}})
+
+
+async def children_with_holds(store: Store) -> list[str]:
+    """The children of whom somebody is being refused."""
+    rows = await store.find(CHILDREN, {"state.held_at": {"$gte": "", "$lt": "~"}}, fields=["_id"])
+    return [row["_id"] for row in rows]
 
 
 async def name_doses(store: Store, doses: dict[str, str]) -> None:

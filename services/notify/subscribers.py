@@ -31,6 +31,8 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
             r.ChildCorrected: child_corrected,
             r.GuardianAdded: guardian_added,
             r.GuardianRemoved: guardian_removed,
+            r.GuardianCutOff: guardian_cut_off,
+            r.CutOffLifted: cut_off_lifted,
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
             s.PlanChanged: plan_changed,
@@ -104,7 +106,19 @@ def guardian_added(doc: Document, event: r.GuardianAdded, envelope: Envelope) ->
 
 
 def guardian_removed(doc: Document, event: r.GuardianRemoved, envelope: Envelope) -> None:
+    doc.state.get("cut_off", {}).pop(event.guardian, None)
     doc.state.get("guardians", {}).pop(event.guardian, None)
+
+
+def guardian_cut_off(doc: Document, event: r.GuardianCutOff, envelope: Envelope) -> None:
+    """Whoever hears of this child's town or dates could find it: nothing more reaches this guardian (支援措置)."""
+    if doc.state.setdefault("guardians", {}).pop(event.guardian, None):
+        doc.state.setdefault("cut_off", {})[event.guardian] = True
+
+
+def cut_off_lifted(doc: Document, event: r.CutOffLifted, envelope: Envelope) -> None:
+    if doc.state.get("cut_off", {}).pop(event.guardian, None):
+        doc.state.setdefault("guardians", {})[event.guardian] = True
 
 
 def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:

@@ -30,6 +30,9 @@ def children_view(children: Documents) -> View:
             records.ChildMoved: _to_child(_moved),
             records.GuardianAdded: _to_child(lambda child, event: child.guardians.add(event.guardian)),
             records.GuardianRemoved: _to_child(lambda child, event: child.guardians.discard(event.guardian)),
+            # Answers name addresses and clinics: one from whom they are hidden (支援措置) reads none, and gives none.
+            records.GuardianCutOff: _to_child(lambda child, event: child.guardians.discard(event.guardian)),
+            records.CutOffLifted: _to_child(lambda child, event: child.guardians.add(event.guardian)),
             records.ConsentGiven: _to_child(lambda child, event: child.consent_given(event)),
             records.ConsentWithdrawn: _to_child(lambda child, event: child.consents.pop(event.organisation, None)),
             records.DoseRecorded: _to_child(_dose),

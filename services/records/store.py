@@ -9,11 +9,12 @@ from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-from services.records.domain.record import GuardianCode, Record
+from services.records.domain.record import GuardianCode, Record, Share
 from shared.clock import read_instant, wire_instant
 from shared.documents import Command, Document, from_store
 from shared.events.base import Data
 from shared.events.records import (
+    AccessGranted,
     CheckupRecorded,
     ChildEvent,
     ChildFacts,
@@ -42,6 +43,7 @@ _PARTS: dict[str, type[Data]] = {
     "conditions": ConditionRecorded,
     "retracted_conditions": ConditionRecorded,
     "consents": ConsentGiven,
+    "grants": AccessGranted,
     "questionnaires": QuestionnaireFiled,
 }
 
@@ -64,10 +66,8 @@ def record_of(doc: Document) -> Record:
         confirmed_by_register=state.get("confirmed_by_register", False),
         # A list, not a map: a subject comes from outside and is no key for the store.
         guardians={one["guardian"]: one["proven_by"] for one in state.get("guardians", ())},
-        codes={
-            key: GuardianCode(read_instant(code["expires_at"]), code.get("used_by"))
-            for key, code in state.get("codes", {}).items()
-        },
+        cut_off={one["guardian"] for one in state.get("guardians", ()) if one.get("cut_off")},
+        codes={key: _code(code) for key, code in state.get("codes", {}).items()},
         died_on=date.fromisoformat(state["died_on"]) if "died_on" in state else None,
         **{name: _read(cls, state.get(name, {})) for name, cls in _PARTS.items()},
     )
@@ -79,16 +79,40 @@ def keep(doc: Document, record: Record) -> None:
     state["facts"] = _plain(record.facts)
     state["confirmed_by_register"] = record.confirmed_by_register
     state["guardians"] = [
-        {"guardian": guardian, "proven_by": proven_by} for guardian, proven_by in record.guardians.items()
+        {"guardian": guardian, "proven_by": proven_by, **({"cut_off": True} if guardian in record.cut_off else {})}
+        for guardian, proven_by in record.guardians.items()
     ]
-    state["codes"] = {
-        key: {"expires_at": wire_instant(code.expires_at), **({"used_by": code.used_by} if code.used_by else {})}
-        for key, code in record.codes.items()
-    }
+    state["codes"] = {key: _plain_code(code) for key, code in record.codes.items()}
     if record.died_on is not None:
         state["died_on"] = record.died_on.isoformat()
     for name in _PARTS:
         state[name] = {key: _plain(entry) for key, entry in getattr(record, name).items()}
+
+
+def _code(kept: Doc) -> GuardianCode:
+    share = kept.get("share")
+    return GuardianCode(
+        read_instant(kept["expires_at"]),
+        kept.get("used_by"),
+        kept.get("issued_by"),
+        Share(share["relation"], tuple(share["sections"]), date.fromisoformat(share["until"])) if share else None,
+    )
+
+
+def _plain_code(code: GuardianCode) -> Doc:
+    kept: Doc = {"expires_at": wire_instant(code.expires_at)}
+    if code.used_by is not None:
+        kept["used_by"] = code.used_by
+    if code.issued_by is not None:
+        kept["issued_by"] = code.issued_by
+    if code.share is not None:
+        share = code.share
+        kept["share"] = {
+            "relation": share.relation,
+            "sections": list(share.sections),
+            "until": share.until.isoformat(),
+        }
+    return kept
 
 
 def _read(cls: type[Data], entries: Mapping[str, Any]) -> dict[str, Any]:

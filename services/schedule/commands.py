@@ -277,15 +277,20 @@ def _fire(planning: Planning, view: View, doc: Document) -> Doc:
 
 
 def may_read(principal: Principal, state: Doc, today: date) -> bool:
-    """Whether this principal may see this child's plan: guardian, consented clinic, town of residence."""
+    """Whether this principal may see this child's plan: guardian, relative, consented clinic or town, town of residence."""
     if principal.role == "guardian":
-        return principal.subject in state.get("guardians", {})
-    if principal.role == "clinic":
-        consent = state.get("consents", {}).get(principal.organisation or "")
-        return consent is not None and (consent.get("until") is None or consent["until"] >= today.isoformat())
-    if principal.role in {"staff", "system"}:
-        return principal.municipality is not None and principal.municipality == state["child"]["municipality"]
-    return False
+        shared = any(
+            one["relative"] == principal.subject and one["until"] >= today.isoformat()
+            for one in state.get("grants", {}).values()
+        )
+        return shared or principal.subject in state.get("guardians", {})
+    organisation = principal.organisation if principal.role == "clinic" else principal.municipality
+    if organisation is None:
+        return False
+    consent = state.get("consents", {}).get(organisation)
+    if consent is not None and (consent.get("until") is None or consent["until"] >= today.isoformat()):
+        return True
+    return principal.role in {"staff", "system"} and organisation == state["child"]["municipality"]
 
 
 async def the_plan_of(planning: Planning, child: str, principal: Principal) -> Document:

@@ -49,6 +49,8 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.ConditionRetracted: condition_retracted,
             r.GuardianAdded: guardian_added,
             r.GuardianRemoved: guardian_removed,
+            r.AccessGranted: access_granted,
+            r.AccessRevoked: access_revoked,
             r.ConsentGiven: consent_given,
             r.ConsentWithdrawn: consent_withdrawn,
             r.ChildMoved: child_moved,
@@ -132,6 +134,16 @@ def guardian_added(doc: Document, event: r.GuardianAdded, envelope: Envelope) ->
 
 def guardian_removed(doc: Document, event: r.GuardianRemoved, envelope: Envelope) -> None:
     doc.state.get("guardians", {}).pop(event.guardian, None)
+
+
+def access_granted(doc: Document, event: r.AccessGranted, envelope: Envelope) -> None:
+    if "plan" in event.sections:
+        until = event.until.isoformat()
+        doc.state.setdefault("grants", {})[event.grant_id] = {"relative": event.relative, "until": until}
+
+
+def access_revoked(doc: Document, event: r.AccessRevoked, envelope: Envelope) -> None:
+    doc.state.get("grants", {}).pop(event.grant_id, None)
 
 
 def consent_given(doc: Document, event: r.ConsentGiven, envelope: Envelope) -> None:

@@ -9,6 +9,8 @@ from shared.events.base import Data, Event
 
 Sex = Literal["F", "M", "U"]
 Provenance = Literal["clinic", "municipality", "guardian"]
+Relation = Literal["grandparent", "relative", "friend", "carer"]
+Section = Literal["plan", "doses", "growth", "checkups", "diary"]
 
 
 class PersonName(Data):
@@ -163,10 +165,11 @@ class QuestionnaireFiled(ChildEvent):
 
 
 class GuardianAdded(ChildEvent):
-    """A guardian was bound to the child. `proven_by` says how (one-time code, registration)."""
+    """A guardian was bound to the child. `proven_by` says how (one-time code, registration); `invited_by` whose code it was."""
 
     guardian: str
     proven_by: Literal["code", "registration", "staff"]
+    invited_by: str | None = Field(default=None, description="The guardian whose invitation the code was, if any")
 
 
 class GuardianRemoved(ChildEvent):
@@ -174,6 +177,39 @@ class GuardianRemoved(ChildEvent):
 
     guardian: str
     reason: str
+
+
+class GuardianCutOff(ChildEvent):
+    """The municipality hides address and whereabouts from this guardian (支援措置); why is known to nobody but the town."""
+
+    guardian: str
+    by: Actor
+
+
+class CutOffLifted(ChildEvent):
+    """The municipality ended the measure: the guardian reads as every other one does."""
+
+    guardian: str
+    by: Actor
+
+
+class AccessGranted(ChildEvent):
+    """A guardian lets a relative read these sections until a day (inclusive); it is in force once the one-time code was used."""
+
+    grant_id: str
+    relative: str
+    relation: Relation
+    sections: tuple[Section, ...]
+    until: date
+    by: Actor
+
+
+class AccessRevoked(ChildEvent):
+    """A relative's permission was taken back."""
+
+    grant_id: str
+    relative: str
+    by: Actor
 
 
 class ConsentGiven(ChildEvent):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.gateway.api.dev_clock import ClockBody
 from services.gateway.api.dev_token import TokenWish
 from services.gateway.api.directory import ClinicBody, MunicipalityBody, StaffBody
+from shared.events.records import Relation, Section
 from shared.events.schedule import Reason, Why
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -144,6 +145,14 @@ class CodesBody(Body):
     """How many one-time codes to issue."""
 
     count: int = Field(default=1, ge=1, le=4)
+
+
+class InvitationBody(Body):
+    """Whom to invite: the other guardian, or a relative to some sections of the record until a day (inclusive)."""
+
+    relation: Relation | Literal["guardian"]
+    sections: list[Section] | None = Field(default=None, min_length=1, max_length=5)
+    until: date | None = None
 
 
 class LinkBody(Body):
@@ -382,13 +391,13 @@ class Created(Answer):
 
 
 class Line(Answer):
-    """A child in a list."""
+    """A child in a list; no town for one from whom it is hidden, nor for a relative."""
 
     id: str
     birth_date: date
     sex: str
     name: NameBody
-    municipality: str
+    municipality: str | None = None
 
 
 class Children(Answer):
@@ -409,13 +418,13 @@ class DoseShown(Answer):
 
 
 class Child(Line):
-    """The record, as the reader's role may see it."""
+    """The record, as the reader's role may see it; a relative is given the sections that are shared."""
 
-    doses: list[DoseShown]
-    checkups: list[dict[str, Any]]
-    growth: list[dict[str, Any]]
-    conditions: list[dict[str, Any]]
-    responses: list[dict[str, Any]]
+    doses: list[DoseShown] | None = None
+    checkups: list[dict[str, Any]] | None = None
+    growth: list[dict[str, Any]] | None = None
+    conditions: list[dict[str, Any]] | None = None
+    responses: list[dict[str, Any]] | None = None
     died_on: date | None = None
 
 
@@ -518,6 +527,20 @@ class Accesses(Answer):
     next: str | None
 
 
+class Invitation(Answer):
+    """A one-time code to hand over."""
+
+    code: str
+    expires_at: datetime
+
+
+class Family(Answer):
+    """Who is bound to the child and how that was proven; what is shared with whom until when."""
+
+    guardians: list[dict[str, Any]]
+    grants: list[dict[str, Any]]
+
+
 class TokenAnswer(Answer):
     """An access token."""
 
@@ -541,6 +564,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/children/{child}/conditions": ConditionBody,
     "POST /v1/children/{child}/conditions/{condition}/retraction": ReasonBody,
     "POST /v1/children/{child}/guardian-codes": CodesBody,
+    "POST /v1/children/{child}/invitations": InvitationBody,
+    "POST /v1/children/{child}/guardians/{guardian}/removal": ReasonBody,
     "POST /v1/guardian-links": LinkBody,
     "PUT /v1/children/{child}/consents/{organisation}": ConsentBody,
     "POST /v1/children/{child}/move": MoveBody,
@@ -579,6 +604,8 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/children/{child}/growth": (201, Created),
     "POST /v1/children/{child}/conditions": (201, Created),
     "POST /v1/children/{child}/guardian-codes": (201, Anything),
+    "POST /v1/children/{child}/invitations": (201, Invitation),
+    "GET /v1/children/{child}/family": (200, Family),
     "POST /v1/guardian-links": (201, Anything),
     "GET /v1/children/{child}/plan": (200, Plan),
     "GET /v1/children/{child}/reminders": (200, Items),

@@ -44,7 +44,7 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
         if passage.who.role != "guardian":
             passage.whose += mine
         following = cursors.seal([reader, page[-1]]) if len(ids) > limit else None
-        body = {"items": [shown.line_json(one, found[one].state) for one in mine], "next": following}
+        body = {"items": [shown.line_json(one, found[one].state, passage.who) for one in mine], "next": following}
         return JSONResponse(body, headers=_next("/v1/children", limit, following))
 
     @router.get("/v1/children/{child}")
@@ -53,6 +53,13 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
         passage = passage_of(request)
         body = shown.child_json(passage.about.id, passage.about.state, passage.who, runtime.clock.today())
         return JSONResponse(body, headers=_read_marks(passage.about))
+
+    @router.get("/v1/children/{child}/family")
+    async def family(request: Request) -> JSONResponse:
+        """Guardians and how they are proven, relatives and what is shared with them."""
+        passage = passage_of(request)
+        about = passage.about
+        return JSONResponse(shown.family_json(about.id, about.state, passage.who, runtime.clock.today()))
 
     @router.get("/v1/children/{child}/plan")
     async def plan(request: Request) -> Response:

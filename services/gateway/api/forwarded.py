@@ -1,5 +1,6 @@
 """What owners answer: the request goes on as it came, signed for its principal; the answer comes back as it is."""
 
+import asyncio
 from urllib.parse import parse_qsl, urlencode
 
 import structlog
@@ -9,12 +10,15 @@ from fastapi.responses import Response
 from services.gateway import store as kept
 from services.gateway.api.door import passage_of
 from services.gateway.commands import read_your_writes
+from services.gateway.commands.holds import Holds
+from services.gateway.commands.holds import losing as losing_of
 from services.gateway.commands.passage import Passage
 from services.gateway.domain.routes import Table
 from shared.auth import Principal
 from shared.problems import Busy, Malformed, NotFound
 from shared.service import Runtime, api_router
 
+SETTLE_HOLDS_EVERY_S = 60.0
 log = structlog.get_logger(__name__)
 GOES_ON = ("accept-language", "content-type", "idempotency-key", "if-match")
 ANYBODY = Principal("anybody", "guardian")
@@ -38,10 +42,31 @@ class Forwarder:
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
         self._children = runtime.documents(kept.CHILDREN)
+        self._holds = Holds(self._children, runtime.clock)
+        runtime.background.append(self._settle_holds)
 
     async def forward(self, request: Request, owner: str) -> Response:
         """The owner's answer. Raises Busy when it has none, NotFound with the same bytes as our own."""
         passage = passage_of(request)
+        losing = losing_of(passage) if passage.row.revokes else []
+        if not losing:
+            return await self._ask(request, passage, owner, losing)
+        child = passage.about.id
+        hold = await self._holds.put(child, losing)
+        try:
+            answer = await self._ask(request, passage, owner, losing)
+        except NotFound:
+            await self._holds.lift(child, hold)
+            raise
+        # Nobody knows what became of it after a Busy: who may have lost a permission stays out.
+        await self._holds.lift(child, hold)
+        return answer
+
+    async def _settle_holds(self) -> None:
+        await self._holds.settle_all(self._runtime.calls)
+        await asyncio.sleep(SETTLE_HOLDS_EVERY_S)
+
+    async def _ask(self, request: Request, passage: Passage, owner: str, losing: list[str]) -> Response:
         path = passage.row.path.format(**passage.params)
         query = _query(request)
         answer = await self._runtime.calls.act(
@@ -63,7 +88,8 @@ class Forwarder:
             log.warning("owner.failed", owner=owner, status=answer.status_code)
             raise Busy
         if passage.row.relates and answer.is_success:
-            await read_your_writes.in_force(passage, self._children, answer.headers.get("hagukumi-revision", ""))
+            revision = answer.headers.get("hagukumi-revision", "")
+            await read_your_writes.in_force(passage, self._children, revision, losing)
         headers = {name: answer.headers[name] for name in COMES_BACK if name in answer.headers}
         return Response(answer.content, answer.status_code, headers)
 

@@ -113,8 +113,11 @@ class Admission:
                 raise Busy if allowed else NotFound
             await asyncio.sleep(pause)
         passage.record = record
-        consent = record.state.get("consents", {}).get(passage.who.organisation or "")
-        if passage.who.role == "clinic" and consent is not None:
+        who = passage.who
+        consent = record.state.get("consents", {}).get(
+            (who.organisation if who.role == "clinic" else who.municipality) or ""
+        )
+        if consent is not None and record.state["municipality"] != who.municipality:
             passage.purpose = consent["purpose"]
 
     def allows_child(self, who: Principal, action: str, record: Document | None) -> bool:

@@ -1,6 +1,6 @@
 """Reads wait, bounded, until the gateway's own views have what the caller wrote; writes that relate people to a child do so too."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from services.gateway import store as kept
 from services.gateway.commands.passage import FRESH_WAIT_S, Passage, revisions_of, until
@@ -38,22 +38,23 @@ def _seen(plan: Document, child: str) -> int:
     return seen
 
 
-async def in_force(passage: Passage, children: Documents, revision_header: str) -> None:
+async def in_force(passage: Passage, children: Documents, revision_header: str, losing: Sequence[str] = ()) -> None:
     """Answer a write that relates or unrelates somebody only when the gateway's own view knows it.
 
-    A permission that was taken away is acknowledged when its clinic's feed has ended (G12), else Busy: safe to repeat.
+    A permission that was taken away from those `losing` it is acknowledged when the view that every replica reads has
+    it, and when a clinic's feed has ended (G12); else Busy: safe to repeat.
     """
+    revokes = passage.row.revokes
     written = {
         subject: n for (stream, subject), n in revisions_of(revision_header).items() if stream == "records.child"
     }
     for child, revision in written.items():
-        known = _ended(passage, revision) if passage.row.revokes else _derived(revision)
 
-        async def holds(child: str = child, known: Callable[[Document], bool] = known) -> bool:
+        async def holds(child: str = child, revision: int = revision) -> bool:
             record = await children.load(child)
-            return record is not None and known(record)
+            return record is not None and (_ended(losing, revision) if revokes else _derived(revision))(record)
 
-        if not await until(holds, FRESH_WAIT_S if passage.row.revokes else RELATED_WAIT_S) and passage.row.revokes:
+        if not await until(holds, FRESH_WAIT_S if revokes else RELATED_WAIT_S) and revokes:
             raise Busy
 
 
@@ -64,8 +65,11 @@ def _derived(revision: int) -> Callable[[Document], bool]:
     )
 
 
-def _ended(passage: Passage, revision: int) -> Callable[[Document], bool]:
-    return lambda record: kept.feed_ended(record, passage.params["organisation"], revision=revision)
+def _ended(losing: Sequence[str], revision: int) -> Callable[[Document], bool]:
+    clinics = [reader.removeprefix("clinic:") for reader in losing if reader.startswith("clinic:")]
+    return lambda record: (
+        _derived(revision)(record) and all(kept.feed_ended(record, clinic, revision=revision) for clinic in clinics)
+    )
 
 
 async def fresh_list(passage: Passage, children: Documents, mine: Callable[[Document], bool]) -> None:

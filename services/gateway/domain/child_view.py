@@ -5,6 +5,10 @@ Everything here is a pure function on the view's `state` (plain JSON values, dat
     facts            birth_date, sex, name, municipality, district, gestation_days, birth_weight_g, twin_group
     facts_revision   revision of the last change of what a clinic sees of the child itself
     guardians        sorted list of opaque ids
+    proofs           guardian -> how they were proven
+    cut_off          those of them from whom address and whereabouts are hidden (支援措置)
+    grants           id -> {relative, relation, sections, until}
+    held, held_at    who is being refused while a permission of theirs is taken away: primary data, see holds.py
     consents         organisation -> {kind, purpose, until, revision, feed}; `feed`: the clinic had a topic when it was given
     doses            id -> dose as in the event, and `revision` of its last change
     retracted_doses  the same, of doses that were entered in error
@@ -50,11 +54,30 @@ def readers(state: State) -> dict[str, str | None]:
     """Who may find this child in a list: `guardian:<id>`, `clinic:<id>`, `municipality:<code>` -> last day, if any."""
     if not known(state):
         return {}
-    found: dict[str, str | None] = {f"guardian:{guardian}": None for guardian in state["guardians"]}
+    found: dict[str, str | None] = {}
+    for grant in state.get("grants", {}).values():
+        reader = f"guardian:{grant['relative']}"
+        found[reader] = max(grant["until"], found.get(reader) or "")
+    found |= {f"guardian:{guardian}": None for guardian in state["guardians"]}
     for organisation, consent in state.get("consents", {}).items():
         found[f"{consent['kind']}:{organisation}"] = consent.get("until")
     found[f"municipality:{state['municipality']}"] = None
     return found
+
+
+def refused_now(state: State) -> frozenset[str]:
+    """The readers of whom a permission is being taken away: refused before it is known whether the owner took it away."""
+    return frozenset(one["reader"] for one in state.get("held", ()))
+
+
+def sections_of(state: State, relative: str, today: date) -> frozenset[str]:
+    """The sections that a relative may read today."""
+    return frozenset(
+        section
+        for grant in state.get("grants", {}).values()
+        if grant["relative"] == relative and in_force(grant, today)
+        for section in grant["sections"]
+    )
 
 
 # The record -------------------------------------------------------------------------------------------------------
@@ -124,10 +147,48 @@ def _keep(state: State, family: str, key: str, event: Event, revision: int, id_f
 
 def _guardian_added(state: State, event: r.GuardianAdded, revision: int) -> None:
     state["guardians"] = sorted({*state.get("guardians", ()), event.guardian})
+    # A list, not a map: a subject comes from outside and is no key for the store.
+    proof = {"guardian": event.guardian, "proven_by": event.proven_by, "invited": event.invited_by is not None}
+    state["proofs"] = [*(one for one in state.get("proofs", ()) if one["guardian"] != event.guardian), proof]
 
 
 def _guardian_removed(state: State, event: r.GuardianRemoved, revision: int) -> None:
     state["guardians"] = [one for one in state.get("guardians", ()) if one != event.guardian]
+    state["proofs"] = [one for one in state.get("proofs", ()) if one["guardian"] != event.guardian]
+    state["cut_off"] = [one for one in state.get("cut_off", ()) if one != event.guardian]
+    _no_longer_held(state, f"guardian:{event.guardian}")
+
+
+def _cut_off(state: State, event: r.GuardianCutOff, revision: int) -> None:
+    state["cut_off"] = sorted({*state.get("cut_off", ()), event.guardian})
+    _no_longer_held(state, f"guardian:{event.guardian}")
+
+
+def _cut_off_lifted(state: State, event: r.CutOffLifted, revision: int) -> None:
+    state["cut_off"] = [one for one in state.get("cut_off", ()) if one != event.guardian]
+
+
+def _granted(state: State, event: r.AccessGranted, revision: int) -> None:
+    state.setdefault("grants", {})[event.grant_id] = event.model_dump(mode="json", exclude={"grant_id", "by"})
+
+
+def _revoked(state: State, event: r.AccessRevoked, revision: int) -> None:
+    state.get("grants", {}).pop(event.grant_id, None)
+    _no_longer_held(state, f"guardian:{event.relative}")
+
+
+def _no_longer_held(state: State, reader: str) -> None:
+    """What the hold waited for is here."""
+    hold(state, [one for one in state.get("held", ()) if one["reader"] != reader])
+
+
+def hold(state: State, held: list[State]) -> None:
+    """These holds and no others; `held_at` is how those that were left behind are found."""
+    if held:
+        state.update(held=held, held_at=min(one["at"] for one in held))
+    else:
+        state.pop("held", None)
+        state.pop("held_at", None)
 
 
 def _consent_given(state: State, event: r.ConsentGiven, revision: int) -> None:
@@ -140,7 +201,9 @@ def _consent_given(state: State, event: r.ConsentGiven, revision: int) -> None:
 
 
 def _consent_withdrawn(state: State, event: r.ConsentWithdrawn, revision: int) -> None:
-    state.get("consents", {}).pop(event.organisation, None)
+    consent = state.get("consents", {}).pop(event.organisation, None)
+    if consent is not None:
+        _no_longer_held(state, f"{consent['kind']}:{event.organisation}")
 
 
 RECORD: dict[type[Event], Apply] = {
@@ -158,6 +221,10 @@ RECORD: dict[type[Event], Apply] = {
     r.QuestionnaireFiled: _filed,
     r.GuardianAdded: _guardian_added,
     r.GuardianRemoved: _guardian_removed,
+    r.GuardianCutOff: _cut_off,
+    r.CutOffLifted: _cut_off_lifted,
+    r.AccessGranted: _granted,
+    r.AccessRevoked: _revoked,
     r.ConsentGiven: _consent_given,
     r.ConsentWithdrawn: _consent_withdrawn,
 }

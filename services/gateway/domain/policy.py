@@ -1,16 +1,18 @@
 """Whether this principal may do this: Cedar's answer on the policy files, with relations from the gateway's own views."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
-from typing import Any
+from typing import Any, get_args
 
 import cedarpy
 
 from services.gateway.domain import child_view
 from shared.auth import Principal
+from shared.events.records import Section
 
 Entity = dict[str, Any]
+SECTIONS: tuple[str, ...] = get_args(Section)
 _KINDS: dict[str, Callable[[Principal], dict[str, str]]] = {
     "guardian": lambda who: {"subject": who.subject},
     "clinic": lambda who: {"organisation": who.organisation or ""},
@@ -34,22 +36,55 @@ class Resource:
 
 
 def child_resource(state: Mapping[str, Any], today: date) -> Resource:
-    """A child as the policy sees it; clinics are those with a consent in force on this day."""
+    """A child as the policy sees it on this day: only consents and grants that are in force, nobody who is being refused."""
+    refused = child_view.refused_now(dict(state))
+    guardians = {one for one in state.get("guardians", ()) if f"guardian:{one}" not in refused}
+    cut_off = guardians & set(state.get("cut_off", ()))
+    readable: dict[str, set[str]] = {section: set() for section in SECTIONS}
+    for grant in state.get("grants", {}).values():
+        relative = grant["relative"]
+        if child_view.in_force(grant, today) and f"guardian:{relative}" not in refused and relative not in guardians:
+            for section in grant["sections"]:
+                readable[section].add(relative)
+    consented: dict[str, set[str]] = {"clinic": set(), "municipality": set()}
+    for organisation, consent in state.get("consents", {}).items():
+        if child_view.in_force(consent, today) and f"{consent['kind']}:{organisation}" not in refused:
+            consented[consent["kind"]].add(organisation)
+    return _child(
+        guardians=guardians - cut_off,
+        cut_off=cut_off,
+        clinics=consented["clinic"],
+        towns=consented["municipality"],
+        municipality=state.get("municipality", ""),
+        shared=readable,
+    )
+
+
+def _child(
+    *,
+    guardians: Iterable[str] = (),
+    cut_off: Iterable[str] = (),
+    clinics: Iterable[str] = (),
+    towns: Iterable[str] = (),
+    municipality: str = "",
+    shared: Mapping[str, Iterable[str]] | None = None,
+) -> Resource:
+    readable = {section: sorted((shared or {}).get(section, ())) for section in SECTIONS}
     return Resource(
         "Child",
         {
-            "guardians": sorted(state.get("guardians", ())),
-            "clinics": sorted(
-                organisation
-                for organisation, consent in state.get("consents", {}).items()
-                if consent["kind"] == "clinic" and child_view.in_force(consent, today)
-            ),
-            "municipality": state.get("municipality", ""),
+            "guardians": sorted(guardians),
+            "cut_off": sorted(cut_off),
+            "clinics": sorted(clinics),
+            "towns": sorted(towns),
+            "municipality": municipality,
+            "relatives": sorted({one for readers in readable.values() for one in readers}),
+            "shared": readable,
         },
     )
 
 
-NOBODYS_CHILD = Resource("Child", {"guardians": [], "clinics": [], "municipality": ""})
+NOBODYS_CHILD = _child()
 """What an unknown child looks like: nobody is related to it."""
 
 
@@ -104,14 +139,8 @@ class Policy:
 
 def _its_own(principal: Principal, thing: str) -> Resource:
     if thing == "child":
-        return Resource(
-            "Child",
-            {
-                "guardians": [principal.subject],
-                "clinics": [principal.organisation or ""],
-                "municipality": principal.municipality or "",
-            },
-        )
+        me, organisation, town = [principal.subject], [principal.organisation or ""], principal.municipality or ""
+        return _child(guardians=me, clinics=organisation, municipality=town)
     if thing == "town":
         return town_resource(principal.municipality or "")
     return Resource(KIND_OF_THING[thing])

@@ -4,8 +4,10 @@ from collections.abc import Iterable, Mapping
 from datetime import date
 from typing import Any
 
+from services.gateway.domain import child_view
 from services.gateway.domain.child_view import in_force
 from shared.auth import Principal
+from shared.ids import binding_id
 
 Json = dict[str, Any]
 
@@ -20,6 +22,9 @@ FACTS: dict[str, tuple[str, ...]] = {
         "birth_weight_g",
         "twin_group",
     ),
+    # From this guardian address and whereabouts are hidden (支援措置): no town, no district, no clinic, no name of anybody.
+    "cut_off": ("birth_date", "sex", "name", "gestation_days", "birth_weight_g"),
+    "relative": ("birth_date", "sex", "name"),
     # A clinic needs to know whom it treats and which town pays (公費負担), not where the family lives.
     "clinic": ("birth_date", "sex", "name", "municipality", "gestation_days", "birth_weight_g"),
     "staff": (
@@ -55,6 +60,7 @@ CHECKUP = ("id", "kind", "done_on")
 GROWTH = ("id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm")
 CONDITION = ("id", "code", "since")
 RESPONSE = ("id", "form", "form_version", "submitted_at")
+GRANT = ("relation", "sections", "until")
 CONSENT = ("purpose", "kind", "until")
 LINE = ("birth_date", "sex", "name", "municipality")
 PLAN = ("rule_set", "as_of", "items", "doses")
@@ -62,27 +68,69 @@ REMINDER = ("id", "kind", "series", "dose_number", "fires_at", "state", "reason"
 ACCESS = ("at", "role", "organisation", "action", "purpose", "outcome")
 
 
+def seen_as(state: Mapping[str, Any], principal: Principal) -> str:
+    """As what the caller sees this child: by role, and for a guardian by what binds them."""
+    if principal.role != "guardian":
+        return principal.role
+    if principal.subject in state.get("cut_off", ()):
+        return "cut_off"
+    return "guardian" if principal.subject in state.get("guardians", ()) else "relative"
+
+
 def child_json(child: str, state: Mapping[str, Any], principal: Principal, today: date) -> Json:
-    """The child's record as this role may see it; lists in a stable order."""
-    found: Json = {"id": child, **_only(state["facts"], FACTS[principal.role])}
+    """The child's record as this caller may see it; lists in a stable order."""
+    hat = seen_as(state, principal)
+    found: Json = {"id": child, **_only(state["facts"], FACTS[hat])}
     if state.get("died_on"):
         found["died_on"] = state["died_on"]
-    found["doses"] = [_dose(dose, principal) for dose in _sorted(state, "doses", "given_on")]
-    found["checkups"] = [_with_origin(one, CHECKUP, principal) for one in _sorted(state, "checkups", "done_on")]
-    found["growth"] = [_only(one, GROWTH) for one in _sorted(state, "growth", "measured_on")]
+    lists: dict[str, list[Json]] = {
+        "doses": [_with_origin(one, DOSE, principal, hat) for one in _sorted(state, "doses", "given_on")],
+        "checkups": [_with_origin(one, CHECKUP, principal, hat) for one in _sorted(state, "checkups", "done_on")],
+        "growth": [_only(one, GROWTH) for one in _sorted(state, "growth", "measured_on")],
+    }
+    if hat == "relative":
+        shared = child_view.sections_of(dict(state), principal.subject, today)
+        return {**found, **{section: lines for section, lines in lists.items() if section in shared}}
+    found |= lists
     found["conditions"] = [_only(one, CONDITION) for one in _sorted(state, "conditions", "since")]
+    if hat == "cut_off":
+        return found
     found["responses"] = [
         _only(one, RESPONSE) for one in _sorted(state, "responses", "submitted_at") if _may_list(state, one, principal)
     ]
-    if principal.role == "guardian":
+    if hat == "guardian":
         found["guardians_bound"] = len(state.get("guardians", ()))
         found["consents"] = [
             {"organisation": organisation, **_only(consent, CONSENT), "in_force": in_force(consent, today)}
             for organisation, consent in sorted(state.get("consents", {}).items())
         ]
-    if principal.role in {"staff", "system"}:
+    if hat in {"staff", "system"}:
         found["guardians_bound"] = len(state.get("guardians", ()))
     return found
+
+
+def family_json(child: str, state: Mapping[str, Any], principal: Principal, today: date) -> Json:
+    """Who is bound to the child, how that was proven, and what is shared with whom; a person's own id is shown to nobody."""
+    cut_off = set(state.get("cut_off", ()))
+    proofs = {one["guardian"]: one for one in state.get("proofs", ())}
+    town = principal.role in {"staff", "system"}
+    return {
+        "guardians": [
+            {
+                "id": binding_id(child, guardian),
+                "proven_by": proofs.get(guardian, {}).get("proven_by", "registration"),
+                "invited": proofs.get(guardian, {}).get("invited", False),
+                "yourself": principal.role == "guardian" and guardian == principal.subject,
+                # Only the town is told: whoever looks over a shoulder must not learn of it.
+                **({"cut_off": guardian in cut_off} if town else {}),
+            }
+            for guardian in sorted(state.get("guardians", ()))
+        ],
+        "grants": [
+            {"id": grant, **_only(one, GRANT), "in_force": in_force(one, today)}
+            for grant, one in sorted(state.get("grants", {}).items())
+        ],
+    }
 
 
 def _may_list(state: Mapping[str, Any], response: Mapping[str, Any], principal: Principal) -> bool:
@@ -95,21 +143,18 @@ def _may_list(state: Mapping[str, Any], response: Mapping[str, Any], principal: 
     return filed.get("clinic") in {None, principal.organisation}
 
 
-def _dose(dose: Mapping[str, Any], principal: Principal) -> Json:
-    return _with_origin(dose, DOSE, principal)
-
-
-def _with_origin(fact: Mapping[str, Any], fields: tuple[str, ...], principal: Principal) -> Json:
-    """Another clinic's name is none of a clinic's business: it sees its own only."""
+def _with_origin(fact: Mapping[str, Any], fields: tuple[str, ...], principal: Principal, hat: str) -> Json:
+    """Another clinic's name is none of a clinic's business: it sees its own only; where a child was, not everybody's."""
     shown = _only(fact, fields)
-    if principal.role != "clinic" or fact.get("organisation") == principal.organisation:
-        shown |= _only(fact, DOSE_ORIGIN)
-    return shown
+    if hat in {"relative", "cut_off"} or (hat == "clinic" and fact.get("organisation") != principal.organisation):
+        return shown
+    return shown | _only(fact, DOSE_ORIGIN)
 
 
-def line_json(child: str, state: Mapping[str, Any]) -> Json:
+def line_json(child: str, state: Mapping[str, Any], principal: Principal) -> Json:
     """A child in a list."""
-    return {"id": child, **_only(state["facts"], LINE)}
+    shown = set(FACTS[seen_as(state, principal)])
+    return {"id": child, **_only(state["facts"], (name for name in LINE if name in shown))}
 
 
 def plan_json(child: str, state: Mapping[str, Any]) -> Json:

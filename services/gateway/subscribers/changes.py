@@ -47,10 +47,11 @@ def follow_changes(runtime: Runtime, listeners: Listeners, children: Documents, 
         if record is None:
             return
         today = runtime.clock.today().isoformat()
+        refused = child_view.refused_now(record.state)
         readers = [
             reader
             for reader, last_day in child_view.readers(record.state).items()
-            if last_day is None or last_day >= today
+            if (last_day is None or last_day >= today) and reader not in refused
         ]
         if kind == "child":
             change["revision"] = f"{envelope.stream}:{envelope.subject}={envelope.revision}"

@@ -1,12 +1,14 @@
-"""Issue guardian codes, bind guardians, give and withdraw consent."""
+"""Issue codes, bind guardians and relatives, take them out again, give and withdraw consent."""
 
 import asyncio
-from datetime import date
+from collections.abc import Callable
+from datetime import date, datetime
 
 from services.records import store as kept
 from services.records.commands.records import Records, change_entry, told
 from services.records.domain import consent, family
-from services.records.domain.access import Caller, check, check_role
+from services.records.domain.access import Caller, Verb, check, check_role
+from services.records.domain.record import Record, Share
 from shared.clock import wire_instant
 from shared.documents import Command, Document
 from shared.problems import Conflict, NotFound, invalid
@@ -20,12 +22,40 @@ async def issue_codes(
     records: Records, caller: Caller, child: str, count: int, command: Command
 ) -> tuple[Doc, Document]:
     """Issue one-time codes for a child's guardians. They are drawn, not kept: a repeat draws the same ones."""
-    check_role(caller, "issue_codes")
+
+    def wanted(record: Record, hashes: list[str]) -> datetime:
+        return family.issue_codes(record, hashes, caller, today=records.today, now=records.now)
+
+    return await _issue(records, caller, child, "issue_codes", count, wanted, command)
+
+
+async def invite(
+    records: Records, caller: Caller, child: str, share: Share | None, command: Command
+) -> tuple[Doc, Document]:
+    """Issue one code by which the other guardian, or with `share` a relative, is bound."""
+
+    def wanted(record: Record, hashes: list[str]) -> datetime:
+        return family.invite(record, hashes[0], share, caller, today=records.today, now=records.now)
+
+    answer, doc = await _issue(records, caller, child, "invite", 1, wanted, command)
+    return answer["codes"][0], doc
+
+
+async def _issue(
+    records: Records,
+    caller: Caller,
+    child: str,
+    verb: Verb,
+    count: int,
+    wanted: Callable[[Record, list[str]], datetime],
+    command: Command,
+) -> tuple[Doc, Document]:
+    check_role(caller, verb)
     known = await records.children.load(child)
     if known is None:
         raise NotFound
     # Before anything is written under this child's name; the commit asks again.
-    check(kept.record_of(known), caller, "issue_codes", records.today)
+    check(kept.record_of(known), caller, verb, records.today)
     codes = [family.code_of(records.secret, command.id, number) for number in range(count)]
     hashes = [await asyncio.to_thread(family.code_hash, code) for code in codes]
     await kept.name_codes(records.children.store, hashes, child)
@@ -36,7 +66,7 @@ async def issue_codes(
         if before is not None:
             return before
         record = kept.record_of(doc)
-        expires_at = family.issue_codes(record, hashes, caller, today=records.today, now=records.now)
+        expires_at = wanted(record, hashes)
         told(doc, record, (), records.now)
         answer = {"expires_at": wire_instant(expires_at)}
         kept.remember_made(doc, command, answer)
@@ -49,7 +79,7 @@ async def issue_codes(
     return {"codes": [{"code": code, "expires_at": answer["expires_at"]} for code in codes]}, doc
 
 
-async def link_guardian(records: Records, caller: Caller, code: str, command: Command) -> tuple[Doc, Document]:
+async def link(records: Records, caller: Caller, code: str, command: Command) -> tuple[Doc, Document]:
     """Bind the caller to the child of a one-time code. Every wrong code is refused alike, after the same work."""
     check_role(caller, "link")
     found = await asyncio.to_thread(family.code_hash, code)
@@ -62,7 +92,7 @@ async def link_guardian(records: Records, caller: Caller, code: str, command: Co
         if before is not None:
             return before
         record = kept.record_of(doc)
-        events = family.link_guardian(record, found, caller, now=records.now)
+        events = family.link(record, found, caller, today=records.today, now=records.now)
         answer = {"child": doc.id, "revision": told(doc, record, events, records.now)}
         kept.remember_made(doc, command, answer)
         return answer
@@ -71,6 +101,49 @@ async def link_guardian(records: Records, caller: Caller, code: str, command: Co
         return await records.children.change(child, decide, command)
     except NotFound:
         raise family.code_refused() from None
+
+
+async def revoke_grant(
+    records: Records, caller: Caller, child: str, grant: str, command: Command | None
+) -> tuple[Doc, Document]:
+    """Take a relative's permission back."""
+    check_role(caller, "revoke_grant")
+    return await change_entry(
+        records,
+        child,
+        lambda record: family.revoke_grant(record, grant, caller, today=records.today),
+        {"id": grant},
+        command,
+    )
+
+
+async def remove_guardian(
+    records: Records, caller: Caller, child: str, guardian: str, reason: str, command: Command
+) -> tuple[Doc, Document]:
+    """Take a guardian out."""
+    check_role(caller, "change_guardians")
+    return await change_entry(
+        records,
+        child,
+        lambda record: family.remove_guardian(record, child, guardian, reason, caller, today=records.today),
+        {"id": guardian},
+        command,
+    )
+
+
+async def cut_off(
+    records: Records, caller: Caller, child: str, guardian: str, command: Command | None, *, lift: bool = False
+) -> tuple[Doc, Document]:
+    """Hide whereabouts from a guardian, or end that."""
+    check_role(caller, "cut_off")
+    measure = family.lift_cut_off if lift else family.cut_off
+    return await change_entry(
+        records,
+        child,
+        lambda record: measure(record, child, guardian, caller, today=records.today),
+        {"id": guardian},
+        command,
+    )
 
 
 async def give_consent(

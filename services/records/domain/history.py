@@ -21,14 +21,18 @@ _FAMILY: dict[str, tuple[str, ...]] = {
     "ChildCorrected": ("child", "reason"),
     "GuardianAdded": ("proven_by",),
     "GuardianRemoved": ("reason",),
+    "AccessGranted": ("grant_id", "relation", "sections", "until"),
+    "AccessRevoked": ("grant_id",),
     "ConsentGiven": ("organisation", "kind", "purpose", "until"),
     "ConsentWithdrawn": ("organisation",),
     "ChildMoved": ("from_municipality", "to_municipality", "effective_on"),
 }
+# That somebody is cut off (支援措置) is the town's to know: a shared screen must not tell it.
+_TOWN: dict[str, tuple[str, ...]] = {**_FAMILY, "GuardianCutOff": (), "CutOffLifted": ()}
 SEEN_BY: dict[Role, dict[str, tuple[str, ...]]] = {
     "guardian": _FAMILY,
-    "staff": _FAMILY,
-    "system": _FAMILY,
+    "staff": _TOWN,
+    "system": _TOWN,
     # A clinic reads what it treats by; who else was trusted, and where the family lived, is not its business.
     "clinic": _MEDICAL,
 }

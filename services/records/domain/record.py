@@ -8,6 +8,8 @@ from datetime import date, datetime
 from typing import Literal
 
 from shared.events.records import (
+    AccessGranted,
+    AccessRevoked,
     CheckupRecorded,
     ChildCorrected,
     ChildDied,
@@ -19,25 +21,43 @@ from shared.events.records import (
     ConditionRetracted,
     ConsentGiven,
     ConsentWithdrawn,
+    CutOffLifted,
     Dose,
     DoseCorrected,
     DoseRecorded,
     DoseRetracted,
     GrowthMeasured,
     GuardianAdded,
+    GuardianCutOff,
     GuardianRemoved,
     QuestionnaireFiled,
+    Relation,
+    Section,
 )
 
 Proof = Literal["code", "registration", "staff"]
 
 
 @dataclass(frozen=True, slots=True)
+class Share:
+    """What an invited relative may read, and until which day (inclusive)."""
+
+    relation: Relation
+    sections: tuple[Section, ...]
+    until: date
+
+
+@dataclass(frozen=True, slots=True)
 class GuardianCode:
-    """A one-time code that was issued for this child, known here by its hash only."""
+    """A one-time code that was issued for this child, known here by its hash only.
+
+    `issued_by` is the guardian whose invitation it is, none for a municipality's; with `share` it binds a relative.
+    """
 
     expires_at: datetime
     used_by: str | None = None
+    issued_by: str | None = None
+    share: Share | None = None
 
 
 @dataclass(slots=True)
@@ -47,6 +67,8 @@ class Record:
     facts: ChildFacts
     confirmed_by_register: bool = False
     guardians: dict[str, Proof] = field(default_factory=dict)
+    cut_off: set[str] = field(default_factory=set)
+    grants: dict[str, AccessGranted] = field(default_factory=dict)
     doses: dict[str, Dose] = field(default_factory=dict)
     retracted_doses: dict[str, Dose] = field(default_factory=dict)
     checkups: dict[str, CheckupRecorded] = field(default_factory=dict)
@@ -88,6 +110,15 @@ def apply(record: Record, event: ChildEvent) -> None:
             record.guardians[event.guardian] = event.proven_by
         case GuardianRemoved():
             record.guardians.pop(event.guardian, None)
+            record.cut_off.discard(event.guardian)
+        case GuardianCutOff():
+            record.cut_off.add(event.guardian)
+        case CutOffLifted():
+            record.cut_off.discard(event.guardian)
+        case AccessGranted():
+            record.grants[event.grant_id] = event
+        case AccessRevoked():
+            record.grants.pop(event.grant_id, None)
         case ConsentGiven():
             record.consents[event.organisation] = event
         case ConsentWithdrawn():

@@ -27,6 +27,7 @@ from services.records.tests.families import (
     TOWN,
 )
 from shared.auth import InternalTokens, Principal
+from shared.ids import binding_id
 from shared.settings import Settings
 from shared.testing import photos as invented
 
@@ -59,6 +60,11 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{child}/conditions/{condition}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/guardian-codes": (403, 403, 403, 403, 201, 404, 201, 403),
     "POST /v1/guardian-links": (201, 201, 403, 403, 403, 403, 403, 403),
+    "POST /v1/children/{child}/invitations": (201, 404, 403, 403, 403, 403, 403, 403),
+    "DELETE /v1/children/{child}/grants/{grant}": (200, 404, 403, 403, 403, 403, 403, 403),
+    "POST /v1/children/{child}/guardians/{guardian}/removal": (403, 403, 403, 403, 200, 404, 403, 403),
+    "PUT /v1/children/{child}/cut-offs/{guardian}": (403, 403, 403, 403, 200, 404, 403, 403),
+    "DELETE /v1/children/{child}/cut-offs/{cut_off}": (403, 403, 403, 403, 200, 404, 403, 403),
     "PUT /v1/children/{child}/consents/clinic-2": (200, 404, 403, 403, 403, 403, 403, 403),
     "DELETE /v1/children/{child}/consents/clinic-1": (200, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/move": (403, 403, 403, 403, 200, 404, 200, 403),
@@ -84,7 +90,9 @@ def body_for(route: str, code: str) -> Any:
         return BODY
     if route == "PUT /v1/children/{child}":
         return {**BODY, "district": "一丁目", "reason": "moved within the town"}
-    if route.endswith("/retraction"):
+    if route.endswith("/invitations"):
+        return {"relation": "grandparent", "sections": ["plan"], "until": "2026-12-24"}
+    if route.endswith(("/retraction", "/removal")):
         return {"reason": "slip"}
     last = route.rsplit("/", 1)[-1]
     return {
@@ -111,7 +119,13 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
         for method in methods
         if path.startswith("/v1/")
     }
-    names = {"{clinics}": "{dose}", "{mothers}": "{dose}", "clinic-1": "{organisation}", "clinic-2": "{organisation}"}
+    names = {
+        "{cut_off}": "{guardian}",
+        "{clinics}": "{dose}",
+        "{mothers}": "{dose}",
+        "clinic-1": "{organisation}",
+        "clinic-2": "{organisation}",
+    }
     rows = set(TABLE)
     for ours, theirs in names.items():
         rows = {row.replace(ours, theirs) for row in rows}
@@ -122,7 +136,17 @@ async def everything(door: Door) -> dict[str, str]:
     """A child with a clinic's dose, a mother's dose, a clinic's condition and an open code."""
     child = await door.family()
     condition = await door.does(CLINIC, "POST", f"/v1/children/{child}/conditions", {"code": "scid"})
-    codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes")
+    codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes", {"count": 2})
+    invited = await door.does(
+        MOTHER,
+        "POST",
+        f"/v1/children/{child}/invitations",
+        {"relation": "friend", "sections": ["growth"], "until": "2026-12-24"},
+    )
+    await door.does(FATHER, "POST", "/v1/guardian-links", {"code": codes["codes"][1]["code"]})
+    await door.does(STRANGER, "POST", "/v1/guardian-links", {"code": invited["code"]})
+    cut_off = binding_id(child, FATHER.subject)
+    await door.does(NURSE, "PUT", f"/v1/children/{child}/cut-offs/{cut_off}")
     entry = await door.does(MOTHER, "POST", f"/v1/children/{child}/diary", ENTRY)
     photos = f"/v1/children/{child}/diary/{entry['id']}/photos"
     photo = await door.does(MOTHER, "POST", photos, PHOTO, content_type="image/jpeg")
@@ -130,6 +154,9 @@ async def everything(door: Door) -> dict[str, str]:
         "child": child,
         "entry": entry["id"],
         "photo": photo["id"],
+        "grant": next(iter((await door.document(child))["state"]["grants"])),
+        "guardian": binding_id(child, MOTHER.subject),
+        "cut_off": cut_off,
         "clinics": await door.gives(child, "08"),
         "mothers": await door.gives(child, "216", MOTHER),
         "condition": condition["id"],

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from services.records.domain import consent, family, moves
-from services.records.domain.access import check, is_related
+from services.records.domain.access import Caller, check, is_related
+from services.records.domain.record import Share
 from services.records.tests.families import (
     BORN,
     CLINIC,
@@ -24,7 +25,16 @@ from services.records.tests.families import (
 )
 from services.records.tests.families import family as a_family
 from services.records.tests.test_children import places
-from shared.events.records import ChildMoved, ConsentGiven, ConsentWithdrawn, GuardianAdded
+from shared.events.records import (
+    AccessGranted,
+    AccessRevoked,
+    ChildMoved,
+    ConsentGiven,
+    ConsentWithdrawn,
+    GuardianAdded,
+    GuardianCutOff,
+)
+from shared.ids import binding_id
 from shared.problems import Forbidden, Invalid, NotFound
 
 SECRET = b"secret of the tests"
@@ -37,7 +47,7 @@ def issue(child: Child, count: int = 1, request: str = "r1") -> list[str]:
 
 
 def link(child: Child, code: str, who: Any, at: Any = NOON) -> Any:
-    return child.happens(family.link_guardian(child.record, family.code_hash(code), who, now=at))
+    return child.happens(family.link(child.record, family.code_hash(code), who, today=TODAY, now=at))
 
 
 def test_codes_are_drawn_from_the_request_and_look_like_nothing_else() -> None:
@@ -114,6 +124,109 @@ def test_codes_are_the_municipalitys_to_issue_and_not_without_end() -> None:
     much_later = NOON + timedelta(days=61)
     family.issue_codes(child.record, ["one more"], NURSE, today=TODAY, now=much_later)
     assert set(child.record.codes) == {"one more"}
+
+
+# Invitations, grants, and taking them away ------------------------------------------------------------------------
+
+GRANDMOTHER = Caller("grandmother-1", "guardian")
+SHARE = Share("grandparent", ("plan", "growth"), TODAY + timedelta(days=30))
+
+
+def invite(child: Child, share: Share | None = SHARE, by: Caller = MOTHER) -> str:
+    code = family.code_of(SECRET, f"i{len(child.record.codes)}", 0)
+    family.invite(child.record, family.code_hash(code), share, by, today=TODAY, now=NOON)
+    return code
+
+
+def with_father() -> tuple[Child, str]:
+    """A family with a second guardian, and how he is named."""
+    child = a_family()
+    link(child, issue(child)[0], FATHER)
+    return child, binding_id("c1", FATHER.subject)
+
+
+def test_a_guardian_shares_sections_with_a_relative_for_a_time() -> None:
+    child = a_family()
+    (event,) = link(child, invite(child), GRANDMOTHER)
+    assert isinstance(event, AccessGranted)
+    assert (event.relative, event.sections, event.by.subject) == ("grandmother-1", ("plan", "growth"), "mother-1")
+    assert not is_related(child.record, GRANDMOTHER, TODAY)
+    (gone,) = child.happens(family.revoke_grant(child.record, event.grant_id, MOTHER, today=TODAY))
+    assert isinstance(gone, AccessRevoked)
+    with pytest.raises(NotFound):
+        family.revoke_grant(child.record, event.grant_id, MOTHER, today=TODAY)
+
+
+def test_a_guardian_invites_the_other_one_and_the_record_says_who_did() -> None:
+    child = a_family()
+    (event,) = link(child, invite(child, None), FATHER)
+    assert isinstance(event, GuardianAdded)
+    assert (event.proven_by, event.invited_by) == ("code", "mother-1")
+    assert is_related(child.record, FATHER, TODAY)
+
+
+@pytest.mark.parametrize("until", [TODAY - timedelta(days=1), TODAY + timedelta(days=367)])
+def test_a_grant_has_a_last_day_within_a_year(until: date) -> None:
+    with pytest.raises(Invalid) as refused:
+        invite(a_family(), Share("friend", ("plan",), until))
+    assert places(refused.value) == {"/until": "out-of-range"}
+
+
+def test_an_invitation_ends_after_seven_days_and_is_refused_like_any_wrong_code() -> None:
+    child = a_family()
+    code = invite(child)
+    with pytest.raises(Invalid) as refused:
+        link(child, code, GRANDMOTHER, NOON + timedelta(days=7))
+    assert refused.value.body("ja") == family.code_refused().body("ja")
+
+
+def test_only_a_guardian_invites() -> None:
+    child = a_family()
+    for caller, error in ((NURSE, Forbidden), (CLINIC, Forbidden), (STRANGER, NotFound)):
+        with pytest.raises(error):
+            invite(child, SHARE, caller)
+
+
+def test_a_guardian_who_is_cut_off_has_no_say_and_nobody_stays_by_their_word() -> None:
+    child, father = with_father()
+    link(child, invite(child, SHARE, FATHER), GRANDMOTHER)
+    open_code = invite(child, SHARE, FATHER)
+    told = child.happens(family.cut_off(child.record, "c1", father, NURSE, today=TODAY))
+    assert [type(event) for event in told] == [GuardianCutOff, AccessRevoked]
+    assert not is_related(child.record, FATHER, TODAY)
+    assert is_related(child.record, MOTHER, TODAY)
+    with pytest.raises(Invalid):
+        link(child, open_code, STRANGER)
+    with pytest.raises(NotFound):
+        invite(child, SHARE, FATHER)
+    assert family.cut_off(child.record, "c1", father, NURSE, today=TODAY) == []
+    child.happens(family.lift_cut_off(child.record, "c1", father, NURSE, today=TODAY))
+    assert is_related(child.record, FATHER, TODAY)
+
+
+def test_another_code_does_not_bring_back_one_who_is_cut_off() -> None:
+    child, father = with_father()
+    child.happens(family.cut_off(child.record, "c1", father, NURSE, today=TODAY))
+    assert link(child, issue(child, request="r2")[0], FATHER) == []
+    assert not is_related(child.record, FATHER, TODAY)
+
+
+def test_a_removed_guardian_and_their_guests_are_out() -> None:
+    child, father = with_father()
+    link(child, invite(child, SHARE, FATHER), GRANDMOTHER)
+    child.happens(family.remove_guardian(child.record, "c1", father, "親権者の変更", NURSE, today=TODAY))
+    assert set(child.record.guardians) == {"mother-1"}
+    assert not child.record.grants
+    with pytest.raises(NotFound):
+        family.remove_guardian(child.record, "c1", father, "again", NURSE, today=TODAY)
+
+
+@pytest.mark.parametrize("measure", [family.cut_off, family.lift_cut_off])
+def test_measures_are_the_towns_alone(measure: Any) -> None:
+    child, father = with_father()
+    for caller, error in ((MOTHER, Forbidden), (CLINIC, Forbidden), (REGISTER, Forbidden), (OTHER_NURSE, NotFound)):
+        with pytest.raises(error):
+            measure(child.record, "c1", father, caller, today=TODAY)
 
 
 # Consent ----------------------------------------------------------------------------------------------------------

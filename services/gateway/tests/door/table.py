@@ -1,7 +1,8 @@
 """Who may do what to one child's record, written by hand: role × route × relation → status. The oracle of the door.
 
 The child lives in TOWN, its guardian is `mother`; `removed` was its guardian; `clinic` has consent in force, the consent
-of `expired` ended yesterday, `other_clinic` never had one. Everybody else belongs to another family or town.
+of `expired` ended yesterday, `other_clinic` never had one. Whereabouts are hidden from `cut_off`; `grandmother` has a grant
+to the plan, that of `uncle` ended yesterday; the guardian consented to the town of `visited`. Everybody else belongs to another family or town.
 """
 
 PEOPLE = (
@@ -9,45 +10,55 @@ PEOPLE = (
     "mother",
     "other_mother",
     "removed",
+    "cut_off",
+    "grandmother",
+    "uncle",
     "clinic",
     "expired",
     "other_clinic",
     "nurse",
     "other_nurse",
+    "visited",
     "system",
     "other_system",
     "operator",
 )
 
-#                        nobody mother other removed clinic expired other nurse other system other operator
-FAMILY_CLINIC_TOWN = "     401    200   404    404     200    404    404   200   404    200   404    403"
-FAMILY_CLINIC = "          401    200   404    404     200    404    404   403   403    403   403    403"
-FAMILY_TOWN = "            401    200   404    404     403    403    403   200   404    200   404    403"
-FAMILY = "                 401    200   404    404     403    403    403   403   403    403   403    403"
-CLINIC_TOWN = "            401    403   403    403     200    404    404   200   404    200   404    403"
-CLINIC = "                 401    403   403    403     200    404    404   403   403    403   403    403"
-TOWN = "                   401    403   403    403     403    403    403   200   404    200   404    403"
-STAFF = "                  401    403   403    403     403    403    403   200   404    403   403    403"
+#                             nobody mother other removed cut_off granny uncle clinic expired other nurse other visited system other operator
+FAMILY_CLINIC_TOWN = "        401  200  404  404  404  404  404  200  404  404  200  404  404  200  404  403"
+FAMILY_CLINIC = "             401  200  404  404  404  404  404  200  404  404  403  403  403  403  403  403"
+FAMILY_TOWN = "               401  200  404  404  404  404  404  403  403  403  200  404  404  200  404  403"
+FAMILY = "                    401  200  404  404  404  404  404  403  403  403  403  403  403  403  403  403"
+CLINIC_TOWN = "               401  403  403  403  403  403  403  200  404  404  200  404  404  200  404  403"
+CLINIC = "                    401  403  403  403  403  403  403  200  404  404  403  403  403  403  403  403"
+TOWN = "                      401  403  403  403  403  403  403  403  403  403  200  404  404  200  404  403"
+STAFF = "                     401  403  403  403  403  403  403  403  403  403  200  404  404  403  403  403"
+
+# What a guardian from whom whereabouts are hidden, a relative with a grant and a town with consent read as well.
+RECORD = "                    401  200  404  404  200  200  404  200  404  404  200  404  200  200  404  403"
+REMINDERS = "                 401  200  404  404  200  200  404  403  403  403  403  403  403  403  403  403"
+CONSENTED = "                 401  200  404  404  404  404  404  200  404  404  200  404  200  200  404  403"
+FAMILY_STAFF = "              401  200  404  404  404  404  404  403  403  403  200  404  404  403  403  403"
 
 # The owner decides whose it is: the door asks for the role only.
-ANY_GUARDIAN = "           401    200   200    200     403    403    403   403   403    403   403    403"
-ANY_GUARDIAN_CLINIC = "    401    200   200    200     200    200    200   403   403    403   403    403"
-ANY_CLINIC = "             401    403   403    403     200    200    200   403   403    403   403    403"
-ANY_STAFF = "              401    403   403    403     403    403    403   200   200    403   403    403"
-ANY_TOWN = "               401    403   403    403     403    403    403   200   200    200   200    403"
-ANY_GUARDIAN_TOWN = "      401    200   200    200     403    403    403   200   200    200   200    403"
-ANY_STAFF_OPERATOR = "     401    403   403    403     403    403    403   200   200    403   403    200"
-ANY_GUARDIAN_CLINIC_STAFF = "401  200   200    200     200    200    200   200   200    403   403    403"
-ANY_GUARDIAN_STAFF = "     401    200   200    200     403    403    403   200   200    403   403    403"
-ANY_BUT_OPERATOR = "       401    200   200    200     200    200    200   200   200    200   200    403"
-EVERYBODY = "              401    200   200    200     200    200    200   200   200    200   200    200"
-OPERATOR = "               401    403   403    403     403    403    403   403   403    403   403    200"
-OPEN = "                   200    200   200    200     200    200    200   200   200    200   200    200"
+ANY_GUARDIAN = "              401  200  200  200  200  200  200  403  403  403  403  403  403  403  403  403"
+ANY_GUARDIAN_CLINIC = "       401  200  200  200  200  200  200  200  200  200  403  403  403  403  403  403"
+ANY_CLINIC = "                401  403  403  403  403  403  403  200  200  200  403  403  403  403  403  403"
+ANY_STAFF = "                 401  403  403  403  403  403  403  403  403  403  200  200  200  403  403  403"
+ANY_TOWN = "                  401  403  403  403  403  403  403  403  403  403  200  200  200  200  200  403"
+ANY_GUARDIAN_TOWN = "         401  200  200  200  200  200  200  403  403  403  200  200  200  200  200  403"
+ANY_STAFF_OPERATOR = "        401  403  403  403  403  403  403  403  403  403  200  200  200  403  403  200"
+ANY_GUARDIAN_CLINIC_STAFF = " 401  200  200  200  200  200  200  200  200  200  200  200  200  403  403  403"
+ANY_GUARDIAN_STAFF = "        401  200  200  200  200  200  200  403  403  403  200  200  200  403  403  403"
+ANY_BUT_OPERATOR = "          401  200  200  200  200  200  200  200  200  200  200  200  200  200  200  403"
+EVERYBODY = "                 401  200  200  200  200  200  200  200  200  200  200  200  200  200  200  200"
+OPERATOR = "                  401  403  403  403  403  403  403  403  403  403  403  403  403  403  403  200"
+OPEN = "                      200  200  200  200  200  200  200  200  200  200  200  200  200  200  200  200"
 
 EXPECTED: dict[str, str] = {
     "POST /v1/children": ANY_GUARDIAN_TOWN,
     "GET /v1/children": ANY_BUT_OPERATOR,
-    "GET /v1/children/{child}": FAMILY_CLINIC_TOWN,
+    "GET /v1/children/{child}": RECORD,
     "PUT /v1/children/{child}": FAMILY_TOWN,
     "POST /v1/children/{child}/doses": FAMILY_CLINIC_TOWN,
     "PUT /v1/children/{child}/doses/{dose}": FAMILY_CLINIC_TOWN,
@@ -56,10 +67,16 @@ EXPECTED: dict[str, str] = {
     "POST /v1/children/{child}/growth": FAMILY_CLINIC_TOWN,
     "POST /v1/children/{child}/conditions": FAMILY_CLINIC_TOWN,
     "POST /v1/children/{child}/conditions/{condition}/retraction": FAMILY_CLINIC_TOWN,
-    "GET /v1/children/{child}/history": FAMILY_CLINIC_TOWN,
+    "GET /v1/children/{child}/history": CONSENTED,
     "GET /v1/children/{child}/accesses": FAMILY,
     "POST /v1/children/{child}/guardian-codes": TOWN,
     "POST /v1/guardian-links": ANY_GUARDIAN,
+    "GET /v1/children/{child}/family": FAMILY_STAFF,
+    "POST /v1/children/{child}/invitations": FAMILY,
+    "DELETE /v1/children/{child}/grants/{grant}": FAMILY,
+    "POST /v1/children/{child}/guardians/{guardian}/removal": STAFF,
+    "PUT /v1/children/{child}/cut-offs/{guardian}": STAFF,
+    "DELETE /v1/children/{child}/cut-offs/{guardian}": STAFF,
     "PUT /v1/children/{child}/consents/{organisation}": FAMILY,
     "DELETE /v1/children/{child}/consents/{organisation}": FAMILY,
     "POST /v1/children/{child}/move": TOWN,
@@ -71,9 +88,9 @@ EXPECTED: dict[str, str] = {
     "POST /v1/children/{child}/diary/{entry}/photos": FAMILY,
     "GET /v1/children/{child}/diary/{entry}/photos/{photo}": FAMILY,
     "DELETE /v1/children/{child}/diary/{entry}/photos/{photo}": FAMILY,
-    "GET /v1/children/{child}/plan": FAMILY_CLINIC_TOWN,
-    "GET /v1/children/{child}/catch-up": FAMILY_CLINIC_TOWN,
-    "GET /v1/children/{child}/reminders": FAMILY,
+    "GET /v1/children/{child}/plan": RECORD,
+    "GET /v1/children/{child}/catch-up": RECORD,
+    "GET /v1/children/{child}/reminders": REMINDERS,
     "POST /v1/pre-checks": CLINIC,
     "GET /v1/municipalities/{code}/not-yet": STAFF,
     "GET /v1/municipalities/{code}/coverage": STAFF,
@@ -120,12 +137,12 @@ EXPECTED: dict[str, str] = {
     "GET /v1/municipalities": EVERYBODY,
     "GET /v1/clinics": EVERYBODY,
     "GET /fhir/R4/metadata": OPEN,
-    "GET /fhir/R4/Patient/{child}": FAMILY_CLINIC_TOWN,
+    "GET /fhir/R4/Patient/{child}": CONSENTED,
     "GET /fhir/R4/Patient": ANY_BUT_OPERATOR,
     "GET /fhir/R4/Immunization/{immunization}": ANY_BUT_OPERATOR,
-    "GET /fhir/R4/Immunization": FAMILY_CLINIC_TOWN,
-    "GET /fhir/R4/ImmunizationRecommendation": FAMILY_CLINIC_TOWN,
-    "GET /fhir/R4/Observation": FAMILY_CLINIC_TOWN,
+    "GET /fhir/R4/Immunization": CONSENTED,
+    "GET /fhir/R4/ImmunizationRecommendation": CONSENTED,
+    "GET /fhir/R4/Observation": CONSENTED,
     "GET /openapi.json": OPEN,
     "GET /docs": OPEN,
     "GET /docs/{file}": OPEN,

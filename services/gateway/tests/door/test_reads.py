@@ -16,6 +16,7 @@ from services.gateway.tests.door.world import (
     TODAY,
     TOWN,
     UNKNOWN,
+    VISITED_TOWN,
     World,
     dose,
     facts,
@@ -57,7 +58,11 @@ async def test_a_clinic_is_shown_its_own_name_on_doses_and_no_other_clinics(worl
 
 async def test_a_guardian_sees_her_consents_and_whether_they_hold(world: World) -> None:
     consents = (await world.ask("mother", "GET", f"/v1/children/{CHILD}")).json()["consents"]
-    assert {one["organisation"]: one["in_force"] for one in consents} == {"wakaba": True, "hidamari": False}
+    assert {one["organisation"]: one["in_force"] for one in consents} == {
+        "wakaba": True,
+        "hidamari": False,
+        VISITED_TOWN: True,
+    }
 
 
 async def test_the_plan_has_the_contracts_fields(world: World) -> None:

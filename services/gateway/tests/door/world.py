@@ -24,7 +24,7 @@ from shared.service import Runtime
 from shared.settings import Settings
 from shared.views import View
 
-TOWN, OTHER_TOWN = "139912", "139921"
+TOWN, OTHER_TOWN, VISITED_TOWN = "139912", "139921", "139939"
 CHILD, NEIGHBOUR, UNKNOWN = "a" * 32, "b" * 32, "0" * 32
 CLINIC, EXPIRED_CLINIC, OTHER_CLINIC = "wakaba", "hidamari", "aozora"
 TODAY = Clock().today()
@@ -34,11 +34,15 @@ PEOPLE: dict[str, Principal | None] = {
     "mother": Principal("mother-1", "guardian"),
     "other_mother": Principal("mother-2", "guardian"),
     "removed": Principal("father-1", "guardian"),
+    "cut_off": Principal("father-2", "guardian"),
+    "grandmother": Principal("grandmother-1", "guardian"),
+    "uncle": Principal("uncle-1", "guardian"),
     "clinic": Principal("doctor-1", "clinic", CLINIC),
     "expired": Principal("doctor-2", "clinic", EXPIRED_CLINIC),
     "other_clinic": Principal("doctor-3", "clinic", OTHER_CLINIC),
     "nurse": Principal("nurse-1", "staff", None, TOWN, "public_health_nurse"),
     "other_nurse": Principal("nurse-2", "staff", None, OTHER_TOWN, "public_health_nurse"),
+    "visited": Principal("nurse-3", "staff", None, VISITED_TOWN, "public_health_nurse"),
     "system": Principal("juki-1", "system", None, TOWN),
     "other_system": Principal("juki-2", "system", None, OTHER_TOWN),
     "operator": Principal("operator-1", "operator"),
@@ -98,6 +102,20 @@ FAMILY: tuple[Event, ...] = (
     r.GuardianAdded(guardian="mother-1", proven_by="registration"),
     r.GuardianAdded(guardian="father-1", proven_by="code"),
     r.GuardianRemoved(guardian="father-1", reason="separated"),
+    r.GuardianAdded(guardian="father-2", proven_by="code"),
+    r.GuardianCutOff(guardian="father-2", by=r.Actor(subject="nurse-1", role="staff", organisation=TOWN)),
+    r.AccessGranted(
+        grant_id="g1", relative="grandmother-1", relation="grandparent", sections=("plan",), until=TODAY, by=BY
+    ),
+    r.AccessGranted(
+        grant_id="g2",
+        relative="uncle-1",
+        relation="relative",
+        sections=("plan", "growth"),
+        until=TODAY - timedelta(days=1),
+        by=BY,
+    ),
+    r.ConsentGiven(organisation=VISITED_TOWN, kind="municipality", purpose="stay", by=BY),
     r.ConsentGiven(organisation=CLINIC, kind="clinic", purpose="care", by=BY),
     r.ConsentGiven(organisation=EXPIRED_CLINIC, kind="clinic", purpose="care", until=TODAY - timedelta(days=1), by=BY),
     r.DoseRecorded(dose=dose("d1", CLINIC), by=BY),
@@ -133,7 +151,12 @@ class Owners:
     async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
         request = Request(scope, receive)
         service = request.url.hostname or ""
-        claims = self._tokens[service].verify(bearer(request.headers.get("authorization")), "act")
+        claims = self._tokens[service].verify(
+            bearer(request.headers.get("authorization")), "heal" if "/internal/" in request.url.path else "act"
+        )
+        if "/internal/" in request.url.path:
+            await (self.answers.get(request.url.path) or JSONResponse({"head": 0, "events": []}))(scope, receive, send)
+            return
         path = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         self.calls.append(
             (service, request.method, path, Principal.from_claims(claims), dict(request.headers), await request.body())
