@@ -1,7 +1,7 @@
 """Families through the real gateway and Kafka: who is let in, who is let out again, and that nothing tells where a child is."""
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any
@@ -17,13 +17,6 @@ TOWN, OTHER_TOWN = "139912", "139921"
 CLINIC, OTHER_CLINIC = "wakaba", "satogaeri"
 TODAY = date.today()  # noqa: DTZ011 - any day will do
 SOON = (TODAY + timedelta(days=30)).isoformat()
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """All five services on the real broker and their stores."""
-    with Platform.start(tmp_path_factory.mktemp("platform")) as found:
-        yield found
 
 
 @dataclass(slots=True)
@@ -85,7 +78,9 @@ async def test_a_grandmother_is_let_in_to_what_is_shared_and_out_again(country: 
     await mother.post(f"{path}/growth", {"measured_on": TODAY.isoformat(), "weight_kg": 6.4})
     assert await country.status(grandmother, path) == 404
 
-    wish = {"relation": "grandparent", "sections": ["growth"], "until": SOON}
+    wish = {"relation": "grandparent", "sections": ["growth", "diary"], "until": SOON}
+    for words, shared_with in (("はじめて寝返り", "family"), ("わたしの日記", "author")):
+        await mother.post(f"{path}/diary", {"on": TODAY.isoformat(), "text": words, "shared_with": shared_with})
     invited = await mother.post(f"{path}/invitations", wish)
     linked = await grandmother.post("/v1/guardian-links", {"code": invited["code"]})
     assert linked["child"] == child
@@ -93,6 +88,7 @@ async def test_a_grandmother_is_let_in_to_what_is_shared_and_out_again(country: 
     assert set(seen) == {"id", "birth_date", "sex", "name", "growth"}
     assert [one["weight_kg"] for one in seen["growth"]] == [6.4]
     assert await country.status(grandmother, f"{path}/plan") == 404
+    assert [one["text"] for one in (await grandmother.get(f"{path}/diary"))["items"]] == ["はじめて寝返り"]
     used = await (await country.signs_in("stranger")).call("POST", "/v1/guardian-links", {"code": invited["code"]})
     assert used.status_code == 422
 
@@ -102,6 +98,7 @@ async def test_a_grandmother_is_let_in_to_what_is_shared_and_out_again(country: 
     gone = await grandmother.call("GET", path, fresh=False)
     nowhere = await grandmother.call("GET", f"/v1/children/{'0' * 32}", fresh=False)
     assert (gone.status_code, _untraced(gone)) == (404, _untraced(nowhere))
+    assert await country.status(grandmother, f"{path}/diary") == 404
     assert (await grandmother.get("/v1/children"))["items"] == []
 
 

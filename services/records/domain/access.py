@@ -9,7 +9,7 @@ from datetime import date
 from typing import Literal
 
 from services.records.domain.record import Record
-from shared.events.records import Actor, Provenance
+from shared.events.records import Actor, Provenance, Section
 from shared.problems import Forbidden, NotFound
 
 Role = Literal["guardian", "clinic", "staff", "system", "operator"]
@@ -114,6 +114,13 @@ def is_related(record: Record, caller: Caller, today: date) -> bool:
             return False
 
 
+def _shared_with(record: Record, relative: str, section: Section, today: date) -> bool:
+    return relative not in record.guardians and any(
+        grant.relative == relative and section in grant.sections and grant.until >= today
+        for grant in record.grants.values()
+    )
+
+
 def _trusted(record: Record, organisation: str | None, today: date) -> bool:
     given = record.consents.get(organisation or "")
     return given is not None and (given.until is None or given.until >= today)
@@ -123,6 +130,8 @@ def check(record: Record, caller: Caller, verb: Verb, today: date) -> None:
     """Raise Forbidden for the role, NotFound for a child that is not the caller's."""
     check_role(caller, verb)
     if is_related(record, caller, today):
+        return
+    if verb == "read_diary" and _shared_with(record, caller.subject, "diary", today):
         return
     # A town that the guardian consented to reads, and changes nothing.
     if verb == "read_history" and caller.role == "staff" and _trusted(record, caller.municipality, today):

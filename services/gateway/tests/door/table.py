@@ -37,6 +37,7 @@ STAFF = "                     401  403  403  403  403  403  403  403  403  403  
 # What a guardian from whom whereabouts are hidden, a relative with a grant and a town with consent read as well.
 RECORD = "                    401  200  404  404  200  200  404  200  404  404  200  404  200  200  404  403"
 REMINDERS = "                 401  200  404  404  200  200  404  403  403  403  403  403  403  403  403  403"
+DIARY = "                     401  200  404  404  404  200  404  403  403  403  403  403  403  403  403  403"
 CONSENTED = "                 401  200  404  404  404  404  404  200  404  404  200  404  200  200  404  403"
 FAMILY_STAFF = "              401  200  404  404  404  404  404  403  403  403  200  404  404  403  403  403"
 
@@ -81,12 +82,12 @@ EXPECTED: dict[str, str] = {
     "DELETE /v1/children/{child}/consents/{organisation}": FAMILY,
     "POST /v1/children/{child}/move": TOWN,
     "POST /v1/children/{child}/diary": FAMILY,
-    "GET /v1/children/{child}/diary": FAMILY,
-    "GET /v1/children/{child}/diary/{entry}": FAMILY,
+    "GET /v1/children/{child}/diary": DIARY,
+    "GET /v1/children/{child}/diary/{entry}": DIARY,
     "PUT /v1/children/{child}/diary/{entry}": FAMILY,
     "DELETE /v1/children/{child}/diary/{entry}": FAMILY,
     "POST /v1/children/{child}/diary/{entry}/photos": FAMILY,
-    "GET /v1/children/{child}/diary/{entry}/photos/{photo}": FAMILY,
+    "GET /v1/children/{child}/diary/{entry}/photos/{photo}": DIARY,
     "DELETE /v1/children/{child}/diary/{entry}/photos/{photo}": FAMILY,
     "GET /v1/children/{child}/plan": RECORD,
     "GET /v1/children/{child}/catch-up": RECORD,
