@@ -19,7 +19,9 @@ from shared import metrics
 from shared.bus import BadRecord, Message, Producer, read_envelope
 from shared.events.base import Envelope
 from shared.faults import crash_point
+from shared.healing import remember
 from shared.settings import Settings
+from shared.store import Store
 from shared.telemetry import link_to
 
 log = structlog.get_logger(__name__)
@@ -39,15 +41,13 @@ class Sink(Protocol):
     async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
         """Apply durably; the events that can never be applied come back with a reason code."""
 
-    async def want(self, envelopes: Sequence[tuple[str, str, int]]) -> None:
-        """Remember revisions whose records were unreadable."""
-
 
 class Follower:
     """Everything that one service reads: which topic goes into which sinks, and the health of the reading."""
 
-    def __init__(self, settings: Settings, router: KafkaRouter, producer: Producer) -> None:
+    def __init__(self, settings: Settings, router: KafkaRouter, producer: Producer, store: Store) -> None:
         self._settings = settings
+        self._store = store
         self._router = router
         self._producer = producer
         self._rejections = 0
@@ -132,22 +132,24 @@ class Follower:
         rejected: Sequence[tuple[Envelope, str]],
     ) -> None:
         """Dead-letter alone what is unreadable or unusable; the subject waits for the owner's archive, others go on (R6)."""
-        letters = [_letter(record, error.code) for record, error in bad]
+        letters = [_letter(record, error.code, self._settings.service) for record, error in bad]
         if rejected:
             why = {(e.id): code for e, code in rejected}
             for record in records:
                 found = dict(record.headers).get("ce_id", b"").decode(errors="replace")
                 if found in why:
-                    letters.append(_letter(record, why.pop(found)))
+                    letters.append(_letter(record, why.pop(found), self._settings.service))
         if not letters:
             return
         outcomes = await self._producer.send(letters)
         if any(outcome is not None for outcome in outcomes):
             raise RuntimeError("a dead letter was not acknowledged")
-        missing = [(r.topic.rpartition(".v")[0], e.subject, e.revision) for r, e in bad if e.subject and e.revision > 0]
-        if missing:
-            for sink in sinks:
-                await sink.want(missing)
+        missing = [
+            (record.topic.rpartition(".v")[0], error.subject, error.revision - 1, error.revision)
+            for record, error in bad
+            if error.subject and error.revision > 0
+        ]
+        await remember(self._store, [sink.name for sink in sinks], missing)
 
     def _count_rejections(self, rejected: int, records: int) -> None:
         """Many rejections in a row stop the consumer instead of draining a topic into its dead letters."""
@@ -182,8 +184,8 @@ async def _undecoded(message: Any) -> Any:
     return None
 
 
-def _letter(record: ConsumerRecord[bytes | None, bytes | None], code: str) -> Message:
-    """The raw record with its reason and place; ids of the place make a repeat recognisable."""
+def _letter(record: ConsumerRecord[bytes | None, bytes | None], code: str, reader: str) -> Message:
+    """The raw record with its reason, who put it aside, and its place; ids of the place make a repeat recognisable."""
     metrics.dead_letters.labels(record.topic, code).inc()
     kept = [
         (name, raw) for name, raw in record.headers if name.startswith("ce_") or name in {"content-type", "traceparent"}
@@ -195,6 +197,7 @@ def _letter(record: ConsumerRecord[bytes | None, bytes | None], code: str) -> Me
         [
             *kept[:32],
             ("dlt_reason", code.encode()),
+            ("dlt_reader", reader.encode()),
             ("dlt_topic", record.topic.encode()),
             ("dlt_partition", str(record.partition).encode()),
             ("dlt_offset", str(record.offset).encode()),
@@ -214,6 +217,3 @@ class Each:
     async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
         """Hand the batch over."""
         return await self._handle(batch)
-
-    async def want(self, envelopes: Sequence[tuple[str, str, int]]) -> None:
-        """Nothing to remember: there is no view document."""

@@ -15,6 +15,10 @@ dead_letters = Counter("hagukumi_dead_letters_total", "Records put aside, by rea
 gaps = Gauge("hagukumi_gaps", "View documents that wait for a missing event", ["collection"])
 parked = Gauge("hagukumi_parked_subjects", "View documents that are parked", ["collection"])
 healed = Counter("hagukumi_healed_events_total", "Events read from an owner's archive", ["stream"])
+wanted = Gauge("hagukumi_wanted_ranges", "Ranges of events that readers still have to get from their owners", [])
+not_in_archive = Counter(
+    "hagukumi_not_in_archive_total", "Revisions that a record named and the owner never announced", ["stream"]
+)
 lag = Gauge("hagukumi_consumer_lag", "Records not yet read", ["topic"])
 last_poll = Gauge("hagukumi_consumer_last_progress_seconds", "When the consumer last made progress (epoch)", ["topic"])
 http_seconds = Histogram("hagukumi_http_seconds", "HTTP requests", ["route", "method", "status"])

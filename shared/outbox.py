@@ -24,6 +24,13 @@ LEASES = "leases"
 NOTHING_ELSE: dict[str, Any] = {"derive_at": None, "wanted": {}}
 """`pending` marks any unfinished work of a document: it goes when neither rows to derive nor a gap are left either."""
 BATCH = 500
+PARKED_FROM = 10**15
+"""Where the markers of parked documents lie: behind every instant, so that the search for work does not meet them."""
+
+
+def unfinished(older_than_ms: int) -> dict[str, Any]:
+    """The query for documents whose work is unfinished for longer than that."""
+    return {"pending": {"$gte": 0, "$lte": int(time.time() * 1000) - older_than_ms}}
 
 
 def archive_id(stream: str, subject: str, revision: int) -> str:
@@ -44,7 +51,8 @@ class Relay:
         self._max_depth = max_depth
         self._offered: dict[tuple[str, str], list[Doc] | None] = {}
         self._working: set[tuple[str, str]] = set()
-        self._depth = 0
+        self._waiting = 0
+        self._fresh: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
         self._holder = new_id()
@@ -58,11 +66,12 @@ class Relay:
         place = (collection, doc_id)
         known = place in self._offered or place in self._working
         self._offered[place] = None if known else entries
+        self._fresh.add(place)
         self._wake.set()
 
     def has_room(self) -> bool:
         """Whether the service's outbox is within its bound; past it writes are refused with 503 (W4)."""
-        return self._depth + len(self._offered) < self._max_depth
+        return self._waiting + len(self._fresh) < self._max_depth
 
     # Life ---------------------------------------------------------------------------------------------------------
 
@@ -196,6 +205,10 @@ class Relay:
                 for doc_id, place in done
             ]
             matched, _ = await self._store.bulk(collection, whole)
+            places = {(collection, doc_id) for doc_id, _ in done}
+            # What was not of late was counted by the sweeper.
+            self._waiting = max(0, self._waiting - len(places - self._fresh))
+            self._fresh -= places
             if matched < len(done):
                 await self._store.bulk(
                     collection,
@@ -230,42 +243,57 @@ class Relay:
 
     async def _sweep(self) -> None:
         """Find what a crash left behind; the lease saves work and guarantees nothing (A6)."""
+        took = 0.0
         while True:
-            await asyncio.sleep(self._sweep_after_ms / 2_000)
+            # A sweep over tens of thousands of documents must not become what keeps the store busy.
+            await asyncio.sleep(max(self._sweep_after_ms / 2_000, 4 * took))
+            began = time.monotonic()
             try:
-                if await take_lease(self._store, "sweeper", self._holder, seconds=10):
-                    await self._sweep_once()
+                await self._lead_or_follow()
             except (StoreError, TimeoutError, OSError) as error:
                 log.warning("sweeper.store_failed", error=type(error).__name__)
+            took = time.monotonic() - began
+
+    async def _lead_or_follow(self) -> None:
+        """Sweep if this replica holds the lease; else learn from it how much waits."""
+        if await take_lease(self._store, "sweeper", self._holder, seconds=10):
+            await self._sweep_once()
+        else:
+            self._count((await self._store.get(LEASES, "sweeper") or {}).get("waiting", 0))
 
     async def _sweep_once(self) -> None:
-        before = int(time.time() * 1000) - self._sweep_after_ms
-        depth = 0
+        """Every document of every collection that waits too long: none can keep the sweeper from another."""
+        now = int(time.time() * 1000)
+        waiting = 0
         for collection in self.collections:
-            found = await self._store.find(
-                collection,
-                {"pending": {"$gte": 0, "$lt": before}},
-                limit=BATCH,
-                fields=["pending", "outbox.place", "derive_at", "wanted"],
-            )
-            left = [doc for doc in found if doc.get("outbox")]
-            depth += len(left)
-            for doc in left:
-                self.offer(collection, doc["_id"], None)
-            await self._store.bulk(
-                collection,
-                [
-                    Update({"_id": doc["_id"], "outbox": [], **NOTHING_ELSE}, {"$unset": {"pending": ""}})
-                    for doc in found
-                    if not (doc.get("outbox") or doc.get("wanted") or doc.get("derive_at"))
-                ],
-            )
+            left: list[str] = []
+            idle: list[Insert | Update] = []
+            oldest = now
+            fields = ["pending", "outbox.place", "derive_at", "wanted"]
+            async for doc in self._store.each(collection, unfinished(self._sweep_after_ms), fields=fields):
+                if doc.get("outbox"):
+                    left.append(doc["_id"])
+                    oldest = min(oldest, doc["pending"])
+                elif not (doc.get("wanted") or doc.get("derive_at")):
+                    idle.append(Update({"_id": doc["_id"], "outbox": [], **NOTHING_ELSE}, {"$unset": {"pending": ""}}))
+            for start in range(0, len(idle), BATCH):
+                await self._store.bulk(collection, idle[start : start + BATCH])
+            for doc_id in left:
+                place = (collection, doc_id)
+                self._fresh.discard(place)
+                if place not in self._offered and place not in self._working:
+                    self._offered[place] = None
             metrics.outbox_depth.labels(collection).set(len(left))
-            oldest = min((doc["pending"] for doc in left), default=None)
-            metrics.outbox_age.labels(collection).set(
-                0 if oldest is None else max(0, before + self._sweep_after_ms - oldest) / 1000
-            )
-        self._depth = depth
+            metrics.outbox_age.labels(collection).set((now - oldest) / 1000)
+            waiting += len(left)
+        self._wake.set()
+        await self._store.update(LEASES, {"_id": "sweeper"}, {"$set": {"waiting": waiting}})
+        self._count(waiting)
+
+    def _count(self, waiting: int) -> None:
+        """What waits by the sweeper's count; what this process offered since then comes on top (W4)."""
+        self._waiting = waiting
+        self._fresh &= self._offered.keys() | self._working
 
 
 def _links(outboxes: Iterable[list[Doc]]) -> list[trace.Link]:

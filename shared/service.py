@@ -30,6 +30,7 @@ from shared.delivery import Follower, Sink
 from shared.documents import Command, Document, Documents
 from shared.ending import end_all
 from shared.events.gateway import ClockMoved
+from shared.healing import Healer
 from shared.ids import new_id
 from shared.internal_calls import CORRELATION, InternalCalls
 from shared.outbox import Relay, archived
@@ -77,9 +78,10 @@ class Runtime:
             max_depth=settings.outbox_depth_service,
         )
         self.router = bus.router()
-        self.follower = Follower(settings, self.router, self.producer)
+        self.follower = Follower(settings, self.router, self.producer, self.store)
         self.tokens = InternalTokens(settings)
         self.calls = InternalCalls(settings, self.tokens)
+        self.healer = Healer(settings.service, self.store, self.calls)
         self.broker = bus.broker(settings)
         self.background: list[Callable[[], Awaitable[None]]] = []
         self.on_start: list[Callable[[], Awaitable[None]]] = []
@@ -391,6 +393,7 @@ def create_service(
         loops: list[Callable[[], Awaitable[None]]] = [
             *runtime.background,
             lambda: _heal(runtime),
+            lambda: _count_parked(runtime),
             lambda: _watch_lag(runtime),
         ]
         if runtime.settings.development and runtime.settings.service != "gateway":
@@ -471,30 +474,15 @@ async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
 
 async def _heal(runtime: Runtime) -> None:
     """Read missing events from their owners' archives and apply them by the same code (protocol R1)."""
+    await runtime.healer.heal(runtime.follower.sinks)
+
+
+async def _count_parked(runtime: Runtime) -> None:
+    """Tell how many documents of each view are parked."""
     for sink in runtime.follower.sinks:
         if isinstance(sink, View):
-            await heal_view(runtime, sink)
-            await sink.derive_again()
-
-
-async def heal_view(runtime: Runtime, view: View) -> int:
-    """Fill the gaps of one view; how many events were read."""
-    count = 0
-    for stream, subject, at, wanted in await view.gaps():
-        owner = stream.partition(".")[0]
-        if owner == runtime.settings.service:
-            rows = await archived(runtime.store, stream, subject, at)
-            missing = [bus.envelope_of(row, owner) for row in rows]
-            head = missing[-1].revision if missing else at
-        else:
-            head, missing = await runtime.calls.events_after(owner, stream, subject, at)
-        if missing:
-            await view.apply(missing)
-            metrics.healed.labels(stream).inc(len(missing))
-            count += len(missing)
-        if head < wanted:
-            await view.forget_wanted(stream, subject, head)
-    return count
+            await sink.count_parked()
+    await asyncio.sleep(4.0)
 
 
 async def _watch_lag(runtime: Runtime) -> None:

@@ -1,10 +1,9 @@
 """View documents: what a service builds from other services' events, each event once, per subject in order (protocol R1, R2, R5)."""
 
 import dataclasses
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from pydantic import ValidationError
@@ -13,7 +12,7 @@ from shared import metrics
 from shared.context import Cause, set_cause
 from shared.documents import Document, Documents, from_store, mark, unmark
 from shared.events.base import REGISTRY, Envelope, Event
-from shared.outbox import NOTHING_ELSE
+from shared.outbox import BATCH, NOTHING_ELSE, PARKED_FROM, unfinished
 from shared.store import Doc, Insert, Store, Update
 
 log = structlog.get_logger(__name__)
@@ -23,6 +22,17 @@ Finish = Callable[[Document, Sequence[Envelope]], None]
 ATTEMPTS = 20
 VERSION_DIGITS = 10
 DERIVE_AGAIN_AFTER_MS = 3_000
+GAPS_AN_OWNER = 2_000
+
+
+class Gap(NamedTuple):
+    """A document waits for revisions after `applied`, up to `wanted`, of this subject."""
+
+    document: str
+    stream: str
+    subject: str
+    applied: int
+    wanted: int
 
 
 class Rejected(Exception):
@@ -140,7 +150,7 @@ class View:
         self._derived = derived
         self._handlers = {cls.event_type(): (cls, apply) for cls, apply in handlers.items()}
         self._names = {kind.rpartition(".v")[0] for kind in self._handlers}
-        self._target = target or (lambda envelope: envelope.subject)
+        self.target = target or (lambda envelope: envelope.subject)
         self._finish = finish
 
     @property
@@ -152,7 +162,7 @@ class View:
         """Apply a batch durably; the events that cannot be applied come back with a reason code (their subjects are parked)."""
         waiting: dict[str, list[Envelope]] = {}
         for envelope in batch:
-            target = self._target(envelope)
+            target = self.target(envelope)
             if target is not None:
                 waiting.setdefault(target, []).append(envelope)
         rejected: list[tuple[Envelope, str]] = []
@@ -246,13 +256,14 @@ class View:
         """Write the rows of documents whose writer died in between."""
         if not self._derived:
             return
-        before = int(time.time() * 1000) - DERIVE_AGAIN_AFTER_MS
-        found = await self.documents.store.find(
-            self.name, {"pending": {"$gte": 0, "$lt": before}}, limit=500, fields=["derive_at"]
-        )
-        left = [row["_id"] for row in found if row.get("derive_at")]
-        if left:
-            await self.derive(list((await self.documents.load_many(left)).values()))
+        left: list[str] = []
+        async for row in self.documents.store.each(
+            self.name, unfinished(DERIVE_AGAIN_AFTER_MS), fields=["derive_at"], batch=BATCH
+        ):
+            if row.get("derive_at"):
+                left.append(row["_id"])
+        for start in range(0, len(left), BATCH):
+            await self.derive(list((await self.documents.load_many(left[start : start + BATCH])).values()))
 
     async def ensure_indexes(self) -> None:
         """Indexes of the derived rows."""
@@ -284,41 +295,52 @@ class View:
         metrics.consumed.labels(envelope.stream, "applied").inc()
         return None
 
-    async def want(self, envelopes: Iterable[tuple[str, str, int]]) -> None:
-        """Remember that these (stream, subject, revision) exist though their records were unreadable; the healer asks the owner."""
-        for stream, subject, revision in envelopes:
-            doc = await self.documents.load(subject)
-            if doc is None or doc.read_to(stream, subject) >= revision:
-                continue
-            name = mark(stream, subject)
-            doc.wanted[name] = max(doc.wanted.get(name, 0), revision)
-            await self.documents.commit(doc)
+    async def gaps(self, *, older_than_ms: int = 0) -> list[Gap]:
+        """What documents wait for and are not parked: every one, but at most GAPS_AN_OWNER of each owner in one round.
 
-    async def gaps(self, limit: int = 500) -> list[tuple[str, str, int, int]]:
-        """(stream, subject, applied, wanted) of documents that wait for a missing event and are not parked."""
-        rows = await self.documents.store.find(
-            self.name, {"pending": {"$gte": 0}}, limit=limit, fields=["wanted", "applied", "parked"]
-        )
-        found = []
-        for row in rows:
+        A parked document leaves the range that is searched, so that any number of them holds up nobody: its marker
+        is moved behind PARKED_FROM until somebody writes it again.
+        """
+        found: list[Gap] = []
+        of_owner: dict[str, int] = {}
+        aside: list[Insert | Update] = []
+        fields = ["wanted", "applied", "parked", "version", "outbox.place", "derive_at", "pending"]
+        async for row in self.documents.store.each(self.name, unfinished(older_than_ms), fields=fields):
             if row.get("parked"):
+                if not row.get("outbox") and not row.get("derive_at"):
+                    guard = {"_id": row["_id"], "version": row["version"], "outbox": [], "derive_at": None}
+                    aside.append(Update(guard, {"$set": {"pending": PARKED_FROM + int(row["pending"])}}))
                 continue
             for name, wanted in row.get("wanted", {}).items():
                 stream, subject = unmark(name)
-                found.append((stream, subject, row.get("applied", {}).get(name, 0), wanted))
+                owner = stream.partition(".")[0]
+                if of_owner.setdefault(owner, 0) < GAPS_AN_OWNER:
+                    of_owner[owner] += 1
+                    found.append(Gap(row["_id"], stream, subject, row.get("applied", {}).get(name, 0), wanted))
+        for start in range(0, len(aside), BATCH):
+            await self.documents.store.bulk(self.name, aside[start : start + BATCH])
         metrics.gaps.labels(self.name).set(len(found))
-        metrics.parked.labels(self.name).set(sum(1 for row in rows if row.get("parked")))
         return found
 
-    async def forget_wanted(self, stream: str, subject: str, head: int) -> None:
-        """The owner's stream ends at `head`: what was wanted beyond it was forged or a mistake (R6)."""
-        target = await self.documents.load(subject)
-        if target is None:
+    async def count_parked(self) -> int:
+        """How many documents are parked; also told as a metric."""
+        parked = await self.documents.store.count(self.name, {"pending": {"$gte": PARKED_FROM}})
+        metrics.parked.labels(self.name).set(parked)
+        return parked
+
+    async def forget_wanted(self, gap: Gap, head: int, *, elsewhere: bool = False) -> None:
+        """The owner's stream ends at `head`: what was wanted beyond it was forged or a mistake (R6).
+
+        `elsewhere`: what was missing belongs to another document, which has it now.
+        """
+        doc = await self.documents.load(gap.document)
+        name = mark(gap.stream, gap.subject)
+        # What came to be wanted after the owner was asked is not judged by its answer.
+        if doc is None or doc.wanted.get(name) != gap.wanted:
             return
-        name = mark(stream, subject)
-        if target.wanted.get(name, 0) > head and target.applied.get(name, 0) >= head:
-            target.wanted.pop(name)
-            await self.documents.commit(target)
+        if elsewhere or (gap.wanted > head and doc.applied.get(name, 0) >= head):
+            doc.wanted.pop(name)
+            await self.documents.commit(doc)
 
 
 def _row(row_id: str, fields: Doc) -> Update:

@@ -11,7 +11,7 @@ from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
 from shared.store import Store
 from shared.tests.conftest import HANDLERS, facts
-from shared.views import Derived, Packed, View, text_of
+from shared.views import Derived, Gap, Packed, View, text_of
 
 pytestmark = pytest.mark.integration
 
@@ -39,7 +39,7 @@ async def test_r1_a_gap_is_written_down_before_the_offset_could_be_committed_and
     await view.apply([events[0], events[3], events[4]])
     held = await state_of(views, "c1")
     assert held.read_to("records.child", "c1") == 1
-    assert await view.gaps() == [("records.child", "c1", 1, 5)]
+    assert await view.gaps() == [Gap("c1", "records.child", "c1", 1, 5)]
     await view.apply(events[1:])
     healed = await state_of(views, "c1")
     assert healed.read_to("records.child", "c1") == 5
@@ -119,16 +119,6 @@ async def test_r2_two_owners_of_one_partition_cannot_overwrite_each_other(views:
     assert [doc.id for doc in await views.commit_many([late])] == ["c1"]
     await other.apply(events)
     assert (await state_of(views, "c1")).state == {"guardians": {"g1": 1, "g4": 4}}
-
-
-async def test_r6_what_is_wanted_beyond_the_owners_head_was_forged(views: Documents) -> None:
-    view = View(views, HANDLERS)
-    await view.apply(facts("c1", 2))
-    await view.want([("records.child", "c1", 99), ("records.child", "nobody", 3)])
-    assert await view.gaps() == [("records.child", "c1", 2, 99)]
-    await view.forget_wanted("records.child", "c1", 2)
-    assert await view.gaps() == []
-    assert await views.load("nobody") is None
 
 
 def _links(doc: Document) -> dict[str, dict[str, object]]:
