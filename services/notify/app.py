@@ -7,7 +7,7 @@ import yaml
 from fastapi import FastAPI
 
 from services.notify import store as kept
-from services.notify.api import announcements, calendar_feed, inbox, library, push
+from services.notify.api import announcements, calendar_feed, disaster, inbox, library, push
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contacts import Contacts
@@ -67,6 +67,7 @@ def create_app(settings: Settings) -> FastAPI:
         push.router(runtime, pusher, devices, contacts),
         calendar_feed.router(runtime, calendars),
         library.router(runtime, content),
+        disaster.router(runtime, notices),
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders, app.state.devices = notices, reminders, devices

@@ -1,7 +1,7 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
 Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `preferences`,
-`pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`.
+`pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`, `safety`, `shelters`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 
 from services.notify.domain.audience import Contact, Family, Town, due_line
+from services.notify.domain.disaster import Subject
 from shared.clock import wire_instant
 from shared.documents import Document, from_store
 from shared.ids import derived_id, new_id
@@ -42,6 +43,8 @@ TOWNS = "towns"
 CALENDARS = "calendars"
 PREFERENCES = "preferences"
 DAYS = "days"
+SAFETY = "safety"
+SHELTERS = "shelters"
 PAGE_SIZE = 500
 
 
@@ -104,6 +107,8 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(SUBSCRIPTIONS, ["device"])
     await store.ensure_index(PUSHES, ["announcement"])
     await store.ensure_index(CALENDARS, ["guardian"])
+    await store.ensure_index(SAFETY, ["announcement"])
+    await store.ensure_index(SHELTERS, ["municipality"])
     await store.ensure_index(PUSHES, ["tell"], where={"tell": {"$gte": 0}})
     await store.ensure_index(ANNOUNCEMENTS, ["state.municipality"])
 
@@ -186,14 +191,38 @@ async def put_contacts(store: Store, lines: Sequence[tuple[str, Document]]) -> N
     )
 
 
-async def freeze(store: Store, guardians: Sequence[str]) -> tuple[str, int]:
-    """Keep a list of recipients before anything is announced (protocol D1): (its id, its number of pages)."""
+async def freeze(store: Store, guardians: Sequence[str], families: Sequence[Family] = ()) -> tuple[str, int]:
+    """Keep a list of recipients before anything is announced (protocol D1): (its id, its number of pages).
+
+    `families` are those whose safety is asked after.
+    """
     frozen = new_id()
     pages = [guardians[start : start + PAGE_SIZE] for start in range(0, len(guardians), PAGE_SIZE)]
     await store.insert_many(
         RECIPIENTS, [{"_id": f"{frozen}:{number}", "ids": list(page)} for number, page in enumerate(pages)]
     )
+    asked = [
+        [one.child, "child" if one.birth_date is not None else "pregnancy", one.district, list(one.guardians)]
+        for one in families
+    ]
+    await store.insert_many(
+        RECIPIENTS,
+        [
+            {"_id": f"{frozen}:s{start // PAGE_SIZE}", "asked": asked[start : start + PAGE_SIZE]}
+            for start in range(0, len(asked), PAGE_SIZE)
+        ],
+    )
     return frozen, len(pages)
+
+
+async def subjects_of(store: Store, frozen: str) -> list[Subject]:
+    """The children and pregnancies whose safety a notice asked after."""
+    found: list[Subject] = []
+    page = 0
+    while (row := await store.get(RECIPIENTS, f"{frozen}:s{page}")) is not None:
+        found += [Subject(one, kind, district, tuple(guardians)) for one, kind, district, guardians in row["asked"]]
+        page += 1
+    return found
 
 
 async def frozen_page(store: Store, frozen: str, page: int) -> list[str]:

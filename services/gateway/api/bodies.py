@@ -325,6 +325,7 @@ class AnnouncementBody(BaseModel):
     expires_at: datetime | None = None
     links: list[LinkedBody] = Field(default_factory=list)
     attachments: list[str] = Field(default_factory=list, description="Ids of POST /v1/attachments")
+    safety_check: bool = Field(default=False, description="Ask whether the families are safe")
     confirm: int | None = Field(default=None, description="The number that the preview gave")
 
 
@@ -336,6 +337,34 @@ class AnnouncementCorrectionBody(BaseModel):
     title: dict[str, str]
     body: dict[str, str]
     reason: Why500
+
+
+class SafetyBody(Body):
+    """How the family is, where (`home`, `elsewhere`, `shelter:<id>`), and what it needs."""
+
+    state: Literal["safe", "needs_help", "injured"]
+    place: str = "home"
+    needs: list[str] = Field(default_factory=list)
+    note: str = ""
+
+
+class FoundBody(SafetyBody):
+    """The same, of a child or pregnancy that staff found."""
+
+    child: str
+
+
+class ShelterBody(Body):
+    """A shelter and its supplies: pieces, and litres of water."""
+
+    name: Name100
+    address: str = ""
+    latitude: float
+    longitude: float
+    capacity: int
+    for_infants: bool = False
+    open: bool = True
+    supplies: dict[str, int] = Field(default_factory=dict)
 
 
 class CalendarFeedBody(Body):
@@ -586,6 +615,9 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/announcements/{announcement}/break-glass": ReasonBody,
     "POST /v1/attachments": AttachmentBody,
     "POST /v1/calendar-feed": CalendarFeedBody,
+    "POST /v1/inbox/{item}/safety": SafetyBody,
+    "POST /v1/announcements/{announcement}/safety": FoundBody,
+    "PUT /v1/municipalities/{code}/shelters/{shelter}": ShelterBody,
     "PUT /v1/push-subscriptions/{subscription}": PushSubscriptionBody,
     "PUT /v1/devices/{device}": DeviceBody,
     "POST /v1/municipalities": MunicipalityBody,
@@ -673,6 +705,14 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
         ("ill_until", {"type": "string", "format": "date"}, "No visit before the day after"),
         ("closed", {"type": "string", "format": "date"}, "A day on which the clinic is closed; may be repeated"),
     ),
+    "GET /v1/announcements/{announcement}/safety": (
+        ("state", {"enum": ["safe", "needs_help", "injured", "unaccounted"]}, "Those in this state"),
+    ),
+    "GET /v1/municipalities/{code}/shelters": (
+        ("latitude", {"type": "number", "minimum": -90, "maximum": 90}, "From where the distance is counted"),
+        ("longitude", {"type": "number", "minimum": -180, "maximum": 180}, "From where the distance is counted"),
+        ("need", {"type": "string"}, "Those that have this supply"),
+    ),
     "GET /v1/announcements": (
         (
             "state",
@@ -699,6 +739,7 @@ PAGED = frozenset(
         "GET /v1/municipalities/{code}/not-yet",
         "GET /v1/inbox",
         "GET /v1/announcements/{announcement}/deliveries",
+        "GET /v1/announcements/{announcement}/safety",
     }
 )
 """Lists with `limit`, `cursor` and Link rel="next"."""

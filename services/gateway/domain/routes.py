@@ -169,6 +169,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/push-key", "subscribeToPush", "own", owner="notify"),
     Route("PUT", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
     Route("DELETE", "/v1/push-subscriptions/{subscription}", "subscribeToPush", "own", owner="notify"),
+    # Disasters
+    Route("POST", "/v1/inbox/{item}/safety", "reportSafety", "own", owner="notify"),
+    Route("POST", "/v1/announcements/{announcement}/safety", "reportFound", "owned", owner="notify"),
+    Route("GET", "/v1/announcements/{announcement}/safety", "readSafety", "owned", owner="notify"),
+    Route("PUT", "/v1/municipalities/{code}/shelters/{shelter}", "changeShelters", "town", "path:code", "notify"),
+    Route("GET", "/v1/municipalities/{code}/shelters", "readShelters", "registry", owner="notify"),
     Route("GET", "/v1/library", "readLibrary", "registry", owner="notify"),
     Route("GET", "/v1/library/{article}", "readLibrary", "registry", owner="notify"),
     Route("POST", "/v1/calendar-feed", "ownCalendar", "own", owner="notify", creates=True),

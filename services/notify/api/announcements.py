@@ -59,6 +59,7 @@ class AnnouncementBody(Body):
     confirm: Annotated[int, Field(ge=0, strict=True)] | None = None
     links: list[LinkBody] = Field(default_factory=list)
     attachments: list[Annotated[str, Field(max_length=64)]] = Field(default_factory=list)
+    safety_check: bool = False
 
 
 class CorrectionBody(Body):
@@ -106,6 +107,7 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
             body.confirm,
             [link.model_dump() for link in body.links],
             body.attachments,
+            body.safety_check,
         )
         found, doc = await commands.publish(notices, principal, notice, command)
         return answer(doc, "notify.announcement", found, status=202, location=f"/v1/announcements/{doc.id}")

@@ -61,6 +61,7 @@ class Notice:
     confirm: int | None = None
     links: Sequence[Mapping[str, Any]] = ()
     attachments: Sequence[str] = ()
+    safety_check: bool = False
 
 
 def town_of(principal: Principal) -> str:
@@ -115,12 +116,12 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
         _refuse(notice, notices_.now)
         attached = await attachments_of(notices_.store, town, notice.attachments)
         name = await kept.name_of_town(notices_.store, town)
-        guardians = await _reach(notices_, town, notice)
-        frozen = {"count": len(guardians)}
+        reached = await _reach(notices_, town, notice)
+        frozen = {"count": len(reached.guardians)}
         if notice.urgency == "emergency":
             pass  # frozen when a second person approves it (commands/approval.py)
         elif notice.publish_at is None:
-            frozen = await freeze(notices_, guardians)
+            frozen = await freeze(notices_, reached, notice.safety_check)
         else:
             # Before the notice itself: a row without a notice is dropped in the end, a notice without a row would wait for ever.
             await kept.schedule(notices_.store, command.id, notice.publish_at)
@@ -139,6 +140,7 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
                 "expires_at": wire_instant(notice.expires_at) if notice.expires_at else None,
                 "links": [dict(link) for link in notice.links],
                 "attachments": attached,
+                "safety_check": notice.safety_check,
                 "town": name,
                 "made_at": wire_instant(notices_.now),
                 "state": "awaiting_approval" if notice.urgency == "emergency" else "scheduled",
@@ -163,14 +165,14 @@ def _refuse(notice: Notice, now: datetime) -> None:
         raise Invalid(errors=tuple(problems))
 
 
-async def _reach(notices_: Notices, town: str, notice: Notice) -> list[str]:
+async def _reach(notices_: Notices, town: str, notice: Notice) -> audiences.Reach:
     """Whom it reaches now; nobody, or everybody, only when that number is confirmed."""
     audience = _checked(notice.audience, town)
     people = await kept.town_of_code(notices_.store, town)
-    guardians = audiences.reach(audience, people, notices_.today).guardians
-    unusual = not guardians or audiences.is_everyone(audience, people, notices_.today)
-    if unusual and notice.confirm != len(guardians):
-        number = len(guardians)
+    reached = audiences.reach(audience, people, notices_.today)
+    number = len(reached.guardians)
+    unusual = number == 0 or audiences.is_everyone(audience, people, notices_.today)
+    if unusual and notice.confirm != number:
         found = FieldProblem(
             "/confirm",
             "confirm-the-number",
@@ -178,13 +180,14 @@ async def _reach(notices_: Notices, town: str, notice: Notice) -> list[str]:
             f"This audience reaches {number} recipients. Repeat with confirm: {number} if that is meant.",
         )
         raise Invalid(errors=(found,))
-    return guardians
+    return reached
 
 
-async def freeze(notices_: Notices, guardians: list[str]) -> Doc:
-    """Keep the recipients of this moment (protocol D1)."""
-    frozen, pages = await kept.freeze(notices_.store, guardians)
-    return {"id": frozen, "count": len(guardians), "pages": pages, "as_of": notices_.now}
+async def freeze(notices_: Notices, reached: audiences.Reach, safety_check: bool) -> Doc:
+    """Keep the recipients of this moment (protocol D1), and those whose safety is asked after."""
+    families = reached.families if safety_check else ()
+    frozen, pages = await kept.freeze(notices_.store, reached.guardians, families)
+    return {"id": frozen, "count": len(reached.guardians), "pages": pages, "as_of": notices_.now}
 
 
 def announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
@@ -237,7 +240,7 @@ async def publish_scheduled(notices_: Notices) -> int:
         if doc is not None and doc.state["state"] == "scheduled":
             people = await kept.town_of_code(notices_.store, doc.state["municipality"])
             reached = audiences.reach(doc.state["audience"], people, notices_.today)
-            frozen = await freeze(notices_, reached.guardians)
+            frozen = await freeze(notices_, reached, bool(doc.state.get("safety_check")))
 
             def decide(doc: Document, frozen: Doc = frozen) -> Doc:
                 if doc.state["state"] == "scheduled":
@@ -283,6 +286,7 @@ def shown(doc: Document) -> Doc:
         "published_by",
         "links",
         "attachments",
+        "safety_check",
         "approved_by",
         "break_glass",
         "reviewed_by",

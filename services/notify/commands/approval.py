@@ -82,7 +82,7 @@ async def _release(
         else:
             people = await kept.town_of_code(notices.store, doc.state["municipality"])
             reached = audiences.reach(doc.state["audience"], people, notices.today)
-            frozen = await freeze(notices, reached.guardians)
+            frozen = await freeze(notices, reached, bool(doc.state.get("safety_check")))
 
     def decide(doc: Document) -> Doc:
         if stamp(doc):

@@ -62,6 +62,7 @@ def _shown(row: Doc, announcements: Mapping[str, Document], now: datetime) -> Do
             "readings": {"title": with_readings(words["title"]), "body": with_readings(words["body"])},
             "links": notice.get("links", []) if words is notice else [],
             "attachments": notice.get("attachments", []) if words is notice else [],
+            "safety_check": bool(notice.get("safety_check")),
             "expires_at": notice.get("expires_at"),
         }
     item |= {"child": row["child"], "urgency": "info", "state": "current"}

@@ -76,6 +76,7 @@ class Reach:
     guardians: list[str]
     children: int
     pregnancies: int
+    families: Sequence[Family] = ()
 
     def by_channel(self, town: Town) -> dict[str, int]:
         """How many of them each channel reaches; the inbox reaches all."""
@@ -263,6 +264,7 @@ def reach(audience: Mapping[str, Any], town: Town, on: date) -> Reach:
     asks_language = _asks_language(audience)
     guardians: set[str] = set()
     children = pregnancies = 0
+    found: list[Family] = []
     for family in town.families:
         if asks_language:
             reached = [one for one in family.guardians if holds(family, town.language(one))]
@@ -273,11 +275,12 @@ def reach(audience: Mapping[str, Any], town: Town, on: date) -> Reach:
             guardians.update(family.guardians)
         else:
             continue
+        found.append(family)
         if family.birth_date is not None:
             children += 1
         else:
             pregnancies += 1
-    return Reach(sorted(guardians), children, pregnancies)
+    return Reach(sorted(guardians), children, pregnancies, found)
 
 
 def _asks_language(audience: Mapping[str, Any]) -> bool:

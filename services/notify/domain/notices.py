@@ -57,6 +57,11 @@ def text_problems(name: str, texts: Mapping[str, str], limit: int) -> list[Field
     return found
 
 
+def unseen_or_markup(text: str) -> bool:
+    """Whether a short free text holds what no text here may."""
+    return bool(_MARKUP.search(text) or _UNSEEN.search(text))
+
+
 def _full_length(text: str) -> int:
     """How long a text can become where it is shown: without readings, with what is filled in."""
     return len(_PLACEHOLDER.sub("x" * LONGEST_TOWN_NAME, furigana.plain(text)))

@@ -13,6 +13,7 @@ from services.notify.tests.town import (
     OTHER_NURSE,
     PDF,
     REGISTER,
+    SCHOOL,
     STRANGER,
     TOWN,
     UNDER_SIX,
@@ -53,6 +54,11 @@ TABLE: dict[str, tuple[int, ...]] = {
     "PUT /v1/announcements/{announcement}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "POST /v1/announcements/{announcement}/recall": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "GET /v1/announcements/{announcement}/deliveries": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "POST /v1/inbox/{item}/safety": (200, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    "POST /v1/announcements/{announcement}/safety": (403, 403, 403, 200, 404, 403, 403, 403, 403, 403),
+    "GET /v1/announcements/{announcement}/safety": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "PUT /v1/municipalities/{code}/shelters/{shelter}": (403, 403, 403, 201, 404, 403, 403, 403, 403, 403),
+    "GET /v1/municipalities/{code}/shelters": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "GET /v1/library": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "GET /v1/library/{article}": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "POST /v1/calendar-feed": (201, 201, 403, 403, 403, 403, 403, 403, 403, 201),
@@ -69,7 +75,7 @@ TABLE: dict[str, tuple[int, ...]] = {
 }
 
 
-def body_for(route: str, push: PushService) -> Any:
+def body_for(route: str, push: PushService, made: dict[str, str]) -> Any:
     """A good body for each route."""
     if route.startswith("PUT /v1/push"):
         return Receiver(push, "other").subscription()
@@ -80,6 +86,9 @@ def body_for(route: str, push: PushService) -> Any:
         "POST /v1/announcements/{announcement}/recall": {"reason": "wrong"},
         "POST /v1/announcements/{announcement}/break-glass": {"reason": "nobody there"},
         "POST /v1/calendar-feed": {},
+        "POST /v1/inbox/{item}/safety": {"state": "safe"},
+        "POST /v1/announcements/{announcement}/safety": {"state": "safe", "child": made.get("child", "c")},
+        "PUT /v1/municipalities/{code}/shelters/{shelter}": SCHOOL,
         "POST /v1/attachments": {"name": "map.pdf", "content": PDF},
         "PUT /v1/devices/{name}": {"channel": "fcm", "token": "d:" + "t" * 40},
     }.get(route)
@@ -87,9 +96,9 @@ def body_for(route: str, push: PushService) -> Any:
 
 async def everything(town: Town, push: PushService) -> dict[str, str]:
     """A notice that the mother has in her inbox, her browser and her app."""
-    await town.born()
+    child = await town.born()
     paper = await town.does(NURSE, "POST", "/v1/attachments", {"name": "map.pdf", "content": PDF})
-    notice = await town.publishes(attachments=[paper["id"]])
+    notice = await town.publishes(attachments=[paper["id"]], safety_check=True)
     await town.expands(notice)
     await town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", Receiver(push, "phone").subscription())
     await town.does(MOTHER, "PUT", "/v1/devices/phone", {"channel": "apns", "token": "ab" * 32})
@@ -98,6 +107,9 @@ async def everything(town: Town, push: PushService) -> dict[str, str]:
         "announcement": notice,
         "feed": feed,
         "article": "week-01",
+        "code": TOWN,
+        "shelter": "school",
+        "child": child,
         "attachment": paper["id"],
         "item": (await town.inbox())[0]["id"],
         "name": "phone",
@@ -125,7 +137,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
         headers = {}
         if method == "PUT" and "announcements" in path:
             headers["If_Match"] = (await town.call(NURSE, "GET", path)).headers["etag"]
-        answer = await town.call(caller, method, path, body_for(route, push), **headers)
+        answer = await town.call(caller, method, path, body_for(route, push, made), **headers)
         got[who] = answer.status_code
         if answer.is_success and method != "GET":
             made = {}
@@ -135,10 +147,12 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
 @pytest.mark.parametrize("route", list(TABLE))
 async def test_nobody_without_the_gateways_signature(town: Town, push: PushService, route: str) -> None:
     method, _, template = route.partition(" ")
-    path = template.format(announcement="a", item="i", name="n", attachment="f", feed="c", article="x")
-    assert (await town.call(None, method, path, body_for(route, push))).status_code == 401
+    path = template.format(
+        announcement="a", item="i", name="n", attachment="f", feed="c", article="x", code="1", shelter="s"
+    )
+    assert (await town.call(None, method, path, body_for(route, push, {}))).status_code == 401
     other = town.tokens.sign("records", "act", NURSE)
-    answer = await town.call(None, method, path, body_for(route, push), Authorization=f"Bearer {other}")
+    answer = await town.call(None, method, path, body_for(route, push, {}), Authorization=f"Bearer {other}")
     assert answer.status_code == 401
 
 

@@ -52,6 +52,13 @@ OPERATOR = Principal("operator", "operator")
 BY = Actor(subject="nurse-1", role="staff")
 WHY = Why(rule="r", sentence="決まりです。", sentence_en="The rule.", source="law")
 PDF = base64.b64encode(b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj\ntrailer << /Root 1 0 R >>\n%%EOF\n").decode()
+SCHOOL: dict[str, Any] = {
+    "name": "わかば小学校",
+    "latitude": 35.0,
+    "longitude": 139.0,
+    "capacity": 200,
+    "supplies": {"formula_liquid": 48, "diapers_s": 300},
+}
 UNDER_SIX: dict[str, Any] = {"age_years": {"under": 6}}
 NOTICE: dict[str, Any] = {
     "title": {"ja": "わかば幼稚園は本日休園です", "en": "Wakaba kindergarten is closed today"},
