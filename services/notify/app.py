@@ -7,9 +7,10 @@ import yaml
 from fastapi import FastAPI
 
 from services.notify import store as kept
-from services.notify.api import announcements, calendar_feed, disaster, inbox, library, push
+from services.notify.api import announcements, calendar_feed, contact_points, disaster, inbox, library, push
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
+from services.notify.commands.contact_points import ContactPoints
 from services.notify.commands.contacts import Contacts
 from services.notify.commands.devices import Devices
 from services.notify.commands.library import Library, deliver_content, load_articles
@@ -65,6 +66,7 @@ def create_app(settings: Settings) -> FastAPI:
         announcements.router(runtime, notices),
         inbox.router(runtime, notices),
         push.router(runtime, pusher, devices, contacts),
+        contact_points.router(runtime, ContactPoints(devices, pusher, settings), contacts),
         calendar_feed.router(runtime, calendars),
         library.router(runtime, content),
         disaster.router(runtime, notices),

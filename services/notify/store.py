@@ -1,7 +1,8 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
 Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `preferences`,
-`pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`, `safety`, `shelters`.
+`proofs`, `pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`,
+`safety`, `shelters`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
@@ -45,6 +46,7 @@ PREFERENCES = "preferences"
 DAYS = "days"
 SAFETY = "safety"
 SHELTERS = "shelters"
+PROOFS = "proofs"
 PAGE_SIZE = 500
 
 
@@ -105,6 +107,8 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(WAITING, ["at"])
     await store.ensure_index(SUBSCRIPTIONS, ["recipient"])
     await store.ensure_index(SUBSCRIPTIONS, ["device"])
+    await store.ensure_index(PROOFS, ["recipient"])
+    await store.ensure_index(PROOFS, ["device"])
     await store.ensure_index(PUSHES, ["announcement"])
     await store.ensure_index(CALENDARS, ["guardian"])
     await store.ensure_index(SAFETY, ["announcement"])

@@ -382,6 +382,33 @@ class PushSubscriptionBody(BaseModel):
     keys: dict[str, str]
 
 
+class AddressBody(BaseModel):
+    """An address at which the guardian wants messages: `line` (a user id), `sms` (a mobile number) or `mail`. A code is sent there."""
+
+    model_config = ConfigDict(extra="allow")
+
+    channel: str
+    address: str
+
+
+class ProofBody(BaseModel):
+    """The six digits that were sent to the address."""
+
+    model_config = ConfigDict(extra="allow")
+
+    code: str
+
+
+class PreferencesBody(BaseModel):
+    """Language, the ways (push, line, sms, mail) by topic (notices, reminders, library), and whether information comes once a day."""
+
+    model_config = ConfigDict(extra="allow")
+
+    language: str = "ja"
+    digest: bool = False
+    topics: dict[str, list[str]] = {}
+
+
 class DeviceBody(BaseModel):
     """An app's token: `fcm` (a registration token) or `apns` (a device token in hexadecimal)."""
 
@@ -620,6 +647,9 @@ BODIES: dict[str, type[BaseModel]] = {
     "PUT /v1/municipalities/{code}/shelters/{shelter}": ShelterBody,
     "PUT /v1/push-subscriptions/{subscription}": PushSubscriptionBody,
     "PUT /v1/devices/{device}": DeviceBody,
+    "PUT /v1/contacts/{contact}": AddressBody,
+    "POST /v1/contacts/{contact}/proof": ProofBody,
+    "PUT /v1/preferences": PreferencesBody,
     "POST /v1/municipalities": MunicipalityBody,
     "POST /v1/clinics": ClinicBody,
     "POST /v1/staff": StaffBody,

@@ -181,6 +181,15 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/v1/calendar-feed", "ownCalendar", "own", owner="notify"),
     # Calendar programs cannot sign in: whoever knows the secret address reads.
     Route("GET", "/v1/calendars/{feed}", "open", "open", owner="notify"),
+    Route("GET", "/v1/contacts", "chooseChannels", "own", owner="notify"),
+    Route("PUT", "/v1/contacts/{contact}", "chooseChannels", "own", owner="notify"),
+    Route("POST", "/v1/contacts/{contact}/proof", "chooseChannels", "own", owner="notify", guarded=True),
+    Route("DELETE", "/v1/contacts/{contact}", "chooseChannels", "own", owner="notify"),
+    Route("GET", "/v1/preferences", "chooseChannels", "own", owner="notify"),
+    Route("PUT", "/v1/preferences", "chooseChannels", "own", owner="notify"),
+    # A mail program's one click (RFC 8058): whoever has the mail may stop the mails.
+    Route("GET", "/v1/unsubscriptions/{token}", "open", "open", owner="notify"),
+    Route("POST", "/v1/unsubscriptions/{token}", "open", "open", owner="notify"),
     Route("PUT", "/v1/devices/{device}", "subscribeToPush", "own", owner="notify"),
     Route("DELETE", "/v1/devices/{device}", "subscribeToPush", "own", owner="notify"),
     Route("GET", "/v1/events", "followEvents", "own"),

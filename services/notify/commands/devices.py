@@ -52,7 +52,13 @@ async def subscribe(devices: Devices, principal: Principal, name: str, endpoint:
         check_keys(keys)
     except SubscriptionError as error:
         raise invalid(error.pointer, error.code, "鍵の形式が正しくありません。", "The key cannot be used.") from None
-    fields = {"channel": "web_push", "endpoint": endpoint, "device": derived_id(endpoint, "browser"), "keys": keys}
+    fields = {
+        "channel": "web_push",
+        "name": name,
+        "endpoint": endpoint,
+        "device": derived_id(endpoint, "browser"),
+        "keys": keys,
+    }
     return await keep(devices, guardian, derived_id(guardian, name, "subscription"), fields, "/endpoint")
 
 
@@ -63,7 +69,7 @@ async def register(devices: Devices, principal: Principal, name: str, channel: s
     if not TOKENS[channel](token):
         words = ("端末トークンの形式が正しくありません。", "This is no token of that push service.")
         raise invalid("/token", "token-malformed", *words)
-    fields = {"channel": channel, "address": token, "device": address_key(channel, token)}
+    fields = {"channel": channel, "name": name, "address": token, "device": address_key(channel, token)}
     return await keep(devices, guardian, derived_id(guardian, name, "device"), fields, "/token")
 
 

@@ -12,6 +12,8 @@ from services.notify import store as kept
 from services.notify.commands.channels.apns import Apns
 from services.notify.commands.channels.fcm import Fcm
 from services.notify.commands.channels.line import Line
+from services.notify.commands.channels.mail import Mail
+from services.notify.commands.channels.sms import Sms
 from services.notify.commands.channels.web_push import WebPush, keep_few
 from services.notify.commands.channels.wire import LONGEST_RETRY_S, Answer, Channel, Message
 from services.notify.domain.deliveries import REPEATABLE
@@ -84,7 +86,7 @@ class Pusher:
 
     def __post_init__(self) -> None:
         """Every channel that this platform knows, on or off."""
-        ways: list[Channel] = [make(self.egress, self.settings) for make in (WebPush, Fcm, Apns, Line)]
+        ways: list[Channel] = [make(self.egress, self.settings) for make in (WebPush, Fcm, Apns, Line, Sms, Mail)]
         self.channels = {channel.name: channel for channel in ways}
 
     def public_key(self) -> str:

@@ -1,6 +1,7 @@
 """The service on the real store, asked as the gateway asks it, and a push service that checks what it gets; no Kafka is needed."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -10,11 +11,17 @@ from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
 from deploy.local.topology import SERVICES
 from services.notify.app import create_app
+from services.notify.tests.providers import Providers
 from services.notify.tests.town import NOON, Town
 from shared.auth import InternalTokens
 from shared.ids import new_id
 from shared.settings import Settings
+from shared.testing.apns_service import ApnsService
+from shared.testing.fcm_service import FcmService
+from shared.testing.line_service import LineService
+from shared.testing.mail_server import MailServer
 from shared.testing.push_service import PushService
+from shared.testing.twilio_service import TwilioService
 
 
 @pytest.fixture(scope="session")
@@ -36,9 +43,25 @@ async def push() -> AsyncIterator[PushService]:
 
 
 @pytest.fixture
-def more_settings() -> dict[str, Any]:
-    """What a module of tests sets besides."""
-    return {}
+async def providers() -> AsyncIterator[Providers]:
+    """The simulated providers of every channel but Web Push, and a mail server."""
+    async with (
+        FcmService() as fcm,
+        ApnsService() as apns,
+        LineService() as line,
+        TwilioService() as sms,
+        MailServer() as mail,
+    ):
+        yield Providers(fcm, apns, line, sms, mail)
+
+
+@pytest.fixture
+def more_settings(request: pytest.FixtureRequest, tmp_path: Path) -> dict[str, Any]:
+    """Every channel is on where a test asks for the providers."""
+    if "providers" not in request.fixturenames:
+        return {}
+    found: Providers = request.getfixturevalue("providers")
+    return found.settings(tmp_path)
 
 
 @pytest.fixture

@@ -70,6 +70,16 @@ TABLE: dict[str, tuple[int, ...]] = {
     "GET /v1/push-key": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "PUT /v1/push-subscriptions/{name}": (200, 201, 403, 403, 403, 403, 403, 403, 403, 201),
     "DELETE /v1/push-subscriptions/{name}": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    "GET /v1/contacts": (200, 200, 403, 403, 403, 403, 403, 403, 403, 200),
+    # Refused for want of a carrier; whose address it would be is looked at before that.
+    "PUT /v1/contacts/{name}": (422, 422, 403, 403, 403, 403, 403, 403, 403, 422),
+    "POST /v1/contacts/{name}/proof": (404, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    "DELETE /v1/contacts/{name}": (404, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    "GET /v1/preferences": (200, 200, 403, 403, 403, 403, 403, 403, 403, 200),
+    "PUT /v1/preferences": (200, 200, 403, 403, 403, 403, 403, 403, 403, 200),
+    # Whoever has the mail may stop the mails; a token that is made up is not there.
+    "GET /v1/unsubscriptions/{token}": (200,) * 10,
+    "POST /v1/unsubscriptions/{token}": (404,) * 10,
     "PUT /v1/devices/{name}": (200, 201, 403, 403, 403, 403, 403, 403, 403, 201),
     "DELETE /v1/devices/{name}": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
 }
@@ -90,6 +100,9 @@ def body_for(route: str, push: PushService, made: dict[str, str]) -> Any:
         "POST /v1/announcements/{announcement}/safety": {"state": "safe", "child": made.get("child", "c")},
         "PUT /v1/municipalities/{code}/shelters/{shelter}": SCHOOL,
         "POST /v1/attachments": {"name": "map.pdf", "content": PDF},
+        "PUT /v1/contacts/{name}": {"channel": "sms", "address": "090-1234-5678"},
+        "POST /v1/contacts/{name}/proof": {"code": "123456"},
+        "PUT /v1/preferences": {"language": "en"},
         "PUT /v1/devices/{name}": {"channel": "fcm", "token": "d:" + "t" * 40},
     }.get(route)
 
@@ -113,6 +126,7 @@ async def everything(town: Town, push: PushService) -> dict[str, str]:
         "attachment": paper["id"],
         "item": (await town.inbox())[0]["id"],
         "name": "phone",
+        "token": "made.up",
     }
 
 
@@ -148,7 +162,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
 async def test_nobody_without_the_gateways_signature(town: Town, push: PushService, route: str) -> None:
     method, _, template = route.partition(" ")
     path = template.format(
-        announcement="a", item="i", name="n", attachment="f", feed="c", article="x", code="1", shelter="s"
+        announcement="a", item="i", name="n", attachment="f", feed="c", token="t", article="x", code="1", shelter="s"
     )
     assert (await town.call(None, method, path, body_for(route, push, {}))).status_code == 401
     other = town.tokens.sign("records", "act", NURSE)
