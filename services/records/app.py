@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from services.records import store as kept
 from services.records.api import diary, routers
 from services.records.commands.diary import keeper
+from services.records.commands.moves import day_keeper, turn_days
 from services.records.commands.records import Records
 from services.records.subscribers import subscribe
 from shared.files import files_of
@@ -31,9 +32,13 @@ def create_app(settings: Settings) -> FastAPI:
     async def prepare() -> None:
         await kept.ensure_indexes(runtime.store)
 
+    async def turn() -> None:
+        await turn_days(records)
+
     runtime.on_start.append(prepare)
     runtime.on_stop.append(records.files.close)
-    runtime.background.append(lambda: keeper(records))
+    runtime.background += [lambda: keeper(records), lambda: day_keeper(records)]
+    runtime.on_clock.append(turn)
     app = create_service(runtime, routers(runtime, records), title="Hagukumi records", larger_body=diary.larger_body)
     app.state.records = records
     return app

@@ -1,7 +1,7 @@
 """Documents and domain objects of records; the only file that names its collections.
 
 Primary (never rebuilt): `children` (the records and the head of records.child), `guardian_codes` (which child a code
-belongs to), `diary` (entries), `photos` (which files there should be). View (rebuilt from the gateway's history): `organisations`.
+belongs to), `days` (on which day a child is looked at again), `diary` (entries), `photos` (which files there should be). View (rebuilt from the gateway's history): `organisations`.
 """
 
 import json
@@ -22,7 +22,9 @@ from shared.events.records import (
     ConsentGiven,
     Dose,
     GrowthMeasured,
+    MoveAnnounced,
     QuestionnaireFiled,
+    StayPlanned,
 )
 from shared.outbox import archived
 from shared.problems import KeyReused
@@ -33,6 +35,7 @@ ORGANISATIONS = "organisations"
 GUARDIAN_CODES = "guardian_codes"
 DIARY = "diary"
 PHOTOS = "photos"
+DAYS = "days"
 CODES_KEPT_S = 90 * 24 * 3600
 
 _PARTS: dict[str, type[Data]] = {
@@ -44,6 +47,7 @@ _PARTS: dict[str, type[Data]] = {
     "retracted_conditions": ConditionRecorded,
     "consents": ConsentGiven,
     "grants": AccessGranted,
+    "stays": StayPlanned,
     "questionnaires": QuestionnaireFiled,
 }
 
@@ -51,6 +55,7 @@ _PARTS: dict[str, type[Data]] = {
 async def ensure_indexes(store: Store) -> None:
     """The indexes that only this service needs."""
     await store.ensure_index(GUARDIAN_CODES, ["made_at"], expire_seconds=CODES_KEPT_S)
+    await store.ensure_index(DAYS, ["on"])
     await store.ensure_index(DIARY, ["state.child", "state.place"])
     await store.ensure_index(PHOTOS, ["look_at"], where={"look_at": {"$gte": 0}})
 
@@ -68,6 +73,9 @@ def record_of(doc: Document) -> Record:
         guardians={one["guardian"]: one["proven_by"] for one in state.get("guardians", ())},
         cut_off={one["guardian"] for one in state.get("guardians", ()) if one.get("cut_off")},
         codes={key: _code(code) for key, code in state.get("codes", {}).items()},
+        begun=set(state.get("begun", ())),
+        move=MoveAnnounced.model_validate(state["move"]) if state.get("move") else None,
+        move_confirmed=state.get("move_confirmed", False),
         died_on=date.fromisoformat(state["died_on"]) if "died_on" in state else None,
         **{name: _read(cls, state.get(name, {})) for name, cls in _PARTS.items()},
     )
@@ -83,6 +91,9 @@ def keep(doc: Document, record: Record) -> None:
         for guardian, proven_by in record.guardians.items()
     ]
     state["codes"] = {key: _plain_code(code) for key, code in record.codes.items()}
+    state["begun"] = sorted(record.begun)
+    state["move"] = _plain(record.move) if record.move is not None else None
+    state["move_confirmed"] = record.move_confirmed
     if record.died_on is not None:
         state["died_on"] = record.died_on.isoformat()
     for name in _PARTS:
@@ -215,6 +226,28 @@ async def doubtful_photos(store: Store, now: float, limit: int = 100) -> list[tu
     """(file, entry) of the files that have to be looked after by now."""
     rows = await store.find(PHOTOS, {"look_at": {"$gte": 0, "$lte": now}}, limit=limit)
     return [(row["_id"], row["entry"]) for row in rows]
+
+
+# Days -------------------------------------------------------------------------------------------------------------
+
+
+async def remember_days(store: Store, child: str, cause: str, days: Iterable[date]) -> None:
+    """Look at this child again on these days, because of a move or a stay; saying it again changes nothing.
+
+    Written before the child's commit: a row whose child knows of nothing is looked at once, and gone.
+    """
+    for day in days:
+        await store.insert(DAYS, {"_id": f"{child}:{cause}:{day.isoformat()}", "child": child, "on": day.isoformat()})
+
+
+async def days_until(store: Store, today: date) -> list[Doc]:
+    """The rows whose day has come."""
+    return await store.find(DAYS, {"on": {"$gte": "", "$lte": today.isoformat()}}, limit=500)
+
+
+async def forget_day(store: Store, row: str) -> None:
+    """What the day brought has happened."""
+    await store.delete(DAYS, {"_id": row})
 
 
 # History ----------------------------------------------------------------------------------------------------------

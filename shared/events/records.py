@@ -219,6 +219,7 @@ class ConsentGiven(ChildEvent):
     kind: Literal["clinic", "municipality"]
     purpose: str
     until: date | None = None
+    stay: str | None = Field(default=None, description="The stay (里帰り) that lends the record, to write as well")
     by: Actor
 
 
@@ -227,6 +228,59 @@ class ConsentWithdrawn(ChildEvent):
 
     organisation: str
     by: Actor
+
+
+class MoveAnnounced(ChildEvent):
+    """The town of residence announced a move (転出); the new town confirms it if it is on the platform."""
+
+    move_id: str
+    from_municipality: str
+    to_municipality: str
+    effective_on: date
+    to_be_confirmed: bool
+    by: Actor
+
+
+class MoveConfirmed(ChildEvent):
+    """The new town confirmed a move (転入); ChildMoved follows on its day."""
+
+    move_id: str
+    by: Actor
+
+
+class MoveCancelled(ChildEvent):
+    """One of the two towns took an announced move back."""
+
+    move_id: str
+    by: Actor
+
+
+class StayPlanned(ChildEvent):
+    """The record will be lent to another town and its clinics from the first to the last day (里帰り)."""
+
+    stay_id: str
+    municipality: str
+    clinics: tuple[str, ...]
+    since: date
+    until: date
+    by: Actor
+
+
+class StayStarted(ChildEvent):
+    """A stay began: the consents that lend the record follow, and carry its id."""
+
+    stay_id: str
+    municipality: str
+    until: date
+
+
+class StayEnded(ChildEvent):
+    """A stay ended, on its day, earlier, or because the child moved there; its consents are withdrawn with it."""
+
+    stay_id: str
+    municipality: str
+    ended_on: date
+    reason: Literal["over", "ended", "moved"]
 
 
 class ChildMoved(ChildEvent):

@@ -213,3 +213,64 @@ async def test_a_town_reads_with_consent_and_writes_nothing(country: Country) ->
     assert (await mother.call("DELETE", f"{path}/consents/{OTHER_TOWN}")).status_code == 200
     for rest in ("", "/plan", "/catch-up", "/history"):
         assert await country.status(other, f"{path}{rest}") == 404, rest
+
+
+async def test_a_move_takes_the_word_of_both_towns(country: Country) -> None:
+    mother, old, new = await country.signs_in("mother"), await country.nurse(), await country.nurse(OTHER_TOWN)
+    child = await country.child(mother)
+    path = f"/v1/children/{child}"
+    going = {"to_municipality": OTHER_TOWN, "effective_on": TODAY.isoformat()}
+    assert (await old.call("POST", f"{path}/move", {**going, "to_municipality": TOWN})).status_code == 422
+    assert (await new.call("POST", f"{path}/move", going)).status_code == 404
+    await old.post(f"{path}/move", going, expect=200)
+    assert await country.status(old, path) == 200
+    assert await country.status(new, path) == 404
+
+    async def arrival() -> Any:
+        items = (await new.get(f"/v1/municipalities/{OTHER_TOWN}/arrivals?limit=200"))["items"]
+        return [one for one in items if one["id"] == child]
+
+    (line,) = await until(arrival, "the new town is told")
+    assert (line["from_municipality"], line["confirmed"]) == (TOWN, False)
+    await new.post(f"{path}/move/confirmation", expect=200)
+    assert await country.status(old, path) == 404
+    assert (await new.get(path))["municipality"] == OTHER_TOWN
+    assert await country.status(mother, path) == 200
+
+    async def counted(nurse: Caller, town: str) -> bool:
+        lines = (await nurse.get(f"/v1/municipalities/{town}/not-yet?limit=500"))["items"]
+        return child in {one["child"] for one in lines}
+
+    async def followed() -> bool:
+        return await counted(new, OTHER_TOWN) and not await counted(old, TOWN)
+
+    await until(followed, "the not-yet list follows the child")
+
+
+async def test_a_stay_lends_the_record_to_another_town_and_its_clinic_until_it_ends(country: Country) -> None:
+    mother, other, doctor = (
+        await country.signs_in("mother"),
+        await country.nurse(OTHER_TOWN),
+        await country.doctor(OTHER_CLINIC),
+    )
+    child = await country.child(mother)
+    path = f"/v1/children/{child}"
+    wish = {"municipality": OTHER_TOWN, "clinics": [OTHER_CLINIC], "since": TODAY.isoformat(), "until": SOON}
+    assert (await mother.call("POST", f"{path}/stays", {**wish, "municipality": TOWN})).status_code == 422
+    stay = await mother.post(f"{path}/stays", wish)
+    assert (await mother.call("POST", f"{path}/stays", wish)).json()["errors"][0]["code"] == "overlapping-stay"
+    dose = await doctor.post(f"{path}/doses", {"given_on": TODAY.isoformat(), "cvx": "170"})
+    await other.post(f"{path}/growth", {"measured_on": TODAY.isoformat(), "weight_kg": 6.1})
+    assert await country.status(other, f"{path}/plan") == 200
+    assert (await other.call("POST", f"{path}/guardian-codes", {"count": 1})).status_code == 404
+    assert await country.status(await country.nurse(), path) == 200
+
+    ended = await mother.call("POST", f"{path}/stays/{stay['id']}/end")
+    assert ended.status_code == 200, ended.text
+    for who in (other, doctor):
+        for rest in ("", "/plan", "/history"):
+            assert await country.status(who, f"{path}{rest}") == 404
+    # What was done there stays with the child.
+    record = await mother.get(path)
+    assert [one["id"] for one in record["doses"]] == [dose["id"]]
+    assert [one["weight_kg"] for one in record["growth"]] == [6.1]

@@ -185,6 +185,15 @@ class MoveBody(Body):
     effective_on: date
 
 
+class StayBody(Body):
+    """Where the child stays, which clinics there treat it, the first and the last day (里帰り)."""
+
+    municipality: Municipality
+    clinics: list[Token] = Field(default_factory=list, max_length=5)
+    since: date
+    until: date
+
+
 class PreCheckBody(Body):
     """What a clinic asks before the needle; `on` is the day of the dose, today unless said otherwise."""
 
@@ -595,6 +604,8 @@ class Family(Answer):
 
     guardians: list[dict[str, Any]]
     grants: list[dict[str, Any]]
+    stays: list[dict[str, Any]]
+    move: dict[str, Any] | None
 
 
 class TokenAnswer(Answer):
@@ -627,6 +638,10 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/children/{child}/move": MoveBody,
     "POST /v1/children/{child}/diary": DiaryEntryBody,
     "PUT /v1/children/{child}/diary/{entry}": DiaryEntryBody,
+    "POST /v1/children/{child}/move/confirmation": NothingBody,
+    "POST /v1/children/{child}/move/cancellation": NothingBody,
+    "POST /v1/children/{child}/stays": StayBody,
+    "POST /v1/children/{child}/stays/{stay}/end": NothingBody,
     "POST /v1/pre-checks": PreCheckBody,
     "PUT /v1/municipalities/{code}/follow-ups/{follow_up}": FollowUpBody,
     "POST /v1/lot-recalls": LotRecallBody,
@@ -683,6 +698,8 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "DELETE /v1/children/{child}/diary/{entry}/photos/{photo}": (200, Created),
     "POST /v1/pre-checks": (201, Verdict),
     "GET /v1/children/{child}/catch-up": (200, Anything),
+    "POST /v1/children/{child}/stays": (201, Created),
+    "GET /v1/municipalities/{code}/arrivals": (200, Items),
     "GET /v1/municipalities/{code}/not-yet": (200, Items),
     "GET /v1/municipalities/{code}/coverage": (200, Items),
     "POST /v1/lot-recalls": (201, Anything),
@@ -707,6 +724,9 @@ FILES: dict[str, tuple[str, ...]] = {
 
 WITHOUT_BODY = frozenset(
     {
+        "POST /v1/children/{child}/move/confirmation",
+        "POST /v1/children/{child}/move/cancellation",
+        "POST /v1/children/{child}/stays/{stay}/end",
         "POST /v1/children/{child}/guardian-codes",
         "POST /v1/responses/{response}/submission",
         "POST /v1/responses/{response}/withdrawal",

@@ -10,7 +10,7 @@ from services.gateway.api.door import passage_of
 from services.gateway.api.forwarded import Forwarder
 from services.gateway.commands import read_your_writes
 from services.gateway.commands.passage import Admission
-from services.gateway.domain import shown
+from services.gateway.domain import child_view, shown
 from shared.audit import accesses_of
 from shared.auth import Principal
 from shared.cursors import Cursors
@@ -60,6 +60,23 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
         passage = passage_of(request)
         about = passage.about
         return JSONResponse(shown.family_json(about.id, about.state, passage.who, runtime.clock.today()))
+
+    @router.get("/v1/municipalities/{code}/arrivals")
+    async def arrivals(request: Request, limit: Limit = 50, cursor: Cursor = None) -> JSONResponse:
+        """Children whose move to this town was announced and has not taken effect."""
+        passage = passage_of(request)
+        reader = f"arriving:{passage.params['code']}"
+        ids = await kept.children_of(
+            runtime.store, reader, runtime.clock.today(), _opened(cursors, cursor, reader), limit
+        )
+        found = await children.load_many(ids[:limit])
+        coming = [
+            doc for doc in found.values() if f"arriving:{passage.params['code']}" in child_view.readers(doc.state)
+        ]
+        passage.whose += [doc.id for doc in coming]
+        following = cursors.seal([reader, ids[limit - 1]]) if len(ids) > limit else None
+        body = {"items": [shown.arrival_json(doc.id, doc.state) for doc in coming], "next": following}
+        return JSONResponse(body, headers=_next(request.url.path, limit, following))
 
     @router.get("/v1/children/{child}/plan")
     async def plan(request: Request) -> Response:

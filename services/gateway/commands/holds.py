@@ -31,6 +31,9 @@ def losing(passage: Passage) -> list[str]:
     if "grant" in params:
         grant = state.get("grants", {}).get(params["grant"])
         return [f"guardian:{grant['relative']}"] if grant else []
+    if "stay" in params:
+        lent = state.get("consents", {}).items()
+        return [f"{one['kind']}:{organisation}" for organisation, one in lent if one.get("stay") == params["stay"]]
     return [
         f"guardian:{guardian}"
         for guardian in state.get("guardians", ())

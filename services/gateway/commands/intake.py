@@ -223,8 +223,13 @@ class Intake:
             await self._ask(message, f"undo-{dose}", principal, "records", "POST", path, reason)
 
     async def _move(self, message: Message, body: MoveNotified, principal: Principal) -> Done:
+        path = f"/v1/children/{body.child}/move"
+        if body.to_municipality == principal.municipality:
+            # The town that writes is the one that the child comes to.
+            await self._ask(message, "move", principal, "records", "POST", f"{path}/confirmation", None)
+            return Done(body.child)
         wish = body.model_dump(mode="json", exclude={"child"})
-        await self._ask(message, "move", principal, "records", "POST", f"/v1/children/{body.child}/move", wish)
+        await self._ask(message, "move", principal, "records", "POST", path, wish)
         return Done(body.child)
 
     async def _notice(self, message: Message, body: NoticeRequested, principal: Principal) -> Done:
@@ -245,7 +250,7 @@ class Intake:
         service: str,
         method: str,
         path: str,
-        body: dict[str, Any],
+        body: dict[str, Any] | None,
     ) -> dict[str, Any]:
         """One keyed call at an owner. Raises Refused for what can never work, Conflict, and Busy for what may later."""
         answer = await self._runtime.calls.act(

@@ -8,6 +8,8 @@ Everything here is a pure function on the view's `state` (plain JSON values, dat
     proofs           guardian -> how they were proven
     cut_off          those of them from whom address and whereabouts are hidden (支援措置)
     grants           id -> {relative, relation, sections, until}
+    stays            id -> {municipality, clinics, since, until, begun}
+    move             an announced move: {move_id, to_municipality, effective_on, confirmed}
     held, held_at    who is being refused while a permission of theirs is taken away: primary data, see holds.py
     consents         organisation -> {kind, purpose, until, revision, feed}; `feed`: the clinic had a topic when it was given
     doses            id -> dose as in the event, and `revision` of its last change
@@ -62,6 +64,8 @@ def readers(state: State) -> dict[str, str | None]:
     for organisation, consent in state.get("consents", {}).items():
         found[f"{consent['kind']}:{organisation}"] = consent.get("until")
     found[f"municipality:{state['municipality']}"] = None
+    if state.get("move"):
+        found[f"arriving:{state['move']['to_municipality']}"] = None
     return found
 
 
@@ -99,7 +103,35 @@ def _facts(state: State, child: r.ChildFacts, revision: int) -> None:
     state["facts_revision"] = revision
 
 
+def _move_announced(state: State, event: r.MoveAnnounced, revision: int) -> None:
+    state["move"] = {**event.model_dump(mode="json", exclude={"by"}), "confirmed": not event.to_be_confirmed}
+
+
+def _move_confirmed(state: State, event: r.MoveConfirmed, revision: int) -> None:
+    if state.get("move"):
+        state["move"]["confirmed"] = True
+
+
+def _move_cancelled(state: State, event: r.MoveCancelled, revision: int) -> None:
+    state.pop("move", None)
+
+
+def _stay_planned(state: State, event: r.StayPlanned, revision: int) -> None:
+    stay = event.model_dump(mode="json", exclude={"by", "stay_id"})
+    state.setdefault("stays", {})[event.stay_id] = {**stay, "begun": False}
+
+
+def _stay_started(state: State, event: r.StayStarted, revision: int) -> None:
+    if event.stay_id in state.get("stays", {}):
+        state["stays"][event.stay_id]["begun"] = True
+
+
+def _stay_ended(state: State, event: r.StayEnded, revision: int) -> None:
+    state.get("stays", {}).pop(event.stay_id, None)
+
+
 def _moved(state: State, event: r.ChildMoved, revision: int) -> None:
+    state.pop("move", None)
     state["municipality"] = event.to_municipality
     if known(state):
         state["facts"] = {**state["facts"], "municipality": event.to_municipality}
@@ -197,6 +229,7 @@ def _consent_given(state: State, event: r.ConsentGiven, revision: int) -> None:
         "purpose": event.purpose,
         "until": event.until.isoformat() if event.until else None,
         "revision": revision,
+        **({"stay": event.stay} if event.stay else {}),
     }
 
 
@@ -210,6 +243,12 @@ RECORD: dict[type[Event], Apply] = {
     r.ChildRegistered: _registered,
     r.ChildCorrected: _corrected,
     r.ChildMoved: _moved,
+    r.MoveAnnounced: _move_announced,
+    r.MoveConfirmed: _move_confirmed,
+    r.MoveCancelled: _move_cancelled,
+    r.StayPlanned: _stay_planned,
+    r.StayStarted: _stay_started,
+    r.StayEnded: _stay_ended,
     r.ChildDied: _died,
     r.DoseRecorded: _dose,
     r.DoseCorrected: _dose,

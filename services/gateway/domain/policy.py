@@ -46,15 +46,20 @@ def child_resource(state: Mapping[str, Any], today: date) -> Resource:
         if child_view.in_force(grant, today) and f"guardian:{relative}" not in refused and relative not in guardians:
             for section in grant["sections"]:
                 readable[section].add(relative)
+    lent: set[str] = set()
     consented: dict[str, set[str]] = {"clinic": set(), "municipality": set()}
     for organisation, consent in state.get("consents", {}).items():
         if child_view.in_force(consent, today) and f"{consent['kind']}:{organisation}" not in refused:
             consented[consent["kind"]].add(organisation)
+            if consent["kind"] == "municipality" and consent.get("stay"):
+                lent.add(organisation)
     return _child(
         guardians=guardians - cut_off,
         cut_off=cut_off,
         clinics=consented["clinic"],
         towns=consented["municipality"],
+        lent=lent,
+        arriving=(state.get("move") or {}).get("to_municipality", ""),
         municipality=state.get("municipality", ""),
         shared=readable,
     )
@@ -66,6 +71,8 @@ def _child(
     cut_off: Iterable[str] = (),
     clinics: Iterable[str] = (),
     towns: Iterable[str] = (),
+    lent: Iterable[str] = (),
+    arriving: str = "",
     municipality: str = "",
     shared: Mapping[str, Iterable[str]] | None = None,
 ) -> Resource:
@@ -77,6 +84,8 @@ def _child(
             "cut_off": sorted(cut_off),
             "clinics": sorted(clinics),
             "towns": sorted(towns),
+            "lent": sorted(lent),
+            "arriving": arriving,
             "municipality": municipality,
             "relatives": sorted({one for readers in readable.values() for one in readers}),
             "shared": readable,
@@ -140,7 +149,7 @@ class Policy:
 def _its_own(principal: Principal, thing: str) -> Resource:
     if thing == "child":
         me, organisation, town = [principal.subject], [principal.organisation or ""], principal.municipality or ""
-        return _child(guardians=me, clinics=organisation, municipality=town)
+        return _child(guardians=me, clinics=organisation, municipality=town, arriving=town)
     if thing == "town":
         return town_resource(principal.municipality or "")
     return Resource(KIND_OF_THING[thing])

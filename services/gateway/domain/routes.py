@@ -109,6 +109,11 @@ ROUTES: tuple[Route, ...] = (
     _child("PUT", "/consents/{organisation}", "giveConsent", "records", relates=True),
     _child("DELETE", "/consents/{organisation}", "withdrawConsent", "records", relates=True, revokes=True),
     _child("POST", "/move", "moveChild", "records", creates=True, relates=True),
+    _child("POST", "/move/confirmation", "confirmMove", "records", creates=True, relates=True),
+    _child("POST", "/move/cancellation", "cancelMove", "records", creates=True, relates=True),
+    Route("GET", "/v1/municipalities/{code}/arrivals", "readArrivals", "town", "path:code"),
+    _child("POST", "/stays", "stayElsewhere", "records", creates=True, relates=True),
+    _child("POST", "/stays/{stay}/end", "stayElsewhere", "records", creates=True, relates=True, revokes=True),
     # The diary
     _child("POST", "/diary", "writeDiary", "records", creates=True),
     _child("GET", "/diary", "readDiary", "records"),

@@ -60,6 +60,8 @@ CHECKUP = ("id", "kind", "done_on")
 GROWTH = ("id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm")
 CONDITION = ("id", "code", "since")
 RESPONSE = ("id", "form", "form_version", "submitted_at")
+ARRIVAL = ("from_municipality", "effective_on", "confirmed")
+STAY = ("municipality", "clinics", "since", "until", "begun")
 GRANT = ("relation", "sections", "until")
 CONSENT = ("purpose", "kind", "until")
 LINE = ("birth_date", "sex", "name", "municipality")
@@ -130,6 +132,8 @@ def family_json(child: str, state: Mapping[str, Any], principal: Principal, toda
             {"id": grant, **_only(one, GRANT), "in_force": in_force(one, today)}
             for grant, one in sorted(state.get("grants", {}).items())
         ],
+        "stays": [{"id": stay, **_only(one, STAY)} for stay, one in sorted(state.get("stays", {}).items())],
+        "move": _only(state["move"], ("to_municipality", *ARRIVAL)) if state.get("move") else None,
     }
 
 
@@ -155,6 +159,11 @@ def line_json(child: str, state: Mapping[str, Any], principal: Principal) -> Jso
     """A child in a list."""
     shown = set(FACTS[seen_as(state, principal)])
     return {"id": child, **_only(state["facts"], (name for name in LINE if name in shown))}
+
+
+def arrival_json(child: str, state: Mapping[str, Any]) -> Json:
+    """A child who is to move to the town: enough to know the family when it comes (転入届)."""
+    return {"id": child, **_only(state["facts"], LINE), **_only(state["move"], ARRIVAL)}
 
 
 def plan_json(child: str, state: Mapping[str, Any]) -> Json:

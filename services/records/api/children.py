@@ -1,4 +1,4 @@
-"""Children: open, correct, move, and what happened."""
+"""Children: open, correct, and what happened."""
 
 from typing import Annotated, Literal
 
@@ -22,7 +22,6 @@ from services.records.api.wire import (
 from services.records.commands import children as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.children import ChildWish
-from services.records.domain.moves import MoveWish
 from shared.cursors import Cursors
 from shared.problems import invalid
 from shared.service import Runtime, answer, api_router
@@ -72,13 +71,6 @@ class CorrectionBody(ChildBody):
     reason: Reason
 
 
-class MoveBody(Body):
-    """Where the child lives from which day on."""
-
-    to_municipality: Municipality
-    effective_on: Day
-
-
 def router(runtime: Runtime, records: Records) -> APIRouter:
     """The routes of children."""
     routes = api_router()
@@ -109,22 +101,6 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         given, doc = await commands.correct_child(
             records, asked.caller, child, body.wish(), body.reason, command, if_match
         )
-        return answer(doc, STREAM, given)
-
-    @routes.post("/v1/children/{child}/move")
-    async def move(
-        child: str,
-        body: MoveBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
-        """Hand the child to its new municipality."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
-        wish = MoveWish(to_municipality=body.to_municipality, effective_on=body.effective_on)
-        given, doc = await commands.move_child(records, asked.caller, child, wish, command, if_match)
         return answer(doc, STREAM, given)
 
     @routes.get("/v1/children/{child}/history")

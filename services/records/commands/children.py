@@ -1,10 +1,10 @@
-"""Open a record, put the child's own facts right, hand the child to its new municipality, show what happened."""
+"""Open a record, put the child's own facts right, show what happened."""
 
 from typing import Any
 
 from services.records import store as kept
 from services.records.commands.records import Records, change_entry, told
-from services.records.domain import children, history, moves
+from services.records.domain import children, history
 from services.records.domain.access import Caller, check, check_role
 from services.records.domain.record import opened
 from shared.documents import Command, Document
@@ -59,21 +59,6 @@ async def correct_child(
         command,
         if_match=if_match,
         match_required=True,
-    )
-
-
-async def move_child(
-    records: Records, caller: Caller, child: str, wish: moves.MoveWish, command: Command, if_match: str | None
-) -> tuple[Doc, Document]:
-    """Hand the child to its new municipality."""
-    check_role(caller, "move")
-    return await change_entry(
-        records,
-        child,
-        lambda record: moves.move(record, wish, caller, records.today),
-        {"id": child},
-        command,
-        if_match=if_match,
     )
 
 

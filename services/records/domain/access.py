@@ -29,6 +29,7 @@ Verb = Literal[
     "cut_off",
     "link",
     "consent",
+    "stay",
     "move",
     "read_history",
     "read_diary",
@@ -52,12 +53,18 @@ MAY: dict[Verb, frozenset[Role]] = {
     "cut_off": frozenset({"staff"}),
     "link": frozenset({"guardian"}),
     "consent": frozenset({"guardian"}),
+    "stay": frozenset({"guardian"}),
     "move": frozenset({"staff", "system"}),
     "read_history": frozenset({"guardian", "clinic", "staff", "system"}),
     # The diary is the family's own: no clinic, no town.
     "read_diary": frozenset({"guardian"}),
     "write_diary": frozenset({"guardian"}),
 }
+
+LENT: frozenset[Verb] = frozenset(
+    {"record_dose", "change_dose", "record_checkup", "measure", "record_condition", "change_condition"}
+)
+"""What a town may do to whose record a stay lends it."""
 
 _PROVENANCE: dict[Role, Provenance] = {
     "guardian": "guardian",
@@ -133,18 +140,20 @@ def check(record: Record, caller: Caller, verb: Verb, today: date) -> None:
         return
     if verb == "read_diary" and _shared_with(record, caller.subject, "diary", today):
         return
-    # A town that the guardian consented to reads, and changes nothing.
-    if verb == "read_history" and caller.role == "staff" and _trusted(record, caller.municipality, today):
-        return
+    if caller.role == "staff" and _trusted(record, caller.municipality, today):
+        # A town that the guardian consented to reads; one to which a stay (里帰り) lends the record writes as well.
+        lent = record.consents[caller.municipality or ""].stay is not None
+        if verb == "read_history" or (lent and verb in LENT):
+            return
     raise NotFound
 
 
-def check_author(caller: Caller, provenance: Provenance, organisation: str | None) -> None:
+def check_author(record: Record, caller: Caller, provenance: Provenance, organisation: str | None) -> None:
     """Raise Forbidden unless the entry is the caller's to change: its author's organisation, or the town of residence.
 
     Called after `check`: the caller may read this entry, so that the refusal tells nothing new.
     """
-    if caller.provenance == "municipality":
+    if caller.provenance == "municipality" and caller.municipality == record.facts.municipality:
         return
     if caller.provenance != provenance or caller.acts_for != organisation:
         raise Forbidden

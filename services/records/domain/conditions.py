@@ -99,7 +99,7 @@ def retract_condition(
     if condition is None:
         raise NotFound
     author = Caller(condition.by.subject, condition.by.role, organisation=condition.by.organisation)
-    check_author(caller, author.provenance, condition.by.organisation)
+    check_author(record, caller, author.provenance, condition.by.organisation)
     if retracted is not None:
         raise Conflict("This condition has been withdrawn.")
     return [ConditionRetracted(condition_id=condition_id, reason=reason, by=caller.actor)]

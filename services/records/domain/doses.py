@@ -122,7 +122,7 @@ def _own(record: Record, dose_id: str, caller: Caller) -> Dose:
     dose = record.doses.get(dose_id) or retracted
     if dose is None:
         raise NotFound
-    check_author(caller, dose.provenance, dose.organisation)
+    check_author(record, caller, dose.provenance, dose.organisation)
     if retracted is not None:
         raise Conflict("This dose has been withdrawn.")
     return dose

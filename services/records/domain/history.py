@@ -25,6 +25,12 @@ _FAMILY: dict[str, tuple[str, ...]] = {
     "AccessRevoked": ("grant_id",),
     "ConsentGiven": ("organisation", "kind", "purpose", "until"),
     "ConsentWithdrawn": ("organisation",),
+    "MoveAnnounced": ("from_municipality", "to_municipality", "effective_on"),
+    "MoveConfirmed": (),
+    "MoveCancelled": (),
+    "StayPlanned": ("stay_id", "municipality", "clinics", "since", "until"),
+    "StayStarted": ("stay_id", "municipality", "until"),
+    "StayEnded": ("stay_id", "municipality", "ended_on", "reason"),
     "ChildMoved": ("from_municipality", "to_municipality", "effective_on"),
 }
 # That somebody is cut off (支援措置) is the town's to know: a shared screen must not tell it.

@@ -30,9 +30,15 @@ from shared.events.records import (
     GuardianAdded,
     GuardianCutOff,
     GuardianRemoved,
+    MoveAnnounced,
+    MoveCancelled,
+    MoveConfirmed,
     QuestionnaireFiled,
     Relation,
     Section,
+    StayEnded,
+    StayPlanned,
+    StayStarted,
 )
 
 Proof = Literal["code", "registration", "staff"]
@@ -77,6 +83,10 @@ class Record:
     retracted_conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
     consents: dict[str, ConsentGiven] = field(default_factory=dict)
     questionnaires: dict[str, QuestionnaireFiled] = field(default_factory=dict)
+    stays: dict[str, StayPlanned] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
+    move: MoveAnnounced | None = None
+    move_confirmed: bool = False
     codes: dict[str, GuardianCode] = field(default_factory=dict)
     died_on: date | None = None
 
@@ -127,6 +137,20 @@ def apply(record: Record, event: ChildEvent) -> None:
             record.questionnaires[event.response_id] = event
         case ChildMoved():
             record.facts = record.facts.model_copy(update={"municipality": event.to_municipality})
+            record.move, record.move_confirmed = None, False
+        case MoveAnnounced():
+            record.move, record.move_confirmed = event, False
+        case MoveConfirmed():
+            record.move_confirmed = True
+        case MoveCancelled():
+            record.move, record.move_confirmed = None, False
+        case StayPlanned():
+            record.stays[event.stay_id] = event
+        case StayStarted():
+            record.begun.add(event.stay_id)
+        case StayEnded():
+            record.stays.pop(event.stay_id, None)
+            record.begun.discard(event.stay_id)
         case ChildDied():
             record.died_on = event.died_on
         case _:

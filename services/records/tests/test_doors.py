@@ -68,6 +68,10 @@ TABLE: dict[str, tuple[int, ...]] = {
     "PUT /v1/children/{child}/consents/clinic-2": (200, 404, 403, 403, 403, 403, 403, 403),
     "DELETE /v1/children/{child}/consents/clinic-1": (200, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/move": (403, 403, 403, 403, 200, 404, 200, 403),
+    "POST /v1/children/{moving}/move/confirmation": (403, 403, 403, 403, 404, 200, 404, 403),
+    "POST /v1/children/{moving}/move/cancellation": (403, 403, 403, 403, 200, 200, 200, 403),
+    "POST /v1/children/{child}/stays": (201, 404, 403, 403, 403, 403, 403, 403),
+    "POST /v1/children/{child}/stays/{stay}/end": (200, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/diary": (201, *FAMILYS),
     "GET /v1/children/{child}/diary": (200, *FAMILYS),
     "GET /v1/children/{child}/diary/{entry}": (200, *FAMILYS),
@@ -90,6 +94,8 @@ def body_for(route: str, code: str) -> Any:
         return BODY
     if route == "PUT /v1/children/{child}":
         return {**BODY, "district": "一丁目", "reason": "moved within the town"}
+    if route.endswith("/stays"):
+        return {"municipality": OTHER_TOWN, "since": "2027-03-01", "until": "2027-04-01"}
     if route.endswith("/invitations"):
         return {"relation": "grandparent", "sections": ["plan"], "until": "2026-12-24"}
     if route.endswith(("/retraction", "/removal")):
@@ -150,8 +156,15 @@ async def everything(door: Door) -> dict[str, str]:
     entry = await door.does(MOTHER, "POST", f"/v1/children/{child}/diary", ENTRY)
     photos = f"/v1/children/{child}/diary/{entry['id']}/photos"
     photo = await door.does(MOTHER, "POST", photos, PHOTO, content_type="image/jpeg")
+    stays = {"municipality": OTHER_TOWN, "since": "2026-12-01", "until": "2027-01-31"}
+    stay = await door.does(MOTHER, "POST", f"/v1/children/{child}/stays", stays)
+    moving = await door.born()
+    going = {"to_municipality": OTHER_TOWN, "effective_on": "2026-12-01"}
+    await door.does(NURSE, "POST", f"/v1/children/{moving}/move", going)
     return {
         "child": child,
+        "moving": moving,
+        "stay": stay["id"],
         "entry": entry["id"],
         "photo": photo["id"],
         "grant": next(iter((await door.document(child))["state"]["grants"])),

@@ -1,26 +1,23 @@
-"""Guardians by one-time code, consent and its end, and moves: who may read changes, the record does not."""
+"""Guardians and relatives by one-time code, what takes them out again, consent and its end."""
 
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from services.records.domain import consent, family, moves
-from services.records.domain.access import Caller, check, is_related
+from services.records.domain import consent, family
+from services.records.domain.access import Caller, is_related
 from services.records.domain.record import Share
 from services.records.tests.families import (
-    BORN,
     CLINIC,
     FATHER,
     MOTHER,
     NOON,
     NURSE,
     OTHER_NURSE,
-    OTHER_TOWN,
     REGISTER,
     STRANGER,
     TODAY,
-    TOWN,
     Child,
 )
 from services.records.tests.families import family as a_family
@@ -28,7 +25,6 @@ from services.records.tests.test_children import places
 from shared.events.records import (
     AccessGranted,
     AccessRevoked,
-    ChildMoved,
     ConsentGiven,
     ConsentWithdrawn,
     GuardianAdded,
@@ -267,43 +263,3 @@ def test_consent_is_a_guardians_alone_and_never_for_the_past() -> None:
 def test_what_was_never_given_cannot_be_withdrawn() -> None:
     with pytest.raises(NotFound):
         consent.withdraw(Child(MOTHER).record, "clinic-1", MOTHER, TODAY)
-
-
-# Moves ------------------------------------------------------------------------------------------------------------
-
-
-def going(to: str = OTHER_TOWN, on: date = TODAY) -> moves.MoveWish:
-    return moves.MoveWish(to_municipality=to, effective_on=on)
-
-
-@pytest.mark.parametrize("by", [NURSE, REGISTER])
-def test_after_a_move_the_new_town_reads_and_the_old_one_does_not(by: Any) -> None:
-    child = a_family()
-    (event,) = child.happens(moves.move(child.record, going(), by, TODAY))
-    assert isinstance(event, ChildMoved)
-    assert (event.from_municipality, event.to_municipality) == (TOWN, OTHER_TOWN)
-    check(child.record, OTHER_NURSE, "record_dose", TODAY)
-    for old in (NURSE, REGISTER):
-        with pytest.raises(NotFound):
-            check(child.record, old, "record_dose", TODAY)
-    check(child.record, MOTHER, "record_dose", TODAY)
-
-
-@pytest.mark.parametrize(
-    ("wish", "pointer", "code"),
-    [
-        (going(to=TOWN), "/to_municipality", "same-municipality"),
-        (going(to="139911"), "/to_municipality", "municipality-code"),
-        (going(on=TODAY + timedelta(days=1)), "/effective_on", "in-the-future"),
-        (going(on=BORN - timedelta(days=1)), "/effective_on", "before-birth"),
-    ],
-)
-def test_an_impossible_move_is_refused(wish: moves.MoveWish, pointer: str, code: str) -> None:
-    with pytest.raises(Invalid) as refused:
-        moves.move(a_family().record, wish, NURSE, TODAY)
-    assert places(refused.value) == {pointer: code}
-
-
-def test_another_town_cannot_take_a_child() -> None:
-    with pytest.raises(NotFound):
-        moves.move(a_family().record, going(), OTHER_NURSE, TODAY)

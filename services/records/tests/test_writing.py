@@ -164,6 +164,8 @@ async def test_after_a_move_the_tenant_of_the_events_is_the_new_town(door: Door)
     body = {"to_municipality": OTHER_TOWN, "effective_on": "2026-11-20"}
     moved = await door.call(NURSE, "POST", f"/v1/children/{child}/move", body)
     assert moved.status_code == 200, moved.text
+    confirmed = await door.call(OTHER_NURSE, "POST", f"/v1/children/{child}/move/confirmation")
+    assert confirmed.status_code == 200, confirmed.text
     growth = {"measured_on": "2026-11-21", "weight_kg": 8.2}
     assert (await door.call(NURSE, "POST", f"/v1/children/{child}/growth", growth)).status_code == 404
     assert (await door.call(OTHER_NURSE, "POST", f"/v1/children/{child}/growth", growth)).status_code == 201

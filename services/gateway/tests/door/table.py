@@ -2,7 +2,7 @@
 
 The child lives in TOWN, its guardian is `mother`; `removed` was its guardian; `clinic` has consent in force, the consent
 of `expired` ended yesterday, `other_clinic` never had one. Whereabouts are hidden from `cut_off`; `grandmother` has a grant
-to the plan, that of `uncle` ended yesterday; the guardian consented to the town of `visited`. Everybody else belongs to another family or town.
+to the plan, that of `uncle` ended yesterday; the record is lent to the town of `visited`, and a move to that of `other_nurse` was announced. Everybody else belongs to another family or town.
 """
 
 PEOPLE = (
@@ -38,6 +38,10 @@ STAFF = "                     401  403  403  403  403  403  403  403  403  403  
 RECORD = "                    401  200  404  404  200  200  404  200  404  404  200  404  200  200  404  403"
 REMINDERS = "                 401  200  404  404  200  200  404  403  403  403  403  403  403  403  403  403"
 DIARY = "                     401  200  404  404  404  200  404  403  403  403  403  403  403  403  403  403"
+RECORDING = "                 401  200  404  404  404  404  404  200  404  404  200  404  200  200  404  403"
+EXAMINING = "                 401  403  403  403  403  403  403  200  404  404  200  404  200  200  404  403"
+ARRIVING = "                  401  403  403  403  403  403  403  403  403  403  404  200  404  404  200  403"
+EITHER_TOWN = "               401  403  403  403  403  403  403  403  403  403  200  200  404  200  200  403"
 CONSENTED = "                 401  200  404  404  404  404  404  200  404  404  200  404  200  200  404  403"
 FAMILY_STAFF = "              401  200  404  404  404  404  404  403  403  403  200  404  404  403  403  403"
 
@@ -61,13 +65,13 @@ EXPECTED: dict[str, str] = {
     "GET /v1/children": ANY_BUT_OPERATOR,
     "GET /v1/children/{child}": RECORD,
     "PUT /v1/children/{child}": FAMILY_TOWN,
-    "POST /v1/children/{child}/doses": FAMILY_CLINIC_TOWN,
-    "PUT /v1/children/{child}/doses/{dose}": FAMILY_CLINIC_TOWN,
-    "POST /v1/children/{child}/doses/{dose}/retraction": FAMILY_CLINIC_TOWN,
-    "POST /v1/children/{child}/checkups": CLINIC_TOWN,
-    "POST /v1/children/{child}/growth": FAMILY_CLINIC_TOWN,
-    "POST /v1/children/{child}/conditions": FAMILY_CLINIC_TOWN,
-    "POST /v1/children/{child}/conditions/{condition}/retraction": FAMILY_CLINIC_TOWN,
+    "POST /v1/children/{child}/doses": RECORDING,
+    "PUT /v1/children/{child}/doses/{dose}": RECORDING,
+    "POST /v1/children/{child}/doses/{dose}/retraction": RECORDING,
+    "POST /v1/children/{child}/checkups": EXAMINING,
+    "POST /v1/children/{child}/growth": RECORDING,
+    "POST /v1/children/{child}/conditions": RECORDING,
+    "POST /v1/children/{child}/conditions/{condition}/retraction": RECORDING,
     "GET /v1/children/{child}/history": CONSENTED,
     "GET /v1/children/{child}/accesses": FAMILY,
     "POST /v1/children/{child}/guardian-codes": TOWN,
@@ -81,6 +85,11 @@ EXPECTED: dict[str, str] = {
     "PUT /v1/children/{child}/consents/{organisation}": FAMILY,
     "DELETE /v1/children/{child}/consents/{organisation}": FAMILY,
     "POST /v1/children/{child}/move": TOWN,
+    "POST /v1/children/{child}/move/confirmation": ARRIVING,
+    "POST /v1/children/{child}/move/cancellation": EITHER_TOWN,
+    "GET /v1/municipalities/{code}/arrivals": STAFF,
+    "POST /v1/children/{child}/stays": FAMILY,
+    "POST /v1/children/{child}/stays/{stay}/end": FAMILY,
     "POST /v1/children/{child}/diary": FAMILY,
     "GET /v1/children/{child}/diary": DIARY,
     "GET /v1/children/{child}/diary/{entry}": DIARY,

@@ -21,6 +21,7 @@ from services.gateway.tests.door.world import (
     CLINIC,
     EXPIRED_CLINIC,
     FAMILY,
+    OTHER_TOWN,
     TODAY,
     TOWN,
     VISITED_TOWN,
@@ -32,7 +33,7 @@ from shared.ids import binding_id
 from shared.settings import Settings
 
 N = len(FAMILY)
-WHEREABOUTS = (TOWN, VISITED_TOWN, "みどり台", CLINIC, EXPIRED_CLINIC, "医師", "nurse-1")
+WHEREABOUTS = (TOWN, VISITED_TOWN, OTHER_TOWN, "みどり台", CLINIC, EXPIRED_CLINIC, "医師", "nurse-1")
 NURSE = r.Actor(subject="nurse-1", role="staff", organisation=TOWN)
 
 
