@@ -1,0 +1,215 @@
+"""The faults of docs/faults.md, one function each: inject under load, wait until the platform says that it is back.
+
+Processes end by their own number; a supervisor starts them again as Kubernetes would.
+"""
+
+import asyncio
+import json
+import random
+import signal
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
+from typing import Any
+
+from aiokafka import AIOKafkaProducer
+
+from deploy.local.platform import Service
+from deploy.local.ports import HOST, free_port
+from deploy.local.processes import Process
+from tests.faults.checker import Letter, read_all
+from tests.faults.load import Load
+from tests.faults.rig import SERVICES, Rig
+
+CRASH_POINTS = {
+    "records": ("after_commit_before_archive:3", "after_archive_before_publish:3", "after_publish_before_pull:3"),
+    "schedule": ("after_bulk_before_commit:2",),
+    "notify": ("after_claim_before_push:5", "after_push_before_mark:5"),
+}
+SESSION_S = 10.0
+"""How long a silent consumer keeps its partitions (shared/delivery.py)."""
+
+
+async def wait_until(holds: Callable[[], Any], what: str, within: float = 60.0) -> None:
+    """Ask again until it holds; raises TimeoutError that says what did not."""
+    begun = time.monotonic()
+    while not await asyncio.to_thread(holds):
+        if time.monotonic() - begun > within:
+            raise TimeoutError(f"{what} (waited {within:.0f} s)")
+        await asyncio.sleep(0.05)
+
+
+async def wait_async(holds: Callable[[], Awaitable[Any]], what: str, within: float = 60.0) -> None:
+    """The same for a question that waits itself."""
+    begun = time.monotonic()
+    while not await holds():
+        if time.monotonic() - begun > within:
+            raise TimeoutError(f"{what} (waited {within:.0f} s)")
+        await asyncio.sleep(0.1)
+
+
+async def all_ready(rig: Rig, services: Sequence[str] = SERVICES) -> None:
+    """Every service says that it is ready."""
+    for service in services:
+        await wait_until(partial(rig.platform.is_ready, service), f"{service} is ready again")
+
+
+async def _dies(process: Process, starts: int, what: str) -> None:
+    await wait_until(lambda: process.starts > starts, what)
+
+
+async def f1_kill(rig: Rig, load: Load, dice: random.Random, times: int) -> int:
+    """F1: kill -9 of each service in turn, at random moments; the next does not wait for the last to be back."""
+    order = [SERVICES[at % len(SERVICES)] for at in range(times)]
+    dice.shuffle(order)
+    for name in order:
+        process = rig.platform.service(name)
+        await load.acknowledged(dice.randrange(1, 12))
+        await wait_until(partial(getattr, process, "alive"), f"{name} runs before it is killed")
+        starts = process.starts
+        await rig.off(process.kill9)
+        await _dies(process, starts, f"{name} was started again")
+    await all_ready(rig)
+    return times
+
+
+async def f2_crash_points(rig: Rig, load: Load) -> int:
+    """F2: each place between commit, archive, publish, pull, bulk write, claim and push, once, under load."""
+
+    async def die_at(name: str, places: Sequence[str]) -> None:
+        process = rig.platform.service(name)
+        for place in places:
+            starts = process.starts
+            process.environment["HAGUKUMI_CRASH_AT"] = place
+            await rig.off(process.kill9)
+            await _dies(process, starts, f"{name} was started again")
+            # It has read its environment: what is started after the crash is not armed.
+            process.environment.pop("HAGUKUMI_CRASH_AT", None)
+            await _dies(process, starts + 1, f"{name} died at {place}")
+            await wait_until(partial(rig.platform.is_ready, name), f"{name} is ready again")
+
+    await asyncio.gather(*(die_at(name, places) for name, places in CRASH_POINTS.items()))
+    await load.acknowledged(1)
+    return sum(map(len, CRASH_POINTS.values()))
+
+
+async def f3_frozen_owner(rig: Rig, load: Load) -> int:
+    """F3: a consumer frozen for longer than its session; another takes its partitions, then it wakes and goes on."""
+    second = another(rig, "schedule")
+    await rig.off(second.start)
+    await rig.off(second.wait_ready)
+    first = rig.platform.service("schedule")
+    await rig.off(first.sigstop)
+    frozen = time.monotonic()
+    try:
+        # The gateway's pre-checks and plans wait meanwhile; records and their doses do not.
+        while time.monotonic() < frozen + SESSION_S + 2.0:
+            await load.acknowledged(1)
+            await asyncio.sleep(0.1)
+    finally:
+        await rig.off(first.sigcont)
+    await load.acknowledged(10)
+    await all_ready(rig)
+    await rig.off(second.stop)
+    return 1
+
+
+def another(rig: Rig, name: str) -> Service:
+    """A second replica of a service: its own ports and its own name in the consumer groups."""
+    of = rig.platform.service(name)
+    http, probe = free_port(), free_port()
+    settings = {
+        **of.environment,
+        "HAGUKUMI_HTTP_PORT": str(http),
+        "HAGUKUMI_PROBE_PORT": str(probe),
+        "HAGUKUMI_INSTANCE": f"{name}-2",
+    }
+    return Service(
+        name,
+        f"http://{HOST}:{http}",
+        f"http://{HOST}:{probe}",
+        settings,
+        log=rig.data / "logs" / f"{name}-2.log",
+        supervisor=rig.platform.supervisor,
+        on_start=lambda: None,
+    )
+
+
+async def f4_broker_killed(rig: Rig, load: Load) -> int:
+    """F4: the broker is killed and comes back with its log; writes go on meanwhile."""
+    process = rig.platform.kafka.process
+    starts = process.starts
+    await rig.off(process.kill9)
+    await load.acknowledged(5)
+    await _dies(process, starts, "the broker was started again")
+    await rig.off(process.wait_ready)
+    await all_ready(rig)
+    return 1
+
+
+async def f8_repeats(rig: Rig, dice: random.Random, topics: Sequence[str]) -> int:
+    """F8: every event of these topics three times more, out of order within a window of 50."""
+    sent = 0
+    for topic in topics:
+        records = await read_all(rig, topic)
+        repeats = [record for record in records for _ in range(3)]
+        for start in range(0, len(repeats), 50):
+            window = repeats[start : start + 50]
+            dice.shuffle(window)
+            repeats[start : start + 50] = window
+        async with AIOKafkaProducer(**rig.platform.kafka_options(topic.partition(".")[0]), acks="all") as producer:
+            for record in repeats:
+                await producer.send(
+                    topic, record.value, key=record.key, headers=[*record.headers, ("rig_repeat", b"1")]
+                )
+            await producer.flush()
+        sent += len(repeats)
+    return sent
+
+
+async def f9_poison(rig: Rig) -> list[Letter]:
+    """F9: what can never be read, on a topic that every service follows; what was written, where."""
+    family = rig.families[0]
+    options = rig.platform.kafka_options("records")
+    good = next(
+        record
+        for record in await read_all(rig, "records.child.v1")
+        if (record.key or b"").decode() == family.child
+        and dict(record.headers)["ce_type"] == b"jp.hagukumi.records.DoseRecorded.v1"
+    )
+    deep = b"[" * 5_000 + b"]" * 5_000
+    # None of these revisions is in the owner's archive: a forged record parks nobody (R6).
+    forged = [(name, b"999999" if name == "ce_revision" else raw) for name, raw in good.headers]
+    bad_id = [(name, b"00000000-0000-0000-0000-000000000000" if name == "ce_id" else raw) for name, raw in forged]
+    cases: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]]]] = [
+        (good.key, b'{"dose": ', forged),
+        (good.key, json.dumps({"dose": {"id": 7}, "by": "nobody"}).encode(), forged),
+        (good.key, good.value, _typed(forged, b"jp.hagukumi.records.DoseRecorded.v9")),
+        (good.key, b"", forged),
+        (good.key, None, forged),
+        (None, good.value, forged),
+        (b"another-child", good.value, forged),
+        (good.key, good.value.replace(b"CANARYLOT", b"\xff\xfe\xfd"), forged),
+        (good.key, b'{"dose": {"dose_ml": NaN}}', forged),
+        (good.key, b'{"dose": ' + deep + b"}", forged),
+        (good.key, good.value, bad_id),
+        (good.key, good.value, []),
+        (good.key, b"x" * 900_000, forged),
+    ]
+    written: list[Letter] = []
+    async with AIOKafkaProducer(**options, acks="all", max_request_size=2_000_000) as producer:
+        for key, value, headers in cases:
+            place = await producer.send_and_wait(
+                "records.child.v1", value, key=key, headers=[*headers, ("rig_poison", b"1")]
+            )
+            written.append(Letter(place.topic, place.partition, place.offset, value))
+    return written
+
+
+def _typed(headers: Sequence[tuple[str, bytes]], kind: bytes) -> list[tuple[str, bytes]]:
+    return [(name, kind if name == "ce_type" else raw) for name, raw in headers]
+
+
+def stop_signal(process: Process, number: signal.Signals = signal.SIGTERM) -> None:
+    """A polite end."""
+    process.signal(number)
