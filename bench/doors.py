@@ -1,0 +1,262 @@
+"""P7, P8, P9, P13: what a family and a clinic wait for, at the door of the running platform, beside bare ceilings."""
+
+import asyncio
+import json
+import sys
+import time
+from contextlib import ExitStack
+from datetime import date, timedelta
+from pathlib import Path
+
+from bench.harness import Row
+from bench.http_load import Answer, Connection, as_fast_as_it_goes, at_a_rate, request
+from deploy.local.client import Api, Caller
+from deploy.local.organisations import Organisations
+from deploy.local.platform import Platform
+from deploy.local.ports import free_port
+from shared.store import Store
+
+TOWN, CLINIC = "139912", "wakaba"
+CONNECTIONS = 64
+VACCINES = {"p8": "88", "p9": "08"}
+"""CVX of what each measurement records, so that none asks for a dose that another recorded."""
+BARE = """
+import sys
+from fastapi import FastAPI, Response
+import uvicorn
+app, body = FastAPI(), b"x" * int(sys.argv[2])
+@app.get("/{path:path}")
+async def read(path: str) -> Response:
+    return Response(body, media_type="application/json")
+uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), http="httptools", loop="uvloop", log_level="critical", access_log=False)
+"""
+
+
+class Town:
+    """A platform with some children, and what their people send."""
+
+    def __init__(self, platform: Platform, clinic: Caller, guardian: Caller, children: list[str], birth: date) -> None:
+        self.platform, self.clinic, self.guardian, self.children, self.birth = (
+            platform, clinic, guardian, children, birth,
+        )  # fmt: skip
+
+    @classmethod
+    async def open(cls, platform: Platform, children: int) -> "Town":
+        """One guardian with many children, one clinic with her consent for each."""
+        api = Api(platform.gateway_url)
+        await Organisations(platform.data / "secrets" / "organisations.json").open(api)
+        guardian = await api.sign_in("guardian-bench", "guardian")
+        clinic = await api.sign_in("doctor-bench", "clinic", organisation=CLINIC)
+        birth = date.today() - timedelta(days=400)  # noqa: DTZ011 - any day will do
+        found: list[str] = []
+        for number in range(children):
+            facts = {
+                "birth_date": (birth - timedelta(days=number)).isoformat(),
+                "sex": "FM"[number % 2],
+                "name": {"family": "ベンチ", "given": f"{number}", "family_kana": "ベンチ", "given_kana": "ベンチ"},
+                "municipality": TOWN,
+            }
+            child = (await guardian.post("/v1/children", facts))["id"]
+            await guardian.put(f"/v1/children/{child}/consents/{CLINIC}", {"purpose": "care"})
+            found.append(child)
+        await api.close()
+        return cls(platform, clinic, guardian, found, birth)
+
+    def child(self, number: int) -> str:
+        """The children in turn."""
+        return self.children[number % len(self.children)]
+
+    def dose(self, number: int, run: str) -> bytes:
+        """A clinic records a dose; each request is another one."""
+        body = {
+            "given_on": (self.birth + timedelta(days=number % 390)).isoformat(),
+            "cvx": VACCINES[run],
+            "lot": f"{run}{number}",
+        }
+        headers = self.headers(self.clinic) | {"idempotency-key": f"{run}-{number}"}
+        return request("POST", f"/v1/children/{self.child(number)}/doses", headers, json.dumps(body).encode())
+
+    def read(self, number: int) -> bytes:
+        """A guardian reads a record."""
+        return request("GET", f"/v1/children/{self.child(number)}", self.headers(self.guardian))
+
+    def check(self, number: int, run: str) -> bytes:
+        """A clinic asks before the needle."""
+        body = {"child": self.child(number), "cvx": "04", "lot": "B1", "on": date.today().isoformat()}  # noqa: DTZ011
+        headers = self.headers(self.clinic) | {"idempotency-key": f"{run}-{number}"}
+        return request("POST", "/v1/pre-checks", headers, json.dumps(body).encode())
+
+    @staticmethod
+    def headers(caller: Caller) -> dict[str, str]:
+        """Who asks."""
+        return {"authorization": f"Bearer {caller.token}", "content-type": "application/json"}
+
+
+def _success(answer: Answer) -> bool:
+    return answer.status < 300
+
+
+async def _bare_reads(size: int, count: int) -> float:
+    """A bare FastAPI route that answers as many bytes, in a process of its own, as ours is."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", BARE, str(port), str(size))
+    try:
+        url = f"http://127.0.0.1:{port}"
+        while True:
+            try:
+                await Connection(url).ask(request("GET", "/", {}))
+                break
+            except OSError:
+                await asyncio.sleep(0.05)
+        measured = await as_fast_as_it_goes(url, lambda n: request("GET", f"/{n}", {}), count, CONNECTIONS, _success)
+        return measured.rate
+    finally:
+        process.terminate()
+        await process.wait()
+
+
+async def _raw_reads(store: Store, children: list[str], count: int) -> float:
+    """A find of the same document and a journalled insert of an audit row, grouped as many as wait."""
+    waiting: list[asyncio.Future[None]] = []
+    rows = iter(range(count * 2))
+    wake = asyncio.Event()
+
+    async def group() -> None:
+        while True:
+            await wake.wait()
+            wake.clear()
+            batch = waiting[:]
+            waiting.clear()
+            if batch:
+                await store.insert_many(
+                    "bench_audit", [{"_id": f"{time.time_ns()}-{next(rows)}", "who": "x" * 300} for _ in batch]
+                )
+                for one in batch:
+                    one.set_result(None)
+
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            await store.get("children", children[number % len(children)])
+            written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiting.append(written)
+            wake.set()
+            await written
+
+    grouping = asyncio.create_task(group())
+    begun = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+    rate = count / (time.perf_counter() - begun)
+    grouping.cancel()
+    return rate
+
+
+async def _raw_writes(store: Store, documents: int, count: int, size: int) -> float:
+    """Guarded updates of documents of the same size, 64 at a time, journalled."""
+    body = "x" * size
+    await store.insert_many("bench_guarded", [{"_id": str(n), "version": 0, "body": body} for n in range(documents)])
+    versions = [0] * documents
+    numbers = iter(range(count))
+
+    async def work() -> None:
+        for number in numbers:
+            place = number % documents
+            seen, versions[place] = versions[place], versions[place] + 1
+            await store.update(
+                "bench_guarded",
+                {"_id": str(place), "version": seen},
+                {"$set": {"version": seen + 1, "body": body}, "$push": {"outbox": {"n": number}}},
+            )
+
+    begun = time.perf_counter()
+    await asyncio.gather(*(work() for _ in range(CONNECTIONS)))
+    return count / (time.perf_counter() - begun)
+
+
+async def _drained(records: Store, gateway: Store) -> None:
+    """Wait until the gateway's plans have seen every child's record."""
+    while True:
+        heads = {doc["_id"]: doc["revision"] for doc in await records.find("children", {}, fields=["revision"])}
+        plans = await gateway.find("plans", {}, fields=["state.based_on"])
+        seen = {doc["_id"]: doc["state"]["based_on"].get(f"records/child:{doc['_id']}", 0) for doc in plans}
+        if all(seen.get(child) == head for child, head in heads.items()):
+            return
+        await asyncio.sleep(0.2)
+
+
+async def _plan_after_dose(town: Town, connection: Connection, number: int) -> float | None:
+    """Milliseconds from the acknowledgement of a dose until its plan was readable."""
+    answer = await connection.ask(town.dose(number, "p9"))
+    if not _success(answer):
+        return None
+    acknowledged = time.perf_counter()
+    headers = town.headers(town.guardian) | {"hagukumi-revision": answer.headers[b"hagukumi-revision"].decode()}
+    plan = await connection.ask(request("GET", f"/v1/children/{town.child(number)}/plan", headers))
+    return (time.perf_counter() - acknowledged) * 1e3 if _success(plan) else None
+
+
+async def _pre_check(town: Town, connection: Connection, number: int) -> float | None:
+    return -1.0 if _success(await connection.ask(town.check(number, "p13"))) else None
+
+
+async def measure(platform: Platform, scale: int) -> list[Row]:
+    """All four, on a platform that has just started."""
+    town = await Town.open(platform, 64)
+    url, count = platform.gateway_url, 640 * scale
+    store = Store.connect(platform.store_url("gateway"), "gateway")
+    records = Store.connect(platform.store_url("records"), "records")
+    rows: list[Row] = []
+    try:
+        size = len((await Connection(url).ask(town.read(0))).body)
+        await as_fast_as_it_goes(url, town.read, 200, CONNECTIONS, _success)
+        bare = await _bare_reads(size, 2 * count)
+        raw = await _raw_reads(store, town.children, count)
+        reads = await as_fast_as_it_goes(url, town.read, count, CONNECTIONS, _success)
+        rows.append(
+            Row("P7", "gateway read: token, policy, find, audit row before the answer", "/s", reads.rate, min(bare, raw),
+                "≥ 0.70", f"bare route {bare:,.0f}/s, raw find + grouped insert {raw:,.0f}/s, refused {reads.refused}",
+                reached=reads.rate / min(bare, raw) >= 0.70 and not reads.refused)
+        )  # fmt: skip
+
+        raw = await _raw_writes(records, len(town.children), count, 2_000)
+        begun = time.perf_counter()
+        writes = await as_fast_as_it_goes(url, lambda n: town.dose(n, "p8"), count, CONNECTIONS, _success)
+        rows.append(
+            Row("P8", "acknowledged write at 64 connections", "/s", writes.rate, raw, "≥ 0.70",
+                f"p99 {writes.percentile(99):,.0f} ms, refused {writes.refused}",
+                reached=writes.rate / raw >= 0.70 and not writes.refused)
+        )  # fmt: skip
+
+        # Load is what all services together keep up with, not what records alone can take in.
+        await _drained(records, store)
+        sustained = count / (time.perf_counter() - begun)
+        waited = await at_a_rate(sustained / 2, 4.0 * scale, lambda c, n: _plan_after_dose(town, c, n), url)
+        rows += [
+            Row("P9 p50", f"dose acknowledged → plan readable, at {waited.rate:,.0f}/s (half load)", "ms",
+                waited.percentile(50), None, "≤ 100 ms", f"unanswered {waited.refused}", more_is_better=False,
+                reached=waited.percentile(50) <= 100 and not waited.refused),
+            Row("P9 p99", "the same", "ms", waited.percentile(99), None, "≤ 1,000 ms", more_is_better=False,
+                reached=waited.percentile(99) <= 1_000),
+        ]  # fmt: skip
+
+        fastest = await as_fast_as_it_goes(url, lambda n: town.check(n, "warm"), 400 * scale, 16, _success)
+        checks = await at_a_rate(fastest.rate / 2, 4.0 * scale, lambda c, n: _pre_check(town, c, n), url)
+        rows.append(
+            Row("P13", f"pre-check over HTTP, p99 at {checks.rate:,.0f}/s (half load)", "ms", checks.percentile(99), None,
+                "≤ 100 ms", f"p50 {checks.percentile(50):,.1f} ms, refused {checks.refused}", more_is_better=False,
+                reached=checks.percentile(99) <= 100 and not checks.refused)
+        )  # fmt: skip
+    finally:
+        await store.close()
+        await records.close()
+    return rows
+
+
+def door_rows(folder: Path, scale: int) -> list[Row]:
+    """Start a platform, measure, stop it."""
+    with ExitStack() as stack:
+        # One clinic and one guardian ask here as fast as a town does.
+        settings = {"HAGUKUMI_REQUESTS_PER_SECOND": "1000000"}
+        platform = stack.enter_context(Platform.start(folder, settings=settings))
+        return asyncio.run(measure(platform, scale))
