@@ -52,8 +52,9 @@ check: setup ## Lint, types, layers, contracts, Kubernetes files, security lint
 bench: setup ## Measure how fast it is
 	@exec $(RUN) bench $(ARGS)
 
-faults: setup ## Kill, freeze and cut off processes under load and look what is left
-	@exec $(RUN) pytest -rs -m fault tests/faults $(ARGS)
+faults: setup ## Kill, freeze and cut off processes under load and look what is left (SOAK=seconds; MUTATIONS=1: take each rule away)
+	@if [ -n '$(MUTATIONS)' ]; then exec $(RUN) tests.faults.mutations; \
+	else FAULTS=long SOAK='$(SOAK)' exec $(RUN) pytest -rs tests/faults $(ARGS); fi
 
 contracts: setup ## Write AsyncAPI, JSON Schema and OpenAPI to docs/contracts
 	@exec $(RUN) shared.contracts

@@ -54,6 +54,16 @@ class LocalKafka:
         """An admin client with every right."""
         return KafkaAdmin(self.bootstrap, ADMIN, self.secrets.password(ADMIN), **options)  # type: ignore[arg-type]
 
+    def admin_options(self) -> dict[str, str]:
+        """How a client of librdkafka connects as the administrator: for what no service and no operator may do."""
+        return {
+            "bootstrap.servers": self.bootstrap,
+            "security.protocol": "SASL_PLAINTEXT",
+            "sasl.mechanism": "SCRAM-SHA-256",
+            "sasl.username": ADMIN,
+            "sasl.password": self.secrets.password(ADMIN),
+        }
+
     def client_options(self, user: str, password: str | None = None) -> dict[str, str]:
         """Connection options of a plain aiokafka client as this user (of those whose password lies in the folder)."""
         return {

@@ -4,7 +4,7 @@ import contextlib
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -41,6 +41,7 @@ class Report:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--seed` repeats a run's choices."""
+    parser.addoption("--faults", default=None, help="only these faults of the short form, for example F1,F9")
     parser.addoption("--seed", type=int, default=None, help="seed of the fault script; printed with the table")
 
 
@@ -73,6 +74,3 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
                 *(f"{value:.1f}" if isinstance(value, float) else str(value) for value in asdict(row).values())
             )
         Console(file=terminalreporter._tw._file, width=140).print(table)
-
-
-__all__ = ["LONG", "AsyncIterator", "Report", "Row"]

@@ -6,13 +6,14 @@ Processes end by their own number; a supervisor starts them again as Kubernetes 
 import asyncio
 import json
 import random
-import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
+from confluent_kafka import OFFSET_END, TopicPartition
+from confluent_kafka.admin import AdminClient
 
 from deploy.local.platform import Service
 from deploy.local.ports import HOST, free_port
@@ -91,6 +92,45 @@ async def f2_crash_points(rig: Rig, load: Load) -> int:
     await asyncio.gather(*(die_at(name, places) for name, places in CRASH_POINTS.items()))
     await load.acknowledged(1)
     return sum(map(len, CRASH_POINTS.values()))
+
+
+async def f2_last_batch(rig: Rig, load: Load) -> int:
+    """F2 with nothing after it: the last batch is applied, its reader dies before it commits, and no event comes to heal it."""
+    process = rig.platform.service("schedule")
+    starts = process.starts
+    process.environment["HAGUKUMI_CRASH_AT"] = "after_bulk_before_commit"
+    await rig.off(process.kill9)
+    await _dies(process, starts, "schedule was started again")
+    process.environment.pop("HAGUKUMI_CRASH_AT", None)
+    await wait_until(partial(rig.platform.is_ready, "schedule"), "schedule is ready")
+    await load.one_dose(rig.families[0])
+    await _dies(process, starts + 1, "schedule died before its commit")
+    await all_ready(rig)
+    return 1
+
+
+async def f5_forgotten(rig: Rig, load: Load) -> int:
+    """F5, half: what a reader has not read yet is gone from the topic; later events show the gap, the owner's archive heals it."""
+    process = rig.platform.service("schedule")
+    await rig.off(process.stop)
+    await load.acknowledged(20)
+    await rig.off(lambda: forget(rig, "records.child.v1"))
+    await rig.off(process.start)
+    # Every child gets an event after the gap; what comes after none is the reconciler's (R4).
+    await load.acknowledged(10)
+    for family in rig.families:
+        await load.one_dose(family)
+    await all_ready(rig)
+    return 1
+
+
+def forget(rig: Rig, topic: str) -> None:
+    """Delete every record of a topic, as a retention that was too short would."""
+    admin = AdminClient({**rig.platform.kafka.admin_options()})
+    partitions = admin.list_topics(topic, timeout=10).topics[topic].partitions
+    everything = [TopicPartition(topic, number, OFFSET_END) for number in partitions]
+    for deleted in admin.delete_records(everything).values():
+        deleted.result(10)
 
 
 async def f3_frozen_owner(rig: Rig, load: Load) -> int:
@@ -208,8 +248,3 @@ async def f9_poison(rig: Rig) -> list[Letter]:
 
 def _typed(headers: Sequence[tuple[str, bytes]], kind: bytes) -> list[tuple[str, bytes]]:
     return [(name, kind if name == "ce_type" else raw) for name, raw in headers]
-
-
-def stop_signal(process: Process, number: signal.Signals = signal.SIGTERM) -> None:
-    """A polite end."""
-    process.signal(number)

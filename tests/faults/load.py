@@ -18,7 +18,7 @@ from tests.faults.ledger import Entry, Ledger
 from tests.faults.rig import CLINIC, LOT, Family, Rig
 
 WORKERS = 6
-PAUSE_S = 0.03
+PAUSE_S = 0.05
 AGAIN = frozenset({409, 425, 429})
 """Refusals that say «not now»: the same question, asked again, is answered."""
 
@@ -38,8 +38,7 @@ class Load:
     def start(self) -> None:
         """Begin to ask."""
         self._stopping.clear()
-        shares: list[list[Family]] = [self.rig.families[place::WORKERS] for place in range(WORKERS)]
-        self._tasks = [asyncio.create_task(self._work(share)) for share in shares if share]
+        self._tasks = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
         self._tasks.append(asyncio.create_task(self._publish()))
 
     async def stop(self, within: float = 90.0) -> None:
@@ -59,16 +58,20 @@ class Load:
                     first = time.monotonic() - begun
         return first
 
-    async def _work(self, families: list[Family]) -> None:
-        for family in itertools.cycle(families):
-            if self._stopping.is_set():
-                return
+    async def _work(self) -> None:
+        """Any worker asks about any child, so that two often write to one at the same time."""
+        while not self._stopping.is_set():
             number = next(self.numbers)
+            family = self.dice.choice(self.rig.families)
             if number % 3:
                 await self._dose(family, number)
             else:
                 await self._growth(family, number)
             await asyncio.sleep(PAUSE_S)
+
+    async def one_dose(self, family: Family) -> None:
+        """A single dose, asked until it is known."""
+        await self._dose(family, next(self.numbers))
 
     async def _dose(self, family: Family, number: int) -> None:
         # Influenza once in a season counts; on other days it is one too many, and on record all the same.

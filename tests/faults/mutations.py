@@ -1,0 +1,127 @@
+"""Each rule of the protocol taken away in turn: the rig must fail, or it proves nothing (`make faults MUTATIONS=1`).
+
+A mutation is made in a copy of the tree, never in the checkout. `python -m tests.faults.mutations [NAME …]` runs some.
+"""
+
+import os
+import shutil
+import subprocess  # nosec B404 - runs git and pytest with fixed words
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Mutation:
+    """One rule taken away: in which file which text becomes which, and the faults under which it must be seen."""
+
+    rule: str
+    what: str
+    file: str
+    old: str
+    new: str
+    faults: str
+
+
+MUTATIONS = (
+    Mutation("W1", "drop the version guard", "shared/documents.py",
+             'return Update({"_id": doc.id, "version": doc.version}, change)',
+             'return Update({"_id": doc.id}, change)', "F1"),
+    Mutation("W2", "forget the last commands", "shared/documents.py",
+             "remembered = _remembered(doc, command)", "remembered = None", "F1,F2"),
+    Mutation("W3", "one event id for two streams", "shared/ids.py",
+             'f"{stream}\\x1f{subject}\\x1f{revision}"', 'f"{subject}\\x1f{revision}"', "F1"),
+    Mutation("A1", "skip the archive", "shared/outbox.py",
+             "outboxes = await self._archive(outboxes)", "pass", "F1"),
+    Mutation("A3", "send n+1 after n failed", "shared/outbox.py", "                del alive[place]\n", "", "F4"),
+    Mutation("A4", "send what was just written without what lies before it", "shared/documents.py",
+             "doc.outgoing if doc.depth == 0 else None", "list(doc.outgoing)", "F4"),
+    Mutation("A5", "clear the outbox unguarded", "shared/outbox.py",
+             '{"_id": doc_id, "revision": place, **NOTHING_ELSE}', '{"_id": doc_id}', "F1,F4"),
+    Mutation("R1", "apply what is known", "shared/views.py", "if envelope.revision <= at:", "if False:", "F8"),
+    Mutation("R1", "apply over a gap", "shared/views.py",
+             "if doc.parked or envelope.revision > at + 1:", "if doc.parked:", "F5-forgotten"),
+    Mutation("R1", "forget a gap", "shared/views.py",
+             """doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
+                metrics.consumed.labels(envelope.stream, "held").inc()""",
+             'metrics.consumed.labels(envelope.stream, "held").inc()', "F5-forgotten"),
+    Mutation("R3", "commit before it is applied", "shared/delivery.py",
+             "                rejected = await self._into(sinks, envelopes)\n",
+             "                await self._commit(message, records)\n"
+             '                crash_point("after_bulk_before_commit")\n'
+             "                rejected = await self._into(sinks, envelopes)\n", "F2-last"),
+    Mutation("R6", "drop what cannot be read", "shared/delivery.py",
+             "letters = [_letter(record, error.code) for record, error in bad]", "letters = []", "F9"),
+    Mutation("D2", "inbox items with new ids", "services/notify/store.py",
+             '"_id": derived_id(source, recipient, "inbox"),', '"_id": new_id(),', "F2"),
+    Mutation("D3", "push without a claim", "services/notify/commands/pushing.py",
+             'claim = derived_id(target.item, address["_id"], channel)', "claim = new_id()", "F2"),
+)  # fmt: skip
+
+
+def tree(target: Path) -> None:
+    """A copy of everything that git knows, with the environment of the checkout."""
+    names = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        cwd=ROOT, capture_output=True, check=True, text=True,
+    ).stdout.split("\0")  # fmt: skip
+    for name in filter(None, names):
+        if (ROOT / name).is_file():
+            (target / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, target / name)
+    for name in (".venv", "build"):
+        (target / name).symlink_to((ROOT / name).resolve())
+
+
+def is_seen(mutation: Mutation, target: Path, seed: int) -> tuple[bool, str]:
+    """Whether the rig fails under the mutation, and the sentence with which it does."""
+    file = target / mutation.file
+    text = file.read_text(encoding="utf-8")
+    if text.count(mutation.old) != 1:
+        return False, f"the text to replace stands {text.count(mutation.old)} times in {mutation.file}"
+    added = "from shared.ids import new_id\n" if "new_id()" in mutation.new and "import new_id" not in text else ""
+    changed = text.replace(mutation.old, mutation.new)
+    if added and "new_id" not in text.split("class ")[0]:
+        head, mark, rest = changed.partition("\nfrom ")
+        changed = f"{head}\n{added}from {rest}" if mark else changed
+    file.write_text(changed, encoding="utf-8")
+    try:
+        command = [sys.executable, "-m", "pytest", "-x", "-q", "tests/faults/test_short_form.py",
+                   "--faults", mutation.faults, "--seed", str(seed)]  # fmt: skip
+        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=900)
+    finally:
+        file.write_text(text, encoding="utf-8")
+    said = [line for line in done.stdout.splitlines() if line.startswith("E  ")]
+    # A rig that could not even start has seen nothing.
+    return done.returncode == 1 and "FAILED" in done.stdout, said[0][4:120].strip() if said else "nothing failed"
+
+
+def main(names: list[str]) -> int:
+    """Run them one after the other; 1 when one was not seen."""
+    console, missed = Console(width=160), 0
+    table = Table(title="mutations: the rig must fail under each")
+    for head in ("rule", "taken away", "faults", "seen", "by"):
+        table.add_column(head)
+    with tempfile.TemporaryDirectory(prefix="hagukumi-mutations-") as folder:
+        target = Path(folder)
+        tree(target)
+        for mutation in MUTATIONS:
+            if names and mutation.rule not in names and mutation.what not in names:
+                continue
+            seen, said = is_seen(mutation, target, seed=int(os.environ.get("SEED", "1")))
+            missed += not seen
+            row = (mutation.rule, mutation.what, mutation.faults, "yes" if seen else "NO", said)
+            console.print(" · ".join(row))
+            table.add_row(*row)
+    console.print(table)
+    return int(missed > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
