@@ -5,38 +5,17 @@ import json
 import os
 import secrets
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 from rich.console import Console
 from rich.table import Table
 
-LONG = os.environ.get("FAULTS") == "long"
-"""`make faults` runs the long forms too; `make test` the short form alone."""
+from tests.faults.report import Report
 
-
-@dataclass
-class Row:
-    """One fault in the table."""
-
-    fault: str
-    injected: int = 0
-    acknowledged: int = 0
-    lost: int = 0
-    doubled: int = 0
-    out_of_order: int = 0
-    unhealed: int = 0
-    wrong: int = 0
-    recovery_s: float = 0.0
-
-
-@dataclass
-class Report:
-    """What the run did, for the table and for bench/results."""
-
-    seed: int
-    rows: list[Row] = field(default_factory=list)
+# `make faults` runs the long forms too; `make test` the short form alone.
+collect_ignore = [] if os.environ.get("FAULTS") == "long" else ["test_long_forms.py"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

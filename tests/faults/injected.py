@@ -6,6 +6,7 @@ Processes end by their own number; a supervisor starts them again as Kubernetes 
 import asyncio
 import json
 import random
+import signal
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -248,3 +249,77 @@ async def f9_poison(rig: Rig) -> list[Letter]:
 
 def _typed(headers: Sequence[tuple[str, bytes]], kind: bytes) -> list[tuple[str, bytes]]:
     return [(name, kind if name == "ce_type" else raw) for name, raw in headers]
+
+
+async def f6_broker_unreachable(rig: Rig, load: Load, seconds: float) -> int:
+    """F6: the broker answers nothing for a while, as behind a black hole; writes stay accepted all the time."""
+    process = rig.platform.kafka.process
+    process.signal(signal.SIGSTOP)
+    try:
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds:
+            await load.acknowledged(3)
+            await asyncio.sleep(0.2)
+    finally:
+        process.signal(signal.SIGCONT)
+    await all_ready(rig)
+    return 1
+
+
+async def f7_stores(rig: Rig, load: Load, frozen_s: float) -> int:
+    """F7: each store killed and started again, then the record's own frozen; nothing is acknowledged that is not kept."""
+    for name in SERVICES:
+        process = rig.platform.store(name).process
+        starts = process.starts
+        await rig.off(process.kill9)
+        await _dies(process, starts, f"the store of {name} was started again")
+        await rig.off(process.wait_ready)
+        await load.acknowledged(5, within=120)
+    process = rig.platform.store("records").process
+    process.signal(signal.SIGSTOP)
+    await asyncio.sleep(frozen_s)
+    process.signal(signal.SIGCONT)
+    await load.acknowledged(5, within=120)
+    await all_ready(rig)
+    return len(SERVICES) + 1
+
+
+async def f11_slow_reader(rig: Rig, load: Load, seconds: float) -> int:
+    """F11: one reader does nothing for a while; writes and the other readers go on (G10)."""
+    process = rig.platform.service("notify")
+    await rig.off(process.sigstop)
+    try:
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds:
+            child = rig.families[load.dice.randrange(len(rig.families))]
+            await load.one_dose(child)
+            rig.clinic.wrote.clear()
+    finally:
+        await rig.off(process.sigcont)
+    await all_ready(rig)
+    return 1
+
+
+async def f13_rebalances(rig: Rig, load: Load, times: int) -> int:
+    """F13: a second replica comes and goes, again and again, while events flow."""
+    for _ in range(times):
+        second = another(rig, "schedule")
+        await rig.off(second.start)
+        await rig.off(second.wait_ready)
+        await load.acknowledged(5)
+        await rig.off(second.stop)
+    return times
+
+
+async def f19_polite_stops(rig: Rig, load: Load) -> list[tuple[str, int | None, float]]:
+    """F19: SIGTERM of each service under load; its exit code and how long it took."""
+    ends = []
+    for name in SERVICES:
+        process = rig.platform.service(name)
+        begun = time.monotonic()
+        code = await rig.off(process.stop)
+        ends.append((name, code, time.monotonic() - begun))
+        await rig.off(process.start)
+        await wait_until(partial(rig.platform.is_ready, name), f"{name} is ready again")
+        await load.acknowledged(3)
+    return ends

@@ -73,6 +73,18 @@ class Load:
         """A single dose, asked until it is known."""
         await self._dose(family, next(self.numbers))
 
+    async def one_notice(self) -> None:
+        """A notice to every guardian of the town."""
+        title = f"notice {next(self.numbers)}"
+        body = {
+            "title": {"ja": title},
+            "body": {"ja": "本日のお知らせです。"},
+            "audience": {"age_years": {"under": 30}},
+            "urgency": "important",
+            "confirm": len(self.rig.families),
+        }
+        await self._ask("notice", self.rig.staff, "", "", body, title, path="/v1/announcements")
+
     async def _dose(self, family: Family, number: int) -> None:
         # Influenza once in a season counts; on other days it is one too many, and on record all the same.
         day = family.birth + timedelta(days=self.dice.randrange(1, 390))
@@ -90,16 +102,7 @@ class Load:
 
     async def _publish(self) -> None:
         while not self._stopping.is_set():
-            number = next(self.numbers)
-            title = f"notice {number}"
-            body = {
-                "title": {"ja": title},
-                "body": {"ja": "本日のお知らせです。"},
-                "audience": {"age_years": {"under": 30}},
-                "urgency": "important",
-                "confirm": len(self.rig.families),
-            }
-            await self._ask("notice", self.rig.staff, "", "", body, title, path="/v1/announcements")
+            await self.one_notice()
             try:
                 await asyncio.wait_for(self._stopping.wait(), self._notices_every)
             except TimeoutError:

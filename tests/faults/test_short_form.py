@@ -1,133 +1,15 @@
-"""The short form: six faults under load on one running platform, and the checker after each (docs/faults.md)."""
+"""The short form: faults under load on one running platform, and the checker after each (docs/faults.md)."""
 
-import asyncio
-import random
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import pytest
 
-from deploy.local.platform import Platform
-from shared.testing.push_service import PushService, Receiver
 from tests.faults import checker, injected
-from tests.faults.checker import Findings, Letter
-from tests.faults.conftest import Report, Row
-from tests.faults.ledger import Ledger
-from tests.faults.load import Load
-from tests.faults.rig import Rig, settle_in
+from tests.faults.report import Report
+from tests.faults.stage import Stage, set_up
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault, pytest.mark.slow]
-CHILDREN = 24
-ENOUGH = 20
-"""A fault during which fewer were acknowledged has shown nothing."""
-
-
-@dataclass
-class Stage:
-    """The rig with its load, its pushes, and what was injected that may lie among the dead letters."""
-
-    rig: Rig
-    ledger: Ledger
-    load: Load
-    push: PushService
-    receivers: list[Receiver]
-    report: Report
-    dice: random.Random
-    letters: list[Letter] = field(default_factory=list)
-
-    async def under(self, name: str, fault: Callable[[], Awaitable[int]], *, loaded: bool = True) -> Findings:
-        """One fault under load, a quiet period, the checker; a row in the table."""
-        before = self.ledger.count("ok")
-        if loaded:
-            self.load.start()
-            await self.load.acknowledged(5)
-        row = Row(name, await fault())
-        back = time.monotonic()
-        if loaded:
-            await self.load.acknowledged(ENOUGH)
-            await self.load.stop()
-        row.acknowledged = self.ledger.count("ok") - before
-        await self.quiet()
-        row.recovery_s = round(time.monotonic() - back, 1)
-        found = await self.check()
-        row.lost, row.doubled, row.out_of_order = len(found.lost), len(found.doubled), len(found.out_of_order)
-        row.unhealed, row.wrong = len(found.unhealed), len(found.wrong)
-        self.report.rows.append(row)
-        assert row.injected > 0
-        assert not loaded or row.acknowledged >= ENOUGH
-        assert found.all() == []
-        return found
-
-    async def quiet(self) -> None:
-        """Wait until everything has arrived everywhere; what has not after a minute is unhealed."""
-        left: list[str] = []
-
-        async def arrived() -> bool:
-            left[:] = await self.rig.off(lambda: checker.behind(self.rig))
-            return not left and not (await checker.check_lag(self.rig)).unhealed
-
-        try:
-            await injected.wait_async(arrived, "everything has arrived")
-        except TimeoutError:
-            assert left == [], "unhealed after a minute"
-            raise
-
-    async def check(self) -> Findings:
-        """I1 to I8."""
-        parts = [
-            await self.rig.off(lambda: checker.check_stores(self.rig, self.ledger)),
-            checker.check_pushes(self.receivers, self.push),
-            await checker.check_topics(self.rig),
-            await checker.check_lag(self.rig),
-            await self.rig.off(lambda: checker.check_health(self.rig)),
-            await self.check_letters(),
-        ]
-        found = Findings()
-        for part in parts:
-            for name in vars(found):
-                getattr(found, name).extend(getattr(part, name))
-        return found
-
-    async def check_letters(self) -> Findings:
-        """I6: dead letters are exactly what was injected, with equal bytes, and nobody is parked."""
-        found = Findings()
-        letters = set(await checker.dead_letters(self.rig))
-        found.lost += [
-            f"no dead letter of {one.topic} {one.partition}/{one.offset}" for one in set(self.letters) - letters
-        ]
-        found.wrong += [
-            f"a dead letter of {one.topic} {one.partition}/{one.offset}" for one in letters - set(self.letters)
-        ]
-        for service, collections in checker.VIEWS.items():
-            for collection in collections:
-                parked = self.rig.database(service)[collection].count_documents({"parked": {"$ne": None}})
-                if parked:
-                    found.unhealed.append(f"{parked} subjects are parked in {service}.{collection}")
-        return found
-
-
-@pytest.fixture
-async def stage(tmp_path: Path, report: Report) -> AsyncIterator[Stage]:
-    """The platform with a small town whose guardians all have a browser that takes pushes."""
-    async with AsyncExitStack() as stack:
-        platform = stack.enter_context(await asyncio.to_thread(Platform.start, tmp_path))
-        rig = await settle_in(platform, CHILDREN)
-        stack.push_async_callback(rig.close)
-        key = await rig.families[0].guardian.get("/v1/push-key")
-        push = await stack.enter_async_context(
-            PushService(origin=platform.push_origin, application_server_key=key["key"])
-        )
-        receivers = [Receiver(push, family.guardian.subject) for family in rig.families]
-        for family, receiver in zip(rig.families, receivers, strict=True):
-            await family.guardian.put(
-                f"/v1/push-subscriptions/{family.guardian.subject}", receiver.subscription(), expect=None
-            )
-        ledger = Ledger(tmp_path / "ledger.jsonl")
-        load = Load(rig, ledger, report.seed)
-        yield Stage(rig, ledger, load, push, receivers, report, random.Random(report.seed))
 
 
 async def repeats(stage: Stage) -> None:
@@ -163,9 +45,10 @@ FAULTS: dict[str, Callable[[Stage], Awaitable[object]]] = {
 """The short form, in the order in which it runs: the forgotten records come last, since they leave the topics shorter."""
 
 
-async def test_faults_under_load(stage: Stage, pytestconfig: pytest.Config) -> None:
+async def test_faults_under_load(tmp_path: Path, report: Report, pytestconfig: pytest.Config) -> None:
     chosen = pytestconfig.getoption("--faults", default=None)
-    for name in chosen.split(",") if chosen else FAULTS:
-        await FAULTS[name](stage)
-    assert stage.push.requests
-    assert (await checker.check_canaries(stage.rig)).all() == []
+    async with set_up(tmp_path, report) as stage:
+        for name in chosen.split(",") if chosen else FAULTS:
+            await FAULTS[name](stage)
+        assert stage.push.requests
+        assert (await checker.check_canaries(stage.rig)).all() == []

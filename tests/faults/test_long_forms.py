@@ -1,0 +1,97 @@
+"""The long forms, by `make faults` only: each with the same load and the same checker (docs/faults.md)."""
+
+import asyncio
+import os
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from shared.testing.push_service import Answer
+from tests.faults import injected
+from tests.faults.report import Report
+from tests.faults.stage import Stage, set_up
+
+pytestmark = [pytest.mark.integration, pytest.mark.fault, pytest.mark.slow]
+STOPS_WITHIN_S = 15.0
+
+
+async def test_twenty_kills(tmp_path: Path, report: Report) -> None:
+    async with set_up(tmp_path, report) as on:
+        await on.under("F1 kill -9, 20 times", lambda: injected.f1_kill(on.rig, on.load, on.dice, 20))
+
+
+async def test_broker_and_stores_unreachable(tmp_path: Path, report: Report) -> None:
+    async with set_up(tmp_path, report) as on:
+        await on.under("F6 broker unreachable 60 s", lambda: injected.f6_broker_unreachable(on.rig, on.load, 60))
+        await on.under("F7 stores killed, one frozen 20 s", lambda: injected.f7_stores(on.rig, on.load, 20))
+
+
+async def test_slow_reader_rebalances_and_polite_stops(tmp_path: Path, report: Report) -> None:
+    async with set_up(tmp_path, report) as on:
+        await on.under("F11 a reader frozen 20 s", lambda: injected.f11_slow_reader(on.rig, on.load, 20))
+        await on.under("F13 rebalance storm", lambda: injected.f13_rebalances(on.rig, on.load, 8))
+        ends: list[tuple[str, int | None, float]] = []
+
+        async def stops() -> int:
+            ends.extend(await injected.f19_polite_stops(on.rig, on.load))
+            return len(ends)
+
+        await on.under("F19 SIGTERM of each service", stops)
+        assert [(name, code) for name, code, seconds in ends if code != 0 or seconds > STOPS_WITHIN_S] == []
+
+
+async def test_a_push_service_that_fails(tmp_path: Path, report: Report) -> None:
+    """F15: 500, an answer that never comes, 429, a token that is gone; nobody gets a message twice."""
+    async with set_up(tmp_path, report) as on:
+        ways = (Answer(500), Answer(201, after=30.0), Answer(429, retry_after=1, times=2), Answer(410))
+        for receiver, answer in zip(on.receivers, ways * 3, strict=False):
+            on.push.answers[receiver.path] = answer
+        await on.under("F15 push service fails", lambda: _some_notices(on, 3))
+
+
+async def test_a_fan_out_killed_on_its_way(tmp_path: Path, report: Report) -> None:
+    """F16: one notice to many guardians, notify killed at 10, 50 and 90 per cent of them."""
+    families = int(os.environ.get("FAMILIES", "400"))
+    async with set_up(tmp_path, report, families) as on:
+        await on.under(f"F16 fan-out of {families}", lambda: _killed_on_its_way(on, families), loaded=False)
+
+
+@pytest.mark.skipif(not os.environ.get("SOAK"), reason="a soak is asked for: make faults SOAK=600")
+async def test_soak(tmp_path: Path, report: Report) -> None:
+    """F20: load for so many seconds, a service killed every 30 s."""
+    seconds = float(os.environ["SOAK"])
+    async with set_up(tmp_path, report) as on:
+        await on.under(f"F20 soak of {seconds:.0f} s", lambda: _soak(on, seconds))
+
+
+async def _some_notices(on: Stage, count: int) -> int:
+    before = len(on.ledger.of("notice", "ok"))
+    while len(on.ledger.of("notice", "ok")) < before + count:
+        await on.load.acknowledged(1)
+    return len(on.push.answers)
+
+
+async def _killed_on_its_way(on: Stage, families: int) -> int:
+    notice = asyncio.create_task(on.load.one_notice())
+    process = on.rig.platform.service("notify")
+    inbox = on.rig.database("notify").inbox
+
+    def holds(items: int) -> bool:
+        return bool(inbox.count_documents({}) >= items)
+
+    for share in (0.1, 0.5, 0.9):
+        await injected.wait_until(partial(holds, int(families * share)), f"{share:.0%} of the items are there")
+        await on.rig.off(process.kill9)
+        await injected.wait_until(lambda: on.rig.platform.is_ready("notify"), "notify is back")
+    await notice
+    return 3
+
+
+async def _soak(on: Stage, seconds: float) -> int:
+    end, kills = time.monotonic() + seconds, 0
+    while time.monotonic() < end:
+        kills += await injected.f1_kill(on.rig, on.load, on.dice, 1)
+        await asyncio.sleep(30)
+    return kills
