@@ -11,6 +11,7 @@ import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from bench import backbone, notify_preview, schedule_turn
+from bench.doors import door_rows
 from bench.harness import Row, compare, console, show, write
 from bench.schedule_cdsi import cdsi_rows
 from bench.schedule_plan import plan_rows
@@ -63,7 +64,14 @@ def main(
                     continue
                 bar.update(task, description=f"{name} …")
                 rows.append(asyncio.run(work()))
-            bar.update(task, description="P5, P13 …")
+            if not chosen or chosen & {"P7", "P8", "P9", "P13"}:
+                bar.update(task, description="P7, P8, P9, P13 at the door …")
+                rows += [
+                    row
+                    for row in door_rows(Path(folder) / "platform", scale)
+                    if not chosen or row.id.split()[0] in chosen
+                ]
+            bar.update(task, description="P5, P13's check …")
             rows += [row for row in (*plan_rows(), *cdsi_rows()) if not chosen or row.id.split()[0] in chosen]
     conditions = {"write concern": "majority, j: true", "batch": backbone.BATCH, "scale": "full" if full else "small"}
     show(rows, conditions)
