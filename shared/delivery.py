@@ -54,13 +54,17 @@ class Follower:
         self._pause = FIRST_PAUSE_S
         self.stopped: str | None = None
         self.sinks: list[Sink] = []
+        self.readings: list[tuple[str, Sink]] = []
+        """(stream, sink) of everything that is followed."""
 
     def follow(
         self, topic: str, *sinks: Sink, group: str | None = None, max_records: int | None = None, wait_ms: int = 50
     ) -> None:
         """Read a topic in batches into these sinks, in this order, under the group `<service>.<topic family>`."""
         self.sinks += [sink for sink in sinks if sink not in self.sinks]
-        family = group or topic.rpartition(".v")[0]
+        stream = topic.rpartition(".v")[0]
+        self.readings += [(stream, sink) for sink in sinks if (stream, sink) not in self.readings]
+        family = group or stream
 
         async def handle(body: Any, message: KafkaMessage) -> None:
             await self._batch(topic, sinks, message)

@@ -1,5 +1,7 @@
 """The two kinds of internal HTTP: the gateway acting for a principal, and healing from an owner's archive (contracts 6)."""
 
+import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -81,3 +83,22 @@ class InternalCalls:
             raise Busy from error
         found: dict[str, Any] = answer.json()
         return found["head"], [Envelope(**{**event, "data": event["data"].encode()}) for event in found["events"]]
+
+    async def heads(self, service: str, stream: str) -> AsyncIterator[tuple[str, int]]:
+        """Every subject of an owner's stream and its last announced revision, as they arrive; raises Busy, also when it ends too early."""
+        try:
+            async with self._http.stream(
+                "GET",
+                f"{self._settings.url_of(service)}/internal/heads",
+                params={"stream": stream},
+                headers={"authorization": f"Bearer {self._tokens.sign(service, 'heal')}"},
+            ) as answer:
+                answer.raise_for_status()
+                async for line in answer.aiter_lines():
+                    head = json.loads(line)
+                    if head is None:
+                        return
+                    yield head[0], head[1]
+        except (httpx.HTTPError, ValueError) as error:
+            raise Busy from error
+        raise Busy

@@ -19,6 +19,13 @@ wanted = Gauge("hagukumi_wanted_ranges", "Ranges of events that readers still ha
 not_in_archive = Counter(
     "hagukumi_not_in_archive_total", "Revisions that a record named and the owner never announced", ["stream"]
 )
+reconciled = Counter(
+    "hagukumi_reconciled_subjects_total", "Subjects that were behind their owner's head", ["stream", "view"]
+)
+heads_backwards = Gauge(
+    "hagukumi_heads_backwards", "Subjects whose owner's head is lower than what was read", ["stream", "view"]
+)
+reconciled_at = Gauge("hagukumi_reconciled_at_seconds", "When the reconciler last ended a pass (epoch)", [])
 lag = Gauge("hagukumi_consumer_lag", "Records not yet read", ["topic"])
 last_poll = Gauge("hagukumi_consumer_last_progress_seconds", "When the consumer last made progress (epoch)", ["topic"])
 http_seconds = Histogram("hagukumi_http_seconds", "HTTP requests", ["route", "method", "status"])

@@ -16,7 +16,7 @@ import uvicorn
 from aiokafka import AIOKafkaConsumer
 from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, StreamingResponse
 from fastapi.routing import APIRoute
 from opentelemetry import propagate, trace
 from starlette.exceptions import HTTPException
@@ -33,7 +33,7 @@ from shared.events.gateway import ClockMoved
 from shared.healing import Healer
 from shared.ids import new_id
 from shared.internal_calls import CORRELATION, InternalCalls
-from shared.outbox import Relay, archived
+from shared.outbox import Relay, archived, take_lease
 from shared.problems import (
     Busy,
     KeyRequired,
@@ -45,6 +45,7 @@ from shared.problems import (
     field_problems,
     language_of,
 )
+from shared.reconciling import Reconciler, as_lines, heads_of
 from shared.settings import Settings
 from shared.store import Doc, Store, StoreError
 from shared.strict_json import BadJson, loads
@@ -78,10 +79,12 @@ class Runtime:
             max_depth=settings.outbox_depth_service,
         )
         self.router = bus.router()
+        self.name = new_id()
         self.follower = Follower(settings, self.router, self.producer, self.store)
         self.tokens = InternalTokens(settings)
         self.calls = InternalCalls(settings, self.tokens)
         self.healer = Healer(settings.service, self.store, self.calls)
+        self.reconciler = Reconciler(settings.service, self.store, self.calls, self.relay.collections)
         self.broker = bus.broker(settings)
         self.background: list[Callable[[], Awaitable[None]]] = []
         self.on_start: list[Callable[[], Awaitable[None]]] = []
@@ -394,6 +397,7 @@ def create_service(
             *runtime.background,
             lambda: _heal(runtime),
             lambda: _count_parked(runtime),
+            lambda: _reconcile(runtime),
             lambda: _watch_lag(runtime),
         ]
         if runtime.settings.development and runtime.settings.service != "gateway":
@@ -457,6 +461,16 @@ def _archive_router(runtime: Runtime) -> APIRouter:
             event["data"] = event["data"].decode()
         return JSONResponse({"head": rows[-1]["revision"] if rows else after, "events": found})
 
+    @router.get("/internal/heads", include_in_schema=False)
+    async def heads(
+        stream: Annotated[str, Query(max_length=100)],
+        authorization: Annotated[str | None, Header()] = None,
+    ) -> StreamingResponse:
+        """Every subject of one of our streams with its head, a line each, for another service's reconciler (protocol R4)."""
+        runtime.tokens.verify(bearer(authorization), "heal")
+        lines = as_lines(heads_of(runtime.store, runtime.relay.collections, stream))
+        return StreamingResponse(lines, media_type="application/x-ndjson")
+
     return router
 
 
@@ -475,6 +489,21 @@ async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
 async def _heal(runtime: Runtime) -> None:
     """Read missing events from their owners' archives and apply them by the same code (protocol R1)."""
     await runtime.healer.heal(runtime.follower.sinks)
+
+
+async def _reconcile(runtime: Runtime) -> None:
+    """Compare every view with its owners' heads now and then, in one replica (protocol R4); what is behind the healer gets."""
+    every = runtime.settings.reconcile_every_s
+    await asyncio.sleep(every)
+    if not await take_lease(runtime.store, "reconciler", runtime.name, seconds=int(2 * every) + 60):
+        return
+    for stream, sink in runtime.follower.readings:
+        if isinstance(sink, View):
+            try:
+                await runtime.reconciler.compare(stream, sink)
+            except Busy:
+                log.warning("reconciler.owner_away", stream=stream)
+    metrics.reconciled_at.set(time.time())
 
 
 async def _count_parked(runtime: Runtime) -> None:

@@ -81,6 +81,7 @@ class Settings(BaseSettings):
     outbox_depth_document: int = 500
     outbox_depth_service: int = 50_000
     sweep_after_ms: int = 3_000
+    reconcile_every_s: float = Field(default=600.0, gt=0, description="How often views are compared with owners' heads")
     stop_after_rejections: int = 100
     requests_per_second: float = Field(default=200.0, gt=0, description="Steady rate of one principal at the gateway")
     requests_at_once: int = Field(default=1_000, gt=0, description="What one principal may ask on top of it in a burst")

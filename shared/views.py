@@ -1,7 +1,7 @@
 """View documents: what a service builds from other services' events, each event once, per subject in order (protocol R1, R2, R5)."""
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -150,6 +150,7 @@ class View:
         self._derived = derived
         self._handlers = {cls.event_type(): (cls, apply) for cls, apply in handlers.items()}
         self._names = {kind.rpartition(".v")[0] for kind in self._handlers}
+        self._by_subject = target is None
         self.target = target or (lambda envelope: envelope.subject)
         self._finish = finish
 
@@ -322,6 +323,19 @@ class View:
         metrics.gaps.labels(self.name).set(len(found))
         return found
 
+    async def reading(self, stream: str) -> "Reached":
+        """How far this view has read that stream, for the reconciler: one cursor over the view."""
+        prefix = mark(stream, "")
+        table: dict[str, str] = {}
+        count = 0
+        async for row in self.documents.store.each(self.name, {}, fields=["applied"], batch=BATCH):
+            for name in row.get("applied", {}):
+                if name.startswith(prefix):
+                    count += 1
+                    if not self._by_subject:
+                        table[unmark(name)[1]] = row["_id"]
+        return Reached(self.documents, stream, count, None if self._by_subject else table)
+
     async def count_parked(self) -> int:
         """How many documents are parked; also told as a metric."""
         parked = await self.documents.store.count(self.name, {"pending": {"$gte": PARKED_FROM}})
@@ -341,6 +355,30 @@ class View:
         if elsewhere or (gap.wanted > head and doc.applied.get(name, 0) >= head):
             doc.wanted.pop(name)
             await self.documents.commit(doc)
+
+
+class Reached:
+    """How far a view has read one stream, asked by subject."""
+
+    def __init__(self, documents: Documents, stream: str, count: int, place: dict[str, str] | None) -> None:
+        self.count = count
+        self._documents = documents
+        self._stream = stream
+        self._place = place
+
+    async def of(self, subjects: Iterable[str]) -> dict[str, tuple[int, int]]:
+        """By subject: (the last revision that was applied, the last that is known to exist: its gap heals by itself)."""
+        place = {subject: subject if self._place is None else self._place.get(subject, "") for subject in subjects}
+        rows = await self._documents.store.get_many(
+            self._documents.collection, filter(None, place.values()), ["applied", "wanted"]
+        )
+        found: dict[str, tuple[int, int]] = {}
+        for subject, doc_id in place.items():
+            name = mark(self._stream, subject)
+            row = rows.get(doc_id, {})
+            applied = row.get("applied", {}).get(name, 0)
+            found[subject] = applied, max(applied, row.get("wanted", {}).get(name, 0))
+        return found
 
 
 def _row(row_id: str, fields: Doc) -> Update:

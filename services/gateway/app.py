@@ -21,7 +21,7 @@ from shared.cursors import Cursors
 from shared.service import Runtime, create_service
 from shared.settings import Settings
 
-ARCHIVE = ("GET", "/internal/events")
+ARCHIVE = (("GET", "/internal/events"), ("GET", "/internal/heads"))
 
 
 def create_app(settings: Settings) -> FastAPI:
@@ -62,7 +62,7 @@ def create_app(settings: Settings) -> FastAPI:
         if isinstance(route, APIRoute)
         for method in route.methods or ()
     ]
-    table.check([*given, ARCHIVE], policy.actions)
+    table.check([*given, *ARCHIVE], policy.actions)
     app = create_service(
         runtime,
         routers,

@@ -10,7 +10,7 @@ from services.gateway.api.bodies import ANSWERS, BODIES, FILES, PAGED, QUERIES, 
 from services.gateway.domain.routes import ROUTES, SEGMENT, Route
 
 Json = dict[str, Any]
-HIDDEN = frozenset({"/internal/events", "/openapi.json", "/docs", "/docs/{file}"})
+HIDDEN = frozenset({"/internal/events", "/internal/heads", "/openapi.json", "/docs", "/docs/{file}"})
 REF = "#/components/schemas/{model}"
 
 PROBLEMS = {

@@ -220,6 +220,7 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/docs/{file}", "open", "open"),
     Route("GET", "/.well-known/jwks.json", "open", "open"),
     Route("GET", "/internal/events", "open", "open"),
+    Route("GET", "/internal/heads", "open", "open"),
     Route("POST", "/dev/token", "open", "open", development=True),
     Route("PUT", "/dev/clock", "open", "open", development=True),
 )

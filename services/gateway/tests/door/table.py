@@ -171,6 +171,7 @@ EXPECTED: dict[str, str] = {
     "GET /docs/{file}": OPEN,
     "GET /.well-known/jwks.json": OPEN,
     "GET /internal/events": OPEN,
+    "GET /internal/heads": OPEN,
     "POST /dev/token": OPEN,
     "PUT /dev/clock": OPEN,
 }
