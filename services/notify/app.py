@@ -8,11 +8,13 @@ from fastapi import FastAPI
 
 from services.notify import store as kept
 from services.notify.api import announcements, calendar_feed, contact_points, disaster, inbox, library, push
+from services.notify.api import announcements, calendar_feed, disaster, duty, inbox, library, push
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contact_points import ContactPoints
 from services.notify.commands.contacts import Contacts
 from services.notify.commands.devices import Devices
+from services.notify.commands.duty import Duty, climb
 from services.notify.commands.library import Library, deliver_content, load_articles
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
@@ -52,11 +54,13 @@ def create_app(settings: Settings) -> FastAPI:
     devices = Devices(runtime.store, egress, runtime.clock)
     subscribe(runtime, notices, reminders, contacts)
 
+    on_duty = Duty(runtime.documents(kept.ROSTERS), runtime.documents(kept.ALARMS))
     content = Library(notices, reminders.families, runtime.documents(kept.PREGNANCIES), load_articles())
 
     async def time_passes() -> None:
         await publish_scheduled(notices)
         await deliver_late(reminders)
+        await climb(on_duty)
         await deliver_content(content)
 
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
@@ -70,8 +74,9 @@ def create_app(settings: Settings) -> FastAPI:
         calendar_feed.router(runtime, calendars),
         library.router(runtime, content),
         disaster.router(runtime, notices),
+        duty.router(runtime, on_duty),
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders, app.state.devices = notices, reminders, devices
-    app.state.library = content
+    app.state.library, app.state.duty = content, on_duty
     return app

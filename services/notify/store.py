@@ -2,7 +2,7 @@
 
 Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `preferences`,
 `proofs`, `pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`,
-`safety`, `shelters`.
+`safety`, `shelters`, `rosters`, `alarms`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
@@ -45,6 +45,8 @@ CALENDARS = "calendars"
 PREFERENCES = "preferences"
 DAYS = "days"
 SAFETY = "safety"
+ROSTERS = "rosters"
+ALARMS = "alarms"
 SHELTERS = "shelters"
 PROOFS = "proofs"
 PAGE_SIZE = 500
@@ -111,6 +113,8 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(PROOFS, ["device"])
     await store.ensure_index(PUSHES, ["announcement"])
     await store.ensure_index(CALENDARS, ["guardian"])
+    await store.ensure_index(ALARMS, ["state.climbs_at"])
+    await store.ensure_index(ALARMS, ["state.municipality"])
     await store.ensure_index(SAFETY, ["announcement"])
     await store.ensure_index(SHELTERS, ["municipality"])
     await store.ensure_index(PUSHES, ["tell"], where={"tell": {"$gte": 0}})
@@ -217,6 +221,24 @@ async def freeze(store: Store, guardians: Sequence[str], families: Sequence[Fami
         ],
     )
     return frozen, len(pages)
+
+
+async def staff_of(store: Store, municipality: str) -> list[str]:
+    """Everybody who works for a town, as the directory told."""
+    row = await store.get(TOWNS, municipality, ["state.staff"])
+    return [one["subject"] for one in row["state"].get("staff", ())] if row is not None and "state" in row else []
+
+
+async def alarms_until(store: Store, milliseconds: int) -> list[str]:
+    """Alarms that nobody took by then."""
+    rows = await store.find(ALARMS, {"state.climbs_at": {"$gte": 0, "$lte": milliseconds}}, limit=500, fields=["_id"])
+    return [row["_id"] for row in rows]
+
+
+async def alarms_of(store: Store, municipality: str) -> list[Document]:
+    """A town's alarms, the newest first."""
+    rows = await store.find(ALARMS, {"state.municipality": municipality})
+    return [from_store(row) for row in sorted(rows, key=lambda row: row["state"]["raised_at"], reverse=True)]
 
 
 async def subjects_of(store: Store, frozen: str) -> list[Subject]:

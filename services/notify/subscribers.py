@@ -48,7 +48,14 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
         },
         derived=kept.FAMILY_DERIVED,
     )
-    towns = View(runtime.documents(kept.TOWNS), {g.MunicipalityOpened: municipality_opened})
+    towns = View(
+        runtime.documents(kept.TOWNS),
+        {
+            g.MunicipalityOpened: municipality_opened,
+            g.StaffAssigned: staff_assigned,
+            g.StaffRemoved: staff_removed,
+        },
+    )
     runtime.follow(g.DirectoryEvent.topic(), towns)
     known = Each("contacts", partial(follow_families, contacts))
     runtime.follow(r.ChildEvent.topic(), families, known)
@@ -66,6 +73,15 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
 
 def municipality_opened(doc: Document, event: g.MunicipalityOpened, envelope: Envelope) -> None:
     doc.state["name"] = event.name
+
+
+def staff_assigned(doc: Document, event: g.StaffAssigned, envelope: Envelope) -> None:
+    staff_removed(doc, event, envelope)
+    doc.state["staff"].append({"subject": event.staff, "profession": event.profession})
+
+
+def staff_removed(doc: Document, event: g.StaffRemoved | g.StaffAssigned, envelope: Envelope) -> None:
+    doc.state["staff"] = [one for one in doc.state.get("staff", ()) if one["subject"] != event.staff]
 
 
 def child_registered(doc: Document, event: r.ChildRegistered, envelope: Envelope) -> None:

@@ -116,3 +116,24 @@ class DeliveryFailed(DeliveryEvent):
     channel: str
     reason: str
     failed_at: datetime
+
+
+class DutyCalled(DeliveryEvent):
+    """Staff on duty are called, or the next ones since nobody took the alarm in time; keyed by the alarm."""
+
+    municipality: str
+    kind: str
+    about: str = Field(description="Opaque id of what it is about")
+    words: str = Field(description="May stand on a lock screen")
+    step: int
+    turn: int = Field(description="How often the ladder was begun")
+    staff: tuple[str, ...]
+    take_by: datetime
+
+
+class AlarmTaken(DeliveryEvent):
+    """A member of staff took the alarm: it climbs no further; keyed by the alarm."""
+
+    municipality: str
+    by: str
+    taken_at: datetime

@@ -376,6 +376,37 @@ class ShelterBody(Body):
     supplies: dict[str, int] = Field(default_factory=dict)
 
 
+class StepBody(Body):
+    """Who is called, and after how many minutes the next ones are."""
+
+    staff: list[str]
+    minutes: int
+
+
+class ShiftBody(Body):
+    """Days (Monday is 0) and hours in Tokyo (HH:MM); one that ends at or before it begins ends the day after."""
+
+    days: list[int]
+    from_: str = Field(alias="from")
+    until: str
+    steps: list[StepBody]
+
+
+class RosterBody(Body):
+    """The first shift that fits is on duty, and `otherwise` when none does."""
+
+    shifts: list[ShiftBody] = Field(default_factory=list)
+    otherwise: list[StepBody]
+
+
+class AlarmBody(Body):
+    """What it is about: a kind, an opaque id, and words that may stand on a lock screen."""
+
+    kind: str
+    about: Token
+    words: Name100
+
+
 class CalendarFeedBody(Body):
     """`plain` says only that there is something to do; `full` names vaccines and checkups, also on lock screens."""
 
@@ -657,6 +688,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/announcements/{announcement}/break-glass": ReasonBody,
     "POST /v1/attachments": AttachmentBody,
     "POST /v1/calendar-feed": CalendarFeedBody,
+    "PUT /v1/municipalities/{code}/duty-roster": RosterBody,
+    "POST /v1/alarms": AlarmBody,
     "POST /v1/inbox/{item}/safety": SafetyBody,
     "POST /v1/announcements/{announcement}/safety": FoundBody,
     "PUT /v1/municipalities/{code}/shelters/{shelter}": ShelterBody,
@@ -758,6 +791,7 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
     "GET /v1/announcements/{announcement}/safety": (
         ("state", {"enum": ["safe", "needs_help", "injured", "unaccounted"]}, "Those in this state"),
     ),
+    "GET /v1/alarms": (("state", {"enum": ["ringing", "taken"]}, "Those in this state"),),
     "GET /v1/municipalities/{code}/shelters": (
         ("latitude", {"type": "number", "minimum": -90, "maximum": 90}, "From where the distance is counted"),
         ("longitude", {"type": "number", "minimum": -180, "maximum": 180}, "From where the distance is counted"),

@@ -180,6 +180,12 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/announcements/{announcement}/safety", "readSafety", "owned", owner="notify"),
     Route("PUT", "/v1/municipalities/{code}/shelters/{shelter}", "changeShelters", "town", "path:code", "notify"),
     Route("GET", "/v1/municipalities/{code}/shelters", "readShelters", "registry", owner="notify"),
+    # Duty
+    Route("PUT", "/v1/municipalities/{code}/duty-roster", "changeDutyRoster", "town", "path:code", "notify"),
+    Route("GET", "/v1/municipalities/{code}/duty-roster", "readDutyRoster", "town", "path:code", "notify"),
+    Route("POST", "/v1/alarms", "raiseAlarm", "registry", owner="notify", creates=True),
+    Route("GET", "/v1/alarms", "readAlarms", "registry", owner="notify"),
+    Route("POST", "/v1/alarms/{alarm}/acknowledgement", "takeAlarm", "owned", owner="notify"),
     Route("GET", "/v1/library", "readLibrary", "registry", owner="notify"),
     Route("GET", "/v1/library/{article}", "readLibrary", "registry", owner="notify"),
     Route("POST", "/v1/calendar-feed", "ownCalendar", "own", owner="notify", creates=True),

@@ -11,13 +11,14 @@ from services.gateway.domain import child_view
 from shared import bus
 from shared.documents import Documents
 from shared.events.base import Envelope
-from shared.events.notify import DeliveryEvent, PageDelivered
+from shared.events.notify import AlarmTaken, DeliveryEvent, DutyCalled, PageDelivered
 from shared.events.records import ChildEvent
 from shared.events.schedule import PlanEvent
 from shared.service import Runtime
 
 log = structlog.get_logger(__name__)
 TOPICS = {ChildEvent.topic(): "child", PlanEvent.topic(): "plan", DeliveryEvent.topic(): "inbox"}
+DUTY = frozenset({DutyCalled.event_type(), AlarmTaken.event_type()})
 AT_ONCE = 64
 
 
@@ -31,6 +32,10 @@ def follow_changes(runtime: Runtime, listeners: Listeners, children: Documents, 
             page = PageDelivered.model_validate_json(envelope.data)
             change["id"] = page.announcement
             listeners.tell([f"guardian:{recipient}" for recipient in page.recipients], change)
+            return
+        if envelope.type in DUTY:
+            # Everybody of the town's staff hears it: who is called knows by the alarm itself.
+            listeners.tell([f"municipality:{envelope.tenant}"], {"kind": "alarm", "id": envelope.subject})
             return
         if kind == "inbox":
             listeners.tell([f"guardian:{envelope.subject}"], change)

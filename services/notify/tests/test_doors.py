@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from services.notify.tests.town import (
+    ALARM,
     CLINIC,
     MOTHER,
     NOTICE,
@@ -13,6 +14,7 @@ from services.notify.tests.town import (
     OTHER_NURSE,
     PDF,
     REGISTER,
+    ROSTER,
     SCHOOL,
     STRANGER,
     TOWN,
@@ -59,6 +61,11 @@ TABLE: dict[str, tuple[int, ...]] = {
     "GET /v1/announcements/{announcement}/safety": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
     "PUT /v1/municipalities/{code}/shelters/{shelter}": (403, 403, 403, 201, 404, 403, 403, 403, 403, 403),
     "GET /v1/municipalities/{code}/shelters": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
+    "PUT /v1/municipalities/{code}/duty-roster": (403, 403, 403, 200, 404, 403, 403, 403, 403, 403),
+    "GET /v1/municipalities/{code}/duty-roster": (403, 403, 403, 200, 404, 403, 403, 403, 403, 403),
+    "POST /v1/alarms": (403, 403, 403, 201, 409, 201, 403, 403, 403, 403),
+    "GET /v1/alarms": (403, 403, 403, 200, 200, 200, 403, 403, 403, 403),
+    "POST /v1/alarms/{alarm}/acknowledgement": (403, 403, 403, 200, 404, 403, 403, 403, 403, 403),
     "GET /v1/library": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "GET /v1/library/{article}": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "POST /v1/calendar-feed": (201, 201, 403, 403, 403, 403, 403, 403, 403, 201),
@@ -96,6 +103,8 @@ def body_for(route: str, push: PushService, made: dict[str, str]) -> Any:
         "POST /v1/announcements/{announcement}/recall": {"reason": "wrong"},
         "POST /v1/announcements/{announcement}/break-glass": {"reason": "nobody there"},
         "POST /v1/calendar-feed": {},
+        "PUT /v1/municipalities/{code}/duty-roster": ROSTER,
+        "POST /v1/alarms": ALARM,
         "POST /v1/inbox/{item}/safety": {"state": "safe"},
         "POST /v1/announcements/{announcement}/safety": {"state": "safe", "child": made.get("child", "c")},
         "PUT /v1/municipalities/{code}/shelters/{shelter}": SCHOOL,
@@ -116,8 +125,14 @@ async def everything(town: Town, push: PushService) -> dict[str, str]:
     await town.does(MOTHER, "PUT", "/v1/push-subscriptions/phone", Receiver(push, "phone").subscription())
     await town.does(MOTHER, "PUT", "/v1/devices/phone", {"channel": "apns", "token": "ab" * 32})
     feed = (await town.does(MOTHER, "POST", "/v1/calendar-feed", {}))["url"].rpartition("/")[2]
+    await town.employs(NURSE.subject)
+    roster = f"/v1/municipalities/{TOWN}/duty-roster"
+    if (await town.call(NURSE, "GET", roster)).status_code == 404:
+        await town.does(NURSE, "PUT", roster, ROSTER)
+    alarm = await town.does(NURSE, "POST", "/v1/alarms", ALARM)
     return {
         "announcement": notice,
+        "alarm": alarm["id"],
         "feed": feed,
         "article": "week-01",
         "code": TOWN,
@@ -149,7 +164,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
         made = made or await everything(town, push)
         path = template.format(**made)
         headers = {}
-        if method == "PUT" and "announcements" in path:
+        if method == "PUT" and ("announcements" in path or "duty-roster" in path):
             headers["If_Match"] = (await town.call(NURSE, "GET", path)).headers["etag"]
         answer = await town.call(caller, method, path, body_for(route, push, made), **headers)
         got[who] = answer.status_code
@@ -163,6 +178,7 @@ async def test_nobody_without_the_gateways_signature(town: Town, push: PushServi
     method, _, template = route.partition(" ")
     path = template.format(
         announcement="a", item="i", name="n", attachment="f", feed="c", token="t", article="x", code="1", shelter="s"
+        announcement="a", item="i", name="n", attachment="f", feed="c", article="x", code="1", shelter="s", alarm="z"
     )
     assert (await town.call(None, method, path, body_for(route, push, {}))).status_code == 401
     other = town.tokens.sign("records", "act", NURSE)

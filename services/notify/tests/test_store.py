@@ -30,6 +30,8 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     (kept.PREFERENCES, {"_id": {"$in": ["g1", "g2"]}}),
     (kept.SUBSCRIPTIONS, {"_id": "s1"}),
     (kept.SCHEDULED, {"at": {"$gte": 0, "$lte": 1.0}}),
+    (kept.ALARMS, {"state.climbs_at": {"$gte": 0, "$lte": 1}}),
+    (kept.ALARMS, {"state.municipality": "131016"}),
     (kept.SAFETY, {"announcement": "a1"}),
     (kept.SAFETY, {"_id": "s1"}),
     (kept.SHELTERS, {"municipality": "131016"}),

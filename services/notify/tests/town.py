@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.duty import Duty
 from services.notify.commands.fanout import LANES, expand_pages, push_pages
 from services.notify.commands.library import Library
 from services.notify.commands.reminders import Reminders, deliver_reminders, push_reminders
@@ -18,6 +19,7 @@ from shared.auth import InternalTokens, Principal
 from shared.bus import envelope_of
 from shared.documents import Document
 from shared.events.base import Envelope, Event
+from shared.events.gateway import StaffAssigned
 from shared.events.records import (
     Actor,
     ChildDied,
@@ -52,6 +54,8 @@ OPERATOR = Principal("operator", "operator")
 BY = Actor(subject="nurse-1", role="staff")
 WHY = Why(rule="r", sentence="決まりです。", sentence_en="The rule.", source="law")
 PDF = base64.b64encode(b"%PDF-1.7\n1 0 obj << /Type /Catalog >> endobj\ntrailer << /Root 1 0 R >>\n%%EOF\n").decode()
+ROSTER: dict[str, Any] = {"otherwise": [{"staff": ["nurse-1"], "minutes": 10}]}
+ALARM: dict[str, Any] = {"kind": "call_back", "about": "c1", "words": "至急の連絡が1件あります"}
 SCHOOL: dict[str, Any] = {
     "name": "わかば小学校",
     "latitude": 35.0,
@@ -79,6 +83,7 @@ class Town:
         self.notices: Notices = app.state.notices
         self.reminders: Reminders = app.state.reminders
         self.library: Library = app.state.library
+        self.duty: Duty = app.state.duty
         views = {sink.name: sink for sink in self.runtime.follower.sinks if isinstance(sink, View)}
         self.families, self.pregnancies = views[kept.FAMILIES], views[kept.PREGNANCIES]
         self.contacts = next(sink for sink in self.runtime.follower.sinks if sink.name == "contacts")
@@ -157,6 +162,12 @@ class Town:
         if pushes:
             await push_reminders(self.reminders, [envelope])
         return rejected
+
+    async def employs(self, *staff: str) -> None:
+        """The directory says who works for the town."""
+        towns = next(sink for sink in self.runtime.follower.sinks if sink.name == kept.TOWNS)
+        told = [StaffAssigned(staff=one, municipality=TOWN, profession="public_health_nurse") for one in staff]
+        assert await towns.apply([self.envelope(TOWN, event) for event in told]) == []
 
     # What callers do ------------------------------------------------------------------------------------------
 
