@@ -7,8 +7,7 @@ import yaml
 from fastapi import FastAPI
 
 from services.notify import store as kept
-from services.notify.api import announcements, calendar_feed, contact_points, disaster, inbox, library, push
-from services.notify.api import announcements, calendar_feed, disaster, duty, inbox, library, push
+from services.notify.api import announcements, calendar_feed, contact_points, disaster, duty, inbox, library, push
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contact_points import ContactPoints
