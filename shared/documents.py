@@ -184,12 +184,22 @@ Decide = Callable[[Document], Awaitable[Doc] | Doc]
 class Documents:
     """One collection of documents, its commits and its relay."""
 
-    def __init__(self, store: Store, collection: str, *, relay: Announcer, clock: Clock, max_depth: int = 500) -> None:
+    def __init__(
+        self,
+        store: Store,
+        collection: str,
+        *,
+        relay: Announcer,
+        clock: Clock,
+        max_depth: int = 500,
+        first_version: int = 1,
+    ) -> None:
         self.store = store
         self.collection = collection
         self.clock = clock
         self._relay = relay
         self._max_depth = max_depth
+        self._first_version = first_version
 
     async def ensure_indexes(self) -> None:
         """The one index that relay, healer and derivation share: each more would slow every write, touched or not."""
@@ -292,7 +302,7 @@ class Documents:
         return [doc for doc in written if doc.id in lost]
 
     def _committed(self, doc: Document) -> None:
-        doc.version += 1
+        doc.version = doc.version + 1 if doc.exists else self._first_version
         doc.revision += len(doc.outgoing)
         if doc.outgoing:
             crash_point("after_commit_before_archive")
@@ -309,7 +319,7 @@ class Documents:
         if not doc.exists:
             body: Doc = {
                 "_id": doc.id,
-                "version": 1,
+                "version": self._first_version,
                 "revision": len(doc.outgoing),
                 "tenant": doc.tenant,
                 "state": doc.state,

@@ -79,6 +79,7 @@ class Reconciler:
         view: View,
         *,
         dry_run: bool = False,
+        alarm: bool = True,
         settle_s: float = SETTLE_S,
         progress: Progress | None = None,
     ) -> Finding:
@@ -107,6 +108,8 @@ class Reconciler:
                 await progress(found)
         # Subjects that we know and the owner does not name at all were lost with their documents.
         found.backwards += max(0, reached.count - known)
+        if not alarm:
+            return found
         metrics.heads_backwards.labels(stream, view.name).set(found.backwards)
         metrics.reconciled.labels(stream, view.name).inc(found.behind)
         if found.backwards:

@@ -45,6 +45,7 @@ from shared.problems import (
     field_problems,
     language_of,
 )
+from shared.rebuilding import Rebuilder
 from shared.reconciling import Reconciler, as_lines, heads_of
 from shared.settings import Settings
 from shared.store import Doc, Store, StoreError
@@ -85,6 +86,7 @@ class Runtime:
         self.calls = InternalCalls(settings, self.tokens)
         self.healer = Healer(settings.service, self.store, self.calls)
         self.reconciler = Reconciler(settings.service, self.store, self.calls, self.relay.collections)
+        self.rebuilder = Rebuilder(self.store, self.reconciler, self.healer)
         self.broker = bus.broker(settings)
         self.background: list[Callable[[], Awaitable[None]]] = []
         self.on_start: list[Callable[[], Awaitable[None]]] = []
@@ -117,6 +119,7 @@ class Runtime:
         """Wait for the store, create indexes, start relay and reader; raises after a minute without a store."""
         faults.arm(self.settings.crash_at)
         await _until(self.store.ping, "store")
+        await follow_generations(self)
         for documents in self._collections.values():
             await documents.ensure_indexes()
         await self.relay.start()
@@ -398,6 +401,7 @@ def create_service(
             lambda: _heal(runtime),
             lambda: _count_parked(runtime),
             lambda: _reconcile(runtime),
+            lambda: follow_generations(runtime),
             lambda: _watch_lag(runtime),
         ]
         if runtime.settings.development and runtime.settings.service != "gateway":
@@ -489,6 +493,13 @@ async def _forever(loop: Callable[[], Awaitable[None]]) -> None:
 async def _heal(runtime: Runtime) -> None:
     """Read missing events from their owners' archives and apply them by the same code (protocol R1)."""
     await runtime.healer.heal(runtime.follower.sinks)
+
+
+async def follow_generations(runtime: Runtime) -> None:
+    """Learn which generation of each view is read, also where no batch comes by (protocol R8)."""
+    for sink in runtime.follower.sinks:
+        if isinstance(sink, View) and not sink.owns:
+            await sink.follow_pointer()
 
 
 async def _reconcile(runtime: Runtime) -> None:

@@ -27,6 +27,9 @@ class Store:
 
     def __init__(self, client: Any, database: str) -> None:
         self._client = client
+        self._name = database
+        self.names: dict[str, str] = {}
+        """Collections that are kept under another name at present (a view's generation): every call looks here."""
         self._database = client.get_database(
             database,
             write_concern=WriteConcern(w="majority", j=True),
@@ -54,6 +57,15 @@ class Store:
             return cls(AsyncIOMotorClient(url, **options), database)
         return cls(AsyncMongoClient(url, **options), database)
 
+    def with_names(self, names: Mapping[str, str]) -> "Store":
+        """The same store, in which these collections have other names; it shares the connections."""
+        found = Store(self._client, self._name)
+        found.names = dict(names)
+        return found
+
+    def _of(self, collection: str) -> Any:
+        return self._database[self.names.get(collection, collection)]
+
     async def close(self) -> None:
         """Close every connection."""
         closing = self._client.close()
@@ -79,11 +91,11 @@ class Store:
             options["partialFilterExpression"] = where
         if expire_seconds is not None:
             options["expireAfterSeconds"] = expire_seconds
-        await self._database[collection].create_index([(key, ASCENDING) for key in keys], **options)
+        await self._of(collection).create_index([(key, ASCENDING) for key in keys], **options)
 
     async def get(self, collection: str, key: str, fields: Sequence[str] | None = None) -> Doc | None:
         """The document of this id, or None."""
-        found: Doc | None = await self._database[collection].find_one({"_id": key}, _projection(fields))
+        found: Doc | None = await self._of(collection).find_one({"_id": key}, _projection(fields))
         return found
 
     async def get_many(
@@ -95,7 +107,7 @@ class Store:
         for start in range(0, len(wanted), IDS_PER_QUERY):
             chunk = wanted[start : start + IDS_PER_QUERY]
             query = {"_id": chunk[0]} if len(chunk) == 1 else {"_id": {"$in": chunk}}
-            for doc in await self._database[collection].find(query, _projection(fields)).to_list(None):
+            for doc in await self._of(collection).find(query, _projection(fields)).to_list(None):
                 found[doc["_id"]] = doc
         return found
 
@@ -109,7 +121,7 @@ class Store:
         fields: Sequence[str] | None = None,
     ) -> list[Doc]:
         """The documents that match, in this order."""
-        cursor = self._database[collection].find(where, _projection(fields))
+        cursor = self._of(collection).find(where, _projection(fields))
         if sort:
             cursor = cursor.sort(list(sort))
         if limit:
@@ -121,16 +133,16 @@ class Store:
         self, collection: str, where: Mapping[str, Any], *, fields: Sequence[str] | None = None, batch: int = 500
     ) -> AsyncIterator[Doc]:
         """Every matching document, one after the other, without holding them all."""
-        async for doc in self._database[collection].find(where, _projection(fields)).batch_size(batch):
+        async for doc in self._of(collection).find(where, _projection(fields)).batch_size(batch):
             yield doc
 
     async def count(self, collection: str, where: Mapping[str, Any]) -> int:
         """How many documents match."""
-        return int(await self._database[collection].count_documents(where))
+        return int(await self._of(collection).count_documents(where))
 
     async def aggregate(self, collection: str, pipeline: Sequence[Doc]) -> list[Doc]:
         """The result of an aggregation; Motor hands out the cursor at once, PyMongo awaits it."""
-        cursor = self._database[collection].aggregate(list(pipeline))
+        cursor = self._of(collection).aggregate(list(pipeline))
         if hasattr(cursor, "__await__"):
             cursor = await cursor
         found: list[Doc] = await cursor.to_list(None)
@@ -139,7 +151,7 @@ class Store:
     async def insert(self, collection: str, doc: Doc) -> bool:
         """Insert; False when the id (or another unique key) is taken."""
         try:
-            await self._database[collection].insert_one(doc)
+            await self._of(collection).insert_one(doc)
         except DuplicateKeyError:
             return False
         return True
@@ -149,7 +161,7 @@ class Store:
         if not docs:
             return set()
         try:
-            await self._database[collection].insert_many(docs, ordered=False)
+            await self._of(collection).insert_many(docs, ordered=False)
         except BulkWriteError as error:
             return {docs[index]["_id"] for index in _duplicates(error)}
         return set()
@@ -159,7 +171,7 @@ class Store:
     ) -> bool:
         """One update of one document; False when none matched. An upsert that meets its twin counts as no match."""
         try:
-            result = await self._database[collection].update_one(where, change, upsert=upsert)
+            result = await self._of(collection).update_one(where, change, upsert=upsert)
         except DuplicateKeyError:
             return False
         return bool(result.matched_count) or result.upserted_id is not None
@@ -175,7 +187,7 @@ class Store:
             for write in writes
         ]
         try:
-            result = await self._database[collection].bulk_write(operations, ordered=False)
+            result = await self._of(collection).bulk_write(operations, ordered=False)
         except BulkWriteError as error:
             taken = _duplicates(error)
             details = error.details
@@ -184,11 +196,11 @@ class Store:
 
     async def delete(self, collection: str, where: Mapping[str, Any]) -> int:
         """Delete what matches; how many it was."""
-        return int((await self._database[collection].delete_many(where)).deleted_count)
+        return int((await self._of(collection).delete_many(where)).deleted_count)
 
     async def drop(self, collection: str) -> None:
         """Drop a collection with its indexes."""
-        await self._database[collection].drop()
+        await self._of(collection).drop()
 
     async def collections(self) -> list[str]:
         """The names of all collections."""
@@ -224,7 +236,10 @@ class Store:
     async def explain(self, collection: str, where: Mapping[str, Any]) -> Doc:
         """How the server would run this query: the test of query shapes reads it."""
         plan: Doc = await self._database.command(
-            {"explain": {"find": collection, "filter": dict(where)}, "verbosity": "queryPlanner"}
+            {
+                "explain": {"find": self.names.get(collection, collection), "filter": dict(where)},
+                "verbosity": "queryPlanner",
+            }
         )
         return plan
 

@@ -1,5 +1,6 @@
 """View documents: what a service builds from other services' events, each event once, per subject in order (protocol R1, R2, R5)."""
 
+import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -23,6 +24,16 @@ ATTEMPTS = 20
 VERSION_DIGITS = 10
 DERIVE_AGAIN_AFTER_MS = 3_000
 GAPS_AN_OWNER = 2_000
+VERSIONS_APART = 1_000_000
+
+
+GENERATIONS = "generations"
+"""For each view that was ever rebuilt: the generation that is read, and the one that is fed beside it."""
+
+
+def generation_name(collection: str, number: int) -> str:
+    """The collection of a generation; the first has the plain name (protocol R8)."""
+    return f"{collection}.g{number}" if number else collection
 
 
 class Gap(NamedTuple):
@@ -128,6 +139,18 @@ def text_of(line: str) -> str:
     return line[VERSION_DIGITS:]
 
 
+class NobodyHears:
+    """A relay for a generation that is being built: it has nothing to announce, and must not."""
+
+    def offer(self, collection: str, doc_id: str, entries: list[Doc] | None) -> None:
+        """Never called: only views that emit nothing are rebuilt."""
+        raise RuntimeError("a rebuild emits nothing")
+
+    def has_room(self) -> bool:
+        """It needs none."""
+        return True
+
+
 class View:
     """One collection of documents built from events; a document may be an owner as well (schedule's plan).
 
@@ -135,6 +158,7 @@ class View:
     `target`    which document an event belongs to; the subject unless said otherwise, None for no document
     `finish`    called once per document and batch, after its events: recount, emit
     `derived`   rows under other keys; written after the document, found again by its `derive_at` marker after a crash
+    `owns`      what these documents hold besides: such a view is not rebuilt in one piece (ADR 13)
     """
 
     def __init__(
@@ -145,8 +169,12 @@ class View:
         target: Callable[[Envelope], str | None] | None = None,
         finish: Finish | None = None,
         derived: Sequence[Derived | Packed] = (),
+        owns: str = "",
     ) -> None:
         self.documents = documents
+        self.owns = owns
+        self._beside: View | None = None
+        self._derives_now = True
         self._derived = derived
         self._handlers = {cls.event_type(): (cls, apply) for cls, apply in handlers.items()}
         self._names = {kind.rpartition(".v")[0] for kind in self._handlers}
@@ -159,8 +187,49 @@ class View:
         """The collection."""
         return self.documents.collection
 
+    def twin(self, generation: int) -> "View":
+        """The same view on the documents of another generation; rows under other keys wait until it is read.
+
+        Its documents begin at a version that no earlier generation reached, so that their derived rows win afterwards.
+        """
+        found = copy.copy(self)
+        found.documents = Documents(
+            self.documents.store.with_names({self.name: generation_name(self.name, generation)}),
+            self.name,
+            relay=NobodyHears(),
+            clock=self.documents.clock,
+            first_version=generation * VERSIONS_APART + 1,
+        )
+        found._beside = None
+        found._derives_now = False
+        return found
+
+    async def follow_pointer(self) -> None:
+        """Learn which generation is read and which is fed beside it (protocol R8)."""
+        store = self.documents.store
+        row = await store.get(GENERATIONS, self.name) or {}
+        live, building = int(row.get("live", 0)), row.get("building")
+        store.names[self.name] = generation_name(self.name, live)
+        if building is None:
+            self._beside = None
+            return
+        name = generation_name(self.name, building)
+        if self._beside is None or self._beside.documents.store.names[self.name] != name:
+            self._beside = self.twin(building)
+
     async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
         """Apply a batch durably; the events that cannot be applied come back with a reason code (their subjects are parked)."""
+        if self._derives_now and not self.owns:
+            await self.follow_pointer()
+        # As the pointer was when this batch began: a switch meanwhile does not let the new generation miss it.
+        beside = self._beside
+        rejected = await self._apply(batch)
+        if beside is not None:
+            # What it rejects, the generation that is read has put aside already.
+            await beside._apply(batch)
+        return rejected
+
+    async def _apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
         waiting: dict[str, list[Envelope]] = {}
         for envelope in batch:
             target = self.target(envelope)
@@ -241,7 +310,7 @@ class View:
 
     async def derive(self, docs: Sequence[Document]) -> None:
         """Write the rows derived from these committed documents, newest version wins, then clear their marker."""
-        if not docs:
+        if not docs or not self._derives_now:
             return
         for derived in self._derived:
             await derived.write(self.documents.store, docs)
@@ -255,7 +324,7 @@ class View:
 
     async def derive_again(self) -> None:
         """Write the rows of documents whose writer died in between."""
-        if not self._derived:
+        if not self._derived or not self._derives_now:
             return
         left: list[str] = []
         async for row in self.documents.store.each(

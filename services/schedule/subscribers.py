@@ -58,6 +58,7 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
         },
         finish=finish,
         derived=kept.PLAN_DERIVED,
+        owns="reminders that fired, follow-ups and the stream schedule.plan",
     )
     consents = View(
         runtime.documents(kept.CONSENTS),

@@ -34,6 +34,7 @@ class ChildView(View):
             },
             target=target_of,
             derived=kept.CHILD_DERIVED,
+            owns="what each clinic was told (`feeds`) and the streams of the clinics' topics",
         )
 
     async def apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
