@@ -92,6 +92,8 @@ class Runtime:
         self.on_start: list[Callable[[], Awaitable[None]]] = []
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
         self.on_clock: list[Callable[[], Awaitable[None]]] = []
+        self.details: dict[str, Callable[[], Any]] = {}
+        """What readiness tells beside its checks; none of it makes a service unready."""
         self._collections: dict[str, Documents] = {}
 
     def documents(self, collection: str) -> Documents:
@@ -586,7 +588,8 @@ def probe_app(app: FastAPI) -> FastAPI:
             checks["consumer"] = runtime.follower.stopped or "ok"
         good = all(value == "ok" for value in checks.values())
         response.status_code = 200 if good else 503
-        return {"ready": good, "checks": checks}
+        details = {name: tell() for name, tell in runtime.details.items()}
+        return {"ready": good, "checks": checks, **({"details": details} if details else {})}
 
     @probes.get("/metrics")
     async def prometheus() -> Response:

@@ -466,6 +466,9 @@ async def municipality_closes_the_kindergarten(story: Story) -> None:
         f"preview {preview['recipients']} guardians → fan-out → {ledger['inbox']} inbox items, one each; ledger complete",
     )
 
+    if 13 <= datetime.now(UTC).hour < 22:
+        say(5, "it is night in Tokyo: the Web Push waits until 7:00, as every push but an emergency's")
+        return
     sent = await until(lambda: _received(push, receiver), "the Web Push arrives")
     text = receiver.decrypt(sent.body)
     demand(story.run in text, f"the decrypted push carries the notice's title: {text[:120]}")

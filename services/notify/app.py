@@ -7,13 +7,27 @@ import yaml
 from fastapi import FastAPI
 
 from services.notify import store as kept
-from services.notify.api import announcements, calendar_feed, contact_points, disaster, duty, inbox, library, push
+from services.notify.api import (
+    announcements,
+    calendar_feed,
+    contact_points,
+    disaster,
+    duty,
+    inbox,
+    ladder,
+    library,
+    push,
+)
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contact_points import ContactPoints
 from services.notify.commands.contacts import Contacts
 from services.notify.commands.devices import Devices
 from services.notify.commands.duty import Duty, climb
+from services.notify.commands.failures import tell_failures
+from services.notify.commands.fanout import still_published
+from services.notify.commands.ladder import climb_due
+from services.notify.commands.later import send_digests, send_later
 from services.notify.commands.library import Library, deliver_content, load_articles
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
@@ -62,11 +76,21 @@ def create_app(settings: Settings) -> FastAPI:
         await climb(on_duty)
         await deliver_content(content)
 
+    async def ladders_are_climbed() -> None:
+        await climb_due(notices, lambda target: still_published(notices, target))
+        await tell_failures(notices)
+
+    async def what_waits_is_sent() -> None:
+        await send_later(reminders)
+        await send_digests(reminders)
+
+    runtime.details["channels"] = pusher.states
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
     runtime.on_stop.append(egress.close)
-    runtime.background.append(time_passes)
+    runtime.background += [time_passes, ladders_are_climbed, what_waits_is_sent]
     routers = [
         announcements.router(runtime, notices),
+        ladder.router(runtime, notices),
         inbox.router(runtime, notices),
         push.router(runtime, pusher, devices, contacts),
         contact_points.router(runtime, ContactPoints(devices, pusher, settings), contacts),

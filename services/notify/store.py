@@ -1,7 +1,8 @@
 """Documents and domain objects of notify; the only file that names its collections.
 
 Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `preferences`,
-`proofs`, `pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`,
+`proofs`, `ladders`, `calls`, `later`, `digests`,
+`pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`,
 `safety`, `shelters`, `rosters`, `alarms`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
@@ -49,6 +50,10 @@ ROSTERS = "rosters"
 ALARMS = "alarms"
 SHELTERS = "shelters"
 PROOFS = "proofs"
+LADDERS = "ladders"
+CALLS = "calls"
+LATER = "later"
+DIGESTS = "digests"
 PAGE_SIZE = 500
 
 
@@ -110,6 +115,11 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(SUBSCRIPTIONS, ["recipient"])
     await store.ensure_index(SUBSCRIPTIONS, ["device"])
     await store.ensure_index(PROOFS, ["recipient"])
+    await store.ensure_index(LADDERS, ["announcement"])
+    await store.ensure_index(LADDERS, ["next_at"], where={"next_at": {"$gte": 0}})
+    await store.ensure_index(CALLS, ["announcement"])
+    await store.ensure_index(LATER, ["at"])
+    await store.ensure_index(DIGESTS, ["at"])
     await store.ensure_index(PROOFS, ["device"])
     await store.ensure_index(PUSHES, ["announcement"])
     await store.ensure_index(CALENDARS, ["guardian"])
@@ -162,6 +172,13 @@ def _contact(language: str, channels: str) -> Contact:
 async def bonds_of(store: Store, guardian: str) -> list[Doc]:
     """The children and pregnancies of a guardian (`of`), each with its town."""
     rows = await store.find(BONDS, {"guardian": guardian}, fields=["of", "municipality", "gone"])
+    return [row for row in rows if not row["gone"]]
+
+
+async def bonds_from(store: Store, guardians: Sequence[str]) -> list[Doc]:
+    """The children and pregnancies of at most 50 guardians."""
+    fields = ["of", "guardian", "municipality", "gone"]
+    rows = await store.find(BONDS, {"guardian": {"$in": list(guardians)}}, fields=fields)
     return [row for row in rows if not row["gone"]]
 
 
@@ -302,8 +319,38 @@ async def counts_of(store: Store, announcement: str) -> tuple[int, int]:
 
 async def pushes_of(store: Store, announcement: str) -> list[Doc]:
     """Every push of a notice that was ever claimed."""
-    fields = ["recipient", "channel", "state", "status", "reason", "at", "attempts", "tries"]
+    fields = ["item", "recipient", "address", "channel", "state", "status", "reason", "at", "attempts", "tries"]
     return await store.find(PUSHES, {"announcement": announcement}, fields=fields)
+
+
+async def calls_of(store: Store, announcement: str) -> list[Doc]:
+    """Every call that was noted for a notice."""
+    return await store.find(CALLS, {"announcement": announcement})
+
+
+async def put_later(store: Store, name: str, at: datetime, fields: Doc) -> None:
+    """Remember what is to be sent at a time; a repeat keeps the first."""
+    await store.insert(LATER, {"_id": name, "at": at.timestamp(), **fields})
+
+
+async def later_until(store: Store, now: datetime) -> list[Doc]:
+    """What has waited long enough."""
+    return await store.find(LATER, {"at": {"$gte": 0, "$lte": now.timestamp()}}, limit=100)
+
+
+async def done_later(store: Store, row: Doc) -> None:
+    """It was sent."""
+    await store.delete(LATER, {"_id": row["_id"]})
+
+
+async def put_in_digest(store: Store, rows: Sequence[Doc]) -> None:
+    """Leave items to the next daily digest."""
+    await store.insert_many(DIGESTS, rows)
+
+
+async def digests_until(store: Store, now: datetime) -> list[Doc]:
+    """The items whose digest is due."""
+    return await store.find(DIGESTS, {"at": {"$gte": 0, "$lte": now.timestamp()}}, limit=2_000)
 
 
 def channel_of(address: Doc) -> str:

@@ -431,6 +431,14 @@ class AddressBody(BaseModel):
     address: str
 
 
+class CallBody(BaseModel):
+    """What became of a call: `reached`, `no-answer` or `wrong-number`."""
+
+    model_config = ConfigDict(extra="allow")
+
+    outcome: str
+
+
 class ProofBody(BaseModel):
     """The six digits that were sent to the address."""
 
@@ -696,6 +704,7 @@ BODIES: dict[str, type[BaseModel]] = {
     "PUT /v1/push-subscriptions/{subscription}": PushSubscriptionBody,
     "PUT /v1/devices/{device}": DeviceBody,
     "PUT /v1/contacts/{contact}": AddressBody,
+    "PUT /v1/announcements/{announcement}/calls/{recipient}": CallBody,
     "POST /v1/contacts/{contact}/proof": ProofBody,
     "PUT /v1/preferences": PreferencesBody,
     "POST /v1/municipalities": MunicipalityBody,

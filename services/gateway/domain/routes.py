@@ -192,6 +192,17 @@ ROUTES: tuple[Route, ...] = (
     Route("DELETE", "/v1/calendar-feed", "ownCalendar", "own", owner="notify"),
     # Calendar programs cannot sign in: whoever knows the secret address reads.
     Route("GET", "/v1/calendars/{feed}", "open", "open", owner="notify"),
+    Route("GET", "/v1/announcements/{announcement}/board", "readDeliveries", "owned", owner="notify"),
+    Route("GET", "/v1/announcements/{announcement}/call-list", "readDeliveries", "owned", owner="notify"),
+    Route("PUT", "/v1/announcements/{announcement}/calls/{recipient}", "noteCall", "owned", owner="notify"),
+    Route(
+        "POST",
+        "/v1/announcements/{announcement}/deliveries/repeat",
+        "repeatDeliveries",
+        "owned",
+        owner="notify",
+        creates=True,
+    ),
     Route("GET", "/v1/contacts", "chooseChannels", "own", owner="notify"),
     Route("PUT", "/v1/contacts/{contact}", "chooseChannels", "own", owner="notify"),
     Route("POST", "/v1/contacts/{contact}/proof", "chooseChannels", "own", owner="notify", guarded=True),

@@ -9,13 +9,13 @@ from pydantic import ValidationError
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.ladder import begin, target_of
 from services.notify.commands.pushing import PushTarget
-from services.notify.domain.notices import in_language
+from services.notify.domain.preferences import quiet_until
 from shared.clock import read_instant
 from shared.documents import Document
 from shared.events.base import Envelope
 from shared.events.notify import FanoutPage, PageDelivered, UrgentFanoutPage
-from shared.ids import derived_id
 from shared.store import Doc
 
 tracer = trace.get_tracer("hagukumi.notify")
@@ -81,28 +81,29 @@ async def push_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[
     # What cannot be read is set aside by the group that fills the inboxes.
     pages, _ = _read(batch)
     for _envelope, page in pages:
-        doc = await notices.announcements.load(page.announcement)
-        if doc is None or not _current(doc.state, notices.now):
-            continue
-        recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page.page)
-        await notices.pusher.push(
-            [
-                PushTarget(
-                    item=derived_id(doc.id, recipient, "inbox"),
-                    recipient=recipient,
-                    urgency=doc.state["urgency"],
-                    title=in_language(doc.state["title"], "ja"),
-                    announcement=doc.id,
-                    reminder=None,
-                    titles=doc.state["title"],
-                    bodies=doc.state["body"],
-                    municipality=doc.state["municipality"],
-                )
-                for recipient in recipients
-            ],
-            lambda target: still_published(notices, target),
-        )
+        await push_page(notices, page.announcement, page.page)
     return []
+
+
+async def push_page(notices: Notices, announcement: str, page: int) -> None:
+    """To the addresses of one page: an emergency by its ladder, all else by day and as each recipient prefers."""
+    doc = await notices.announcements.load(announcement)
+    if doc is None or not _current(doc.state, notices.now):
+        return
+
+    async def still_wanted(target: PushTarget) -> bool:
+        return await still_published(notices, target)
+
+    if doc.state["urgency"] == "emergency":
+        await begin(notices, doc, page, still_wanted)
+        return
+    morning = quiet_until(notices.now)
+    if morning is not None:
+        waits = {"announcement": announcement, "page": page}
+        await kept.put_later(notices.store, f"{announcement}:{page}", morning, waits)
+        return
+    recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page)
+    await notices.pusher.push([target_of(doc, recipient) for recipient in recipients], still_wanted)
 
 
 async def still_published(notices: Notices, target: PushTarget) -> bool:

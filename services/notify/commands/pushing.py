@@ -18,7 +18,7 @@ from services.notify.commands.channels.web_push import WebPush, keep_few
 from services.notify.commands.channels.wire import LONGEST_RETRY_S, Answer, Channel, Message
 from services.notify.domain.deliveries import REPEATABLE
 from services.notify.domain.notices import in_language
-from services.notify.domain.preferences import channels_for
+from services.notify.domain.preferences import channels_for, in_digest, next_digest
 from shared.clock import Clock, wire_instant
 from shared.egress import Egress
 from shared.faults import crash_point
@@ -109,12 +109,18 @@ class Pusher:
         addresses = await kept.addresses_of(self.store, [target.recipient for target in targets])
         preferences = await kept.preferences_of(self.store, sorted(addresses))
         jobs: list[tuple[PushTarget, Doc]] = []
+        digest: list[Doc] = []
         for target in targets:
             preference = preferences.get(target.recipient)
+            if only is None and target.topic != "digest" and in_digest(preference, target.urgency):
+                at = next_digest(self.clock.now()).timestamp()
+                digest.append({"_id": target.item, "item": target.item, "recipient": target.recipient, "at": at})
+                continue
             wanted = channels_for(preference, target.topic, target.urgency) if only is None else only
             for row in addresses.get(target.recipient, ()):
                 if kept.channel_of(row) in wanted:
                     jobs.append((target, row))
+        await kept.put_in_digest(self.store, digest)
         languages = {who: str(found.get("language", "ja")) for who, found in preferences.items()}
         ended = await asyncio.gather(
             *(self._one(target, row, languages.get(target.recipient, "ja"), still_wanted) for target, row in jobs),

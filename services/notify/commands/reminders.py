@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.pushing import PushTarget
+from services.notify.domain.preferences import quiet_until
 from services.notify.domain.reminder_texts import PUSH_TITLE, reminder_text
 from shared.documents import Document, Documents
 from shared.events.base import Envelope
@@ -77,7 +78,7 @@ async def deliver_late(reminders: Reminders) -> int:
     """Deliver the reminders whose child is known by now; how many it was."""
     store, now, done = reminders.notices.store, reminders.notices.now, 0
     for row in await store.find(kept.WAITING, {"at": {"$gte": 0}}, limit=500):
-        fired = _Fired(row["_id"], row["child"], row["revision"], ReminderDue.model_validate_json(row["data"]))
+        fired = fired_of(row)
         if await _known(reminders, fired.child):
             await _deliver(reminders, fired)
             await _push(reminders, fired)
@@ -176,6 +177,22 @@ async def _tell(notices: Notices, item: Doc) -> None:
 
 
 async def _push(reminders: Reminders, fired: _Fired) -> None:
+    """Now, or in the morning."""
+    morning = quiet_until(reminders.notices.now)
+    if morning is None:
+        await push_fired(reminders, fired)
+        return
+    waits = {"fired": _put_aside(fired, reminders.notices.now)}
+    await kept.put_later(reminders.notices.store, fired.id, morning, waits)
+
+
+def fired_of(row: Doc) -> _Fired:
+    """A reminder as it was put aside."""
+    return _Fired(row["_id"], row["child"], row["revision"], ReminderDue.model_validate_json(row["data"]))
+
+
+async def push_fired(reminders: Reminders, fired: _Fired) -> None:
+    """To the devices of the guardians whom it concerns at this moment."""
     guardians, town = await _concerned(reminders, fired)
 
     async def still_wanted(target: PushTarget) -> bool:

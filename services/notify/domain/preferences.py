@@ -20,6 +20,8 @@ def channels_for(preference: Mapping[str, Any] | None, topic: str, urgency: str)
     """The channels that a message goes to. An emergency goes wherever the guardian can be reached."""
     if urgency == "emergency":
         return frozenset(name for names in WAYS.values() for name in names)
+    if topic == "digest":
+        topic = "notices"
     chosen = ((preference or {}).get("topics") or {}).get(topic, DEFAULT_WAYS)
     return frozenset(name for way in chosen for name in WAYS.get(way, ()))
 
@@ -27,6 +29,18 @@ def channels_for(preference: Mapping[str, Any] | None, topic: str, urgency: str)
 def in_digest(preference: Mapping[str, Any] | None, urgency: str) -> bool:
     """Whether this guardian wants such messages once a day together."""
     return urgency == "info" and bool((preference or {}).get("digest"))
+
+
+def digest_titles(count: int) -> dict[str, str]:
+    """What a digest says: how many, and nothing of what."""
+    return {
+        "ja": f"今日のお知らせが{count}件あります",
+        "en": f"{count} messages today",
+        "zh": f"今天有{count}条通知",
+        "vi": f"Hôm nay có {count} thông báo",
+        "pt": f"{count} avisos hoje",
+        "ne": f"आज {count} वटा सूचना छन्",
+    }
 
 
 def quiet_until(now: datetime) -> datetime | None:

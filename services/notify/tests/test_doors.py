@@ -77,6 +77,10 @@ TABLE: dict[str, tuple[int, ...]] = {
     "GET /v1/push-key": (200, 200, 200, 200, 200, 200, 200, 200, 200, 200),
     "PUT /v1/push-subscriptions/{name}": (200, 201, 403, 403, 403, 403, 403, 403, 403, 201),
     "DELETE /v1/push-subscriptions/{name}": (204, 404, 403, 403, 403, 403, 403, 403, 403, 404),
+    "GET /v1/announcements/{announcement}/board": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "GET /v1/announcements/{announcement}/call-list": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "PUT /v1/announcements/{announcement}/calls/{recipient}": (403, 403, 403, 200, 404, 200, 403, 403, 403, 403),
+    "POST /v1/announcements/{announcement}/deliveries/repeat": (403, 403, 403, 202, 404, 202, 403, 403, 403, 403),
     "GET /v1/contacts": (200, 200, 403, 403, 403, 403, 403, 403, 403, 200),
     # Refused for want of a carrier; whose address it would be is looked at before that.
     "PUT /v1/contacts/{name}": (422, 422, 403, 403, 403, 403, 403, 403, 403, 422),
@@ -109,6 +113,7 @@ def body_for(route: str, push: PushService, made: dict[str, str]) -> Any:
         "POST /v1/announcements/{announcement}/safety": {"state": "safe", "child": made.get("child", "c")},
         "PUT /v1/municipalities/{code}/shelters/{shelter}": SCHOOL,
         "POST /v1/attachments": {"name": "map.pdf", "content": PDF},
+        "PUT /v1/announcements/{announcement}/calls/{recipient}": {"outcome": "no-answer"},
         "PUT /v1/contacts/{name}": {"channel": "sms", "address": "090-1234-5678"},
         "POST /v1/contacts/{name}/proof": {"code": "123456"},
         "PUT /v1/preferences": {"language": "en"},
@@ -142,6 +147,7 @@ async def everything(town: Town, push: PushService) -> dict[str, str]:
         "item": (await town.inbox())[0]["id"],
         "name": "phone",
         "token": "made.up",
+        "recipient": MOTHER.subject,
     }
 
 
@@ -164,7 +170,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
         made = made or await everything(town, push)
         path = template.format(**made)
         headers = {}
-        if method == "PUT" and ("announcements" in path or "duty-roster" in path):
+        if route == "PUT /v1/announcements/{announcement}" or "duty-roster" in path and method == "PUT":
             headers["If_Match"] = (await town.call(NURSE, "GET", path)).headers["etag"]
         answer = await town.call(caller, method, path, body_for(route, push, made), **headers)
         got[who] = answer.status_code
@@ -178,7 +184,7 @@ async def test_nobody_without_the_gateways_signature(town: Town, push: PushServi
     method, _, template = route.partition(" ")
     path = template.format(
         **dict.fromkeys(
-            ("announcement", "item", "name", "attachment", "feed", "token", "article", "shelter", "alarm"), "x"
+            ("announcement", "item", "name", "attachment", "feed", "token", "recipient", "article", "shelter", "alarm"), "x"
         ),
         code="1",
     )

@@ -67,6 +67,8 @@ async def test_a_notice_and_a_reminder_over_kafka(
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://notify") as http,
     ):
         town = Town(app, http, gateway)
+        # By day: at night only emergencies are pushed.
+        town.runtime.clock.move_to(now.replace(hour=3, minute=0))
         name = PersonName(family="若葉", given="ひかり", family_kana="ワカバ", given_kana="ヒカリ")
         facts = ChildFacts(birth_date=Clock().today(), sex="F", name=name, municipality=TOWN)
         item = PlanItem(series="mr1", dose_number=1, status="due", why=WHY)

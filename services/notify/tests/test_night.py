@@ -1,0 +1,122 @@
+"""The night is quiet, and who wants it hears once a day."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from services.notify import store as kept
+from services.notify.commands.later import send_digests, send_later
+from services.notify.domain.preferences import next_digest, quiet_until
+from services.notify.tests.providers import Providers, is_reached_by
+from services.notify.tests.town import FATHER, MOTHER, NURSE, Town
+
+pytestmark = pytest.mark.integration
+
+# Tokyo is nine hours ahead.
+EVENING = datetime(2026, 11, 23, 13, 0, tzinfo=UTC)  # 22:00
+MORNING = datetime(2026, 11, 23, 22, 0, tzinfo=UTC)  # 7:00 on the 24th
+SIX_PM = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("now", "until"),
+    [
+        (EVENING - timedelta(seconds=1), None),
+        (EVENING, MORNING),
+        (EVENING + timedelta(hours=4), MORNING),
+        (MORNING - timedelta(seconds=1), MORNING),
+        (MORNING, None),
+    ],
+)
+def test_from_ten_to_seven(now: datetime, until: datetime | None) -> None:
+    assert quiet_until(now) == until
+
+
+def test_the_digest_is_at_six() -> None:
+    assert next_digest(SIX_PM - timedelta(seconds=1)) == SIX_PM
+    assert next_digest(SIX_PM) == SIX_PM + timedelta(days=1)
+
+
+async def test_a_notice_of_the_night_is_pushed_once_in_the_morning(town: Town, providers: Providers) -> None:
+    await town.born()
+    await is_reached_by(town, "line")
+    town.runtime.clock.move_to(EVENING)
+    await town.expands(await town.publishes(), pushes=True)
+    assert len(await town.inbox()) == 1
+    town.runtime.clock.move_to(MORNING - timedelta(seconds=1))
+    assert await send_later(town.reminders) == 0
+    assert not providers.line.delivered
+    town.runtime.clock.move_to(MORNING)
+    assert await send_later(town.reminders) == 1
+    assert await send_later(town.reminders) == 0
+    assert len(providers.line.delivered) == 1
+
+
+async def test_an_emergency_wakes(town: Town, providers: Providers) -> None:
+    await town.born()
+    await is_reached_by(town, "line")
+    town.runtime.clock.move_to(EVENING)
+    await town.expands(await town.publishes(urgency="emergency"), pushes=True)
+    assert len(providers.line.delivered) == 1
+
+
+async def test_what_was_recalled_in_the_night_is_not_pushed(town: Town, providers: Providers) -> None:
+    await town.born()
+    await is_reached_by(town, "line")
+    town.runtime.clock.move_to(EVENING)
+    notice = await town.publishes()
+    await town.expands(notice, pushes=True)
+    await town.does(NURSE, "POST", f"/v1/announcements/{notice}/recall", {"reason": "wrong"})
+    town.runtime.clock.move_to(MORNING)
+    await send_later(town.reminders)
+    assert not providers.line.delivered
+
+
+async def test_a_reminder_waits_too_and_asks_again_whether_it_is_needed(town: Town, providers: Providers) -> None:
+    first, second = await town.born(), await town.born()
+    await is_reached_by(town, "line")
+    town.runtime.clock.move_to(EVENING)
+    for child in (first, second):
+        await town.plans(child, mr1="due")
+        await town.reminded(town.fires(child))
+    assert not providers.line.delivered
+    await town.dies(second)
+    town.runtime.clock.move_to(MORNING)
+    await send_later(town.reminders)
+    assert len(providers.line.delivered) == 1
+
+
+# The digest -------------------------------------------------------------------------------------------------------
+
+
+async def test_information_once_a_day_for_who_wants_it_so(town: Town, providers: Providers) -> None:
+    await town.born(guardians=[MOTHER.subject, FATHER.subject])
+    for who in (MOTHER, FATHER):
+        await is_reached_by(town, "line", who)
+    await town.does(MOTHER, "PUT", "/v1/preferences", {"digest": True})
+    for number in range(3):
+        await town.expands(await town.publishes(urgency="info", title={"ja": f"お知らせ{number}"}), pushes=True)
+    await town.expands(await town.publishes(title={"ja": "大切なお知らせ"}), pushes=True)
+    assert len(providers.line.delivered) == 3 + 1 + 1
+    await send_digests(town.reminders)
+    town.runtime.clock.move_to(SIX_PM)
+    assert await send_digests(town.reminders) == 1
+    assert await send_digests(town.reminders) == 0
+    [*_, (_, last)] = providers.line.delivered
+    assert last["messages"] == [{"type": "text", "text": "今日のお知らせが3件あります"}]
+    assert await town.runtime.store.count(kept.DIGESTS, {}) == 0
+
+
+async def test_what_was_read_or_recalled_is_in_no_digest(town: Town, providers: Providers) -> None:
+    await town.born()
+    await is_reached_by(town, "line")
+    await town.does(MOTHER, "PUT", "/v1/preferences", {"digest": True})
+    notices = [await town.publishes(urgency="info", title={"ja": f"お知らせ{number}"}) for number in range(2)]
+    for notice in notices:
+        await town.expands(notice, pushes=True)
+    await town.does(NURSE, "POST", f"/v1/announcements/{notices[0]}/recall", {"reason": "wrong"})
+    [item] = [one for one in await town.inbox() if one["announcement"] == notices[1]]
+    await town.does(MOTHER, "POST", f"/v1/inbox/{item['id']}/read")
+    town.runtime.clock.move_to(SIX_PM)
+    assert await send_digests(town.reminders) == 0
+    assert not providers.line.delivered
