@@ -184,7 +184,8 @@ async def test_nobody_without_the_gateways_signature(town: Town, push: PushServi
     method, _, template = route.partition(" ")
     path = template.format(
         **dict.fromkeys(
-            ("announcement", "item", "name", "attachment", "feed", "token", "recipient", "article", "shelter", "alarm"), "x"
+            ("announcement", "item", "name", "attachment", "feed", "token", "recipient", "article", "shelter", "alarm"),
+            "x",
         ),
         code="1",
     )
