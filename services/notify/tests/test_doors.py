@@ -170,7 +170,7 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
         made = made or await everything(town, push)
         path = template.format(**made)
         headers = {}
-        if route == "PUT /v1/announcements/{announcement}" or "duty-roster" in path and method == "PUT":
+        if route == "PUT /v1/announcements/{announcement}" or ("duty-roster" in path and method == "PUT"):
             headers["If_Match"] = (await town.call(NURSE, "GET", path)).headers["etag"]
         answer = await town.call(caller, method, path, body_for(route, push, made), **headers)
         got[who] = answer.status_code
