@@ -10,7 +10,7 @@ from pathlib import Path
 
 from services.gateway.domain import child_view
 from services.gateway.domain.policy import Policy
-from shared.documents import Document
+from shared.documents import Document, Documents
 from shared.ids import derived_id
 from shared.store import Doc, Store
 from shared.views import Derived
@@ -87,6 +87,17 @@ async def child_of_dose(store: Store, dose: str) -> str | None:
     """The child whose dose it is."""
     row = await store.get(DOSES, dose)
     return row["child"] if row is not None else None
+
+
+async def bearer_of_dose(children: Documents, child: str, dose: str) -> Document | None:
+    """The record that has a dose now: merges and separations took it from one to another."""
+    closed, record = child, await children.load(child)
+    while record is not None and (into := record.state.get("merged_into")) is not None:
+        closed, record = record.id, await children.load(into)
+    restored = record.state.get("restored", {}).get(closed) if record is not None else None
+    if record is not None and restored is not None and dose not in record.state.get("doses", {}):
+        return await children.load(restored)
+    return record
 
 
 # Clinic feeds -----------------------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
             r.CutOffLifted: cut_off_lifted,
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
+            r.MergedAway: merged_away,
             s.PlanChanged: plan_changed,
         },
         derived=kept.FAMILY_DERIVED,
@@ -142,6 +143,11 @@ def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:
         raise Rejected("child-unknown")
     # The new town's register will say which of its districts it is.
     _lives(doc, "child", {**doc.state["child"], "municipality": event.to_municipality, "district": None})
+
+
+def merged_away(doc: Document, event: r.MergedAway, envelope: Envelope) -> None:
+    """Its guardians are told as those of the record that it became part of."""
+    doc.state["silenced"] = True
 
 
 def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:

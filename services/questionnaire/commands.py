@@ -96,12 +96,23 @@ async def see(desk: Desk, caller: Caller, response_id: str) -> tuple[Sight, Docu
     if doc is None:
         raise NotFound
     response = response_of(doc.state)
-    child = await desk.children.load(response.child)
-    if child is None or not child.state:
-        raise NotFound
-    known = child_of(child.state)
+    known = await _bearer(desk, response.child)
     check_reads(caller, known, response, desk.today)
     return Sight(doc.id, response, desk.library.of(response), known), doc
+
+
+async def _bearer(desk: Desk, child_id: str) -> KnownChild:
+    """Whose response it is now: merges and separations took it from one record to another. Raises NotFound."""
+    closed = child_id
+    while True:
+        doc = await desk.children.load(child_id)
+        if doc is None or not doc.state:
+            raise NotFound
+        child = child_of(doc.state)
+        into = child.merged_into or child.restored.get(closed)
+        if into is None:
+            return child
+        closed, child_id = child_id if child.merged_into else closed, into
 
 
 async def see_all(desk: Desk, caller: Caller, child_id: str, revision: int = 0) -> list[Sight]:
@@ -109,7 +120,8 @@ async def see_all(desk: Desk, caller: Caller, child_id: str, revision: int = 0) 
     child = await child_for(desk, caller, child_id, revision)
     return [
         Sight(response_id, response, desk.library.of(response), child)
-        for response_id, response in await responses_of_child(desk.responses, child_id)
+        for one in (child_id, *sorted(child.others))
+        for response_id, response in await responses_of_child(desk.responses, one)
         if may_read(caller, child, response, desk.today)
     ]
 

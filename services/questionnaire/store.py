@@ -232,6 +232,9 @@ def child_of(state: Doc) -> KnownChild:
         doses={
             row["id"]: GivenDose(date.fromisoformat(row["given_on"]), row["code"], row["cvx"]) for row in state["doses"]
         },
+        others=set(state.get("others", ())),
+        restored=dict(state.get("restored", {})),
+        merged_into=state.get("merged_into"),
     )
 
 
@@ -253,4 +256,7 @@ def keep_child(doc: Document, child: KnownChild) -> None:
             {"id": dose_id, "given_on": dose.given_on.isoformat(), "code": dose.code, "cvx": dose.cvx}
             for dose_id, dose in sorted(child.doses.items())
         ],
+        "others": sorted(child.others),
+        "restored": child.restored,
+        "merged_into": child.merged_into,
     }

@@ -35,6 +35,9 @@ def children_view(children: Documents) -> View:
             records.CutOffLifted: _to_child(lambda child, event: child.guardians.add(event.guardian)),
             records.ConsentGiven: _to_child(lambda child, event: child.consent_given(event)),
             records.ConsentWithdrawn: _to_child(lambda child, event: child.consents.pop(event.organisation, None)),
+            records.ChildrenMerged: _to_child(lambda child, event: child.others.add(event.other)),
+            records.ChildrenUnmerged: _to_child(_unmerged),
+            records.MergedAway: _to_child(_merged_away),
             records.DoseRecorded: _to_child(_dose),
             records.DoseCorrected: _to_child(_dose),
             records.DoseRetracted: _to_child(lambda child, event: child.doses.pop(event.dose_id, None)),
@@ -61,6 +64,8 @@ def _registered(doc: Document, event: records.ChildRegistered, envelope: Envelop
     child = KnownChild(
         event.child.birth_date, event.child.sex, name, kana, event.child.municipality, guardians=guardians
     )
+    if event.restored_from is not None:
+        child.others.add(event.restored_from)
     keep_child(doc, child)
 
 
@@ -73,6 +78,20 @@ def _facts(child: KnownChild, facts: ChildFacts) -> None:
 
 def _moved(child: KnownChild, event: records.ChildMoved) -> None:
     child.municipality = event.to_municipality
+
+
+def _unmerged(child: KnownChild, event: records.ChildrenUnmerged) -> None:
+    child.others.discard(event.other)
+    child.restored[event.other] = event.restored_as
+    for dose in event.removed.get("doses", ()):
+        child.doses.pop(dose, None)
+
+
+def _merged_away(child: KnownChild, event: records.MergedAway) -> None:
+    """Nobody reads or answers here any more; its responses are read with the record that it became part of."""
+    child.guardians.clear()
+    child.consents.clear()
+    child.merged_into = event.into
 
 
 def _dose(child: KnownChild, event: records.DoseRecorded | records.DoseCorrected) -> None:

@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from services.records import store as kept
 from services.records.api import diary, routers
 from services.records.commands.diary import keeper
+from services.records.commands.merging import saga_keeper
 from services.records.commands.moves import day_keeper, turn_days
 from services.records.commands.records import Records
 from services.records.subscribers import subscribe
@@ -37,7 +38,7 @@ def create_app(settings: Settings) -> FastAPI:
 
     runtime.on_start.append(prepare)
     runtime.on_stop.append(records.files.close)
-    runtime.background += [lambda: keeper(records), lambda: day_keeper(records)]
+    runtime.background += [lambda: keeper(records), lambda: day_keeper(records), lambda: saga_keeper(records)]
     runtime.on_clock.append(turn)
     app = create_service(runtime, routers(runtime, records), title="Hagukumi records", larger_body=diary.larger_body)
     app.state.records = records

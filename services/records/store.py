@@ -1,14 +1,16 @@
 """Documents and domain objects of records; the only file that names its collections.
 
 Primary (never rebuilt): `children` (the records and the head of records.child), `guardian_codes` (which child a code
-belongs to), `days` (on which day a child is looked at again), `diary` (entries), `photos` (which files there should be). View (rebuilt from the gateway's history): `organisations`.
+belongs to), `days` (on which day a child is looked at again),
+`sagas` (merges that are under way), `told_apart`, `diary` (entries), `photos` (which files there should be). View (rebuilt from the gateway's history): `organisations`.
 """
 
 import json
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from services.records.domain.access import Caller
 from services.records.domain.record import GuardianCode, Record, Share
 from shared.clock import read_instant, wire_instant
 from shared.documents import Command, Document, from_store
@@ -27,7 +29,7 @@ from shared.events.records import (
     StayPlanned,
 )
 from shared.outbox import archived
-from shared.problems import KeyReused
+from shared.problems import Conflict, KeyReused, NotFound
 from shared.store import Doc, Store
 
 CHILDREN = "children"
@@ -36,6 +38,8 @@ GUARDIAN_CODES = "guardian_codes"
 DIARY = "diary"
 PHOTOS = "photos"
 DAYS = "days"
+SAGAS = "sagas"
+APART = "told_apart"
 CODES_KEPT_S = 90 * 24 * 3600
 
 _PARTS: dict[str, type[Data]] = {
@@ -56,6 +60,10 @@ async def ensure_indexes(store: Store) -> None:
     """The indexes that only this service needs."""
     await store.ensure_index(GUARDIAN_CODES, ["made_at"], expire_seconds=CODES_KEPT_S)
     await store.ensure_index(DAYS, ["on"])
+    await store.ensure_index(SAGAS, ["at"])
+    await store.ensure_index(APART, ["town"])
+    # A move changes it, hardly anything else does: it costs a dose nothing.
+    await store.ensure_index(CHILDREN, ["tenant"])
     await store.ensure_index(DIARY, ["state.child", "state.place"])
     await store.ensure_index(PHOTOS, ["look_at"], where={"look_at": {"$gte": 0}})
 
@@ -63,9 +71,16 @@ async def ensure_indexes(store: Store) -> None:
 # The child --------------------------------------------------------------------------------------------------------
 
 
-def record_of(doc: Document) -> Record:
-    """The record that a child's document holds."""
+def record_of(doc: Document, *, even_frozen: bool = False) -> Record:
+    """The record that a child's document holds.
+
+    Raises NotFound for one that became part of another, Conflict for one that is being merged: it refuses every write.
+    """
     state = doc.state
+    if not even_frozen and state.get("merged_into"):
+        raise NotFound
+    if not even_frozen and state.get("frozen"):
+        raise Conflict("This record is being merged.")
     return Record(
         facts=ChildFacts.model_validate(state["facts"]),
         confirmed_by_register=state.get("confirmed_by_register", False),
@@ -226,6 +241,117 @@ async def doubtful_photos(store: Store, now: float, limit: int = 100) -> list[tu
     """(file, entry) of the files that have to be looked after by now."""
     rows = await store.find(PHOTOS, {"look_at": {"$gte": 0, "$lte": now}}, limit=limit)
     return [(row["_id"], row["entry"]) for row in rows]
+
+
+# Merging ----------------------------------------------------------------------------------------------------------
+
+
+def saga(kind: str, command: Command, first: str, second: str, reason: str, caller: Caller) -> Doc:
+    """What is needed to go on with a merge or a separation in another process."""
+    return {
+        "_id": command.id,
+        "digest": command.digest,
+        "kind": kind,
+        "first": first,
+        "second": second,
+        "reason": reason,
+        "subject": caller.subject,
+        "municipality": caller.municipality,
+        "at": datetime.now(UTC),
+    }
+
+
+async def begin_saga(store: Store, saga: Doc) -> None:
+    """Written before the first step: a crash at any point is found by it."""
+    await store.insert(SAGAS, saga)
+
+
+async def end_saga(store: Store, saga: str) -> None:
+    """Every step is done, or taken back."""
+    await store.delete(SAGAS, {"_id": saga})
+
+
+async def sagas_before(store: Store, instant: datetime) -> list[Doc]:
+    """The sagas that were begun before an instant, and not ended."""
+    return await store.find(SAGAS, {"at": {"$gte": datetime(2000, 1, 1, tzinfo=UTC), "$lte": instant}})
+
+
+def caller_of_saga(saga: Doc) -> Caller:
+    """The member of staff who asked for it."""
+    return Caller(saga["subject"], "staff", municipality=saga["municipality"])
+
+
+def command_of_saga(saga: Doc) -> Command:
+    """The command by which it was asked for."""
+    return Command(saga["_id"], saga["digest"])
+
+
+def freeze(doc: Document, saga: Doc) -> None:
+    """From now on the record refuses writes."""
+    doc.state["frozen"] = saga["_id"]
+
+
+def is_frozen_by(doc: Document, saga: Doc) -> bool:
+    """Whether this very saga froze it."""
+    return bool(doc.state.get("frozen") == saga["_id"])
+
+
+def thaw(doc: Document, saga: Doc) -> None:
+    """Let the record take writes again, if this saga froze it."""
+    if is_frozen_by(doc, saga):
+        del doc.state["frozen"]
+
+
+def close(doc: Document, into: str) -> None:
+    """A tombstone with its last revision: the id is never used again; what it held is kept for a separation."""
+    doc.state["merged_into"] = into
+    doc.state.pop("frozen", None)
+
+
+def merged_into(doc: Document) -> str | None:
+    """The record that this one became part of."""
+    return doc.state.get("merged_into")
+
+
+def merges(doc: Document) -> Mapping[str, Any]:
+    """What became part of this record: id -> what it carried."""
+    found: Mapping[str, Any] = doc.state.get("merges", {})
+    return found
+
+
+def remember_merge(doc: Document, other: str, carried: Mapping[str, Sequence[str]]) -> None:
+    """Keep what came with the other record, for a separation."""
+    doc.state.setdefault("merges", {})[other] = {"carried": {name: list(keys) for name, keys in carried.items()}}
+
+
+def forget_merge(doc: Document, other: str) -> None:
+    """It is separate again."""
+    doc.state.get("merges", {}).pop(other, None)
+
+
+async def diary_of(store: Store, child: str) -> list[str]:
+    """The ids of a child's diary entries."""
+    return [row["_id"] for row in await store.find(DIARY, {"state.child": child}, fields=["_id"])]
+
+
+async def residents(store: Store, town: str) -> list[tuple[str, Record]]:
+    """The records of a town's residents, with facts and guardians only."""
+    rows = await store.find(CHILDREN, {"tenant": town}, fields=["state.facts", "state.guardians", "state.merged_into"])
+    return [
+        (row["_id"], record_of(Document(id=row["_id"], state=row["state"])))
+        for row in rows
+        if not row["state"].get("merged_into")
+    ]
+
+
+async def keep_apart(store: Store, town: str, pair: str) -> None:
+    """These two are two children."""
+    await store.insert(APART, {"_id": pair, "town": town})
+
+
+async def told_apart(store: Store, town: str) -> set[str]:
+    """The pairs of which somebody said that they are two children."""
+    return {row["_id"] for row in await store.find(APART, {"town": town}, fields=["_id"])}
 
 
 # Days -------------------------------------------------------------------------------------------------------------

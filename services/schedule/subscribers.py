@@ -24,6 +24,8 @@ RELEVANT = frozenset(
         r.ConditionRetracted,
         r.ChildMoved,
         r.ChildDied,
+        r.ChildrenUnmerged,
+        r.MergedAway,
     )
 )
 """The facts after which a plan is counted anew and announced or confirmed."""
@@ -55,6 +57,8 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.ConsentWithdrawn: consent_withdrawn,
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
+            r.ChildrenUnmerged: children_unmerged,
+            r.MergedAway: merged_away,
         },
         finish=finish,
         derived=kept.PLAN_DERIVED,
@@ -162,6 +166,17 @@ def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:
     _known(doc)
     doc.tenant = event.to_municipality
     doc.state["child"]["municipality"] = event.to_municipality
+
+
+def children_unmerged(doc: Document, event: r.ChildrenUnmerged, envelope: Envelope) -> None:
+    for family in ("doses", "checkups", "conditions"):
+        for key in event.removed.get(family, ()):
+            doc.state.get(family, {}).pop(key, None)
+
+
+def merged_away(doc: Document, event: r.MergedAway, envelope: Envelope) -> None:
+    """The other record's plan counts everything: this one is nobody's, and reminds of nothing."""
+    doc.state.update(silenced=True, guardians={}, consents={}, grants={})
 
 
 def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:

@@ -82,6 +82,7 @@ class ChildRegistered(ChildEvent):
 
     child: ChildFacts
     guardians: tuple[str, ...] = ()
+    restored_from: str | None = Field(default=None, description="The closed record that this one stands for again")
     by: Actor
 
 
@@ -289,6 +290,36 @@ class ChildMoved(ChildEvent):
     from_municipality: str
     to_municipality: str
     effective_on: date
+    by: Actor
+
+
+class ChildrenMerged(ChildEvent):
+    """Another record of the same child became part of this one; what it held follows as this child's own facts.
+
+    `carried` names it by family. The other record closes with MergedAway, and its id is never used again.
+    """
+
+    other: str
+    other_revision: int = Field(description="The last revision of the other record before it closed")
+    carried: dict[str, tuple[str, ...]]
+    reason: str
+    by: Actor
+
+
+class MergedAway(ChildEvent):
+    """This record became part of another one: nothing comes after this event, and nothing is left to read here."""
+
+    into: str
+    by: Actor
+
+
+class ChildrenUnmerged(ChildEvent):
+    """A merge was a mistake: the entries `removed` are not this child's; they stand in the new record `restored_as`."""
+
+    other: str
+    restored_as: str
+    removed: dict[str, tuple[str, ...]]
+    reason: str
     by: Actor
 
 

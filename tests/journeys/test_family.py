@@ -274,3 +274,79 @@ async def test_a_stay_lends_the_record_to_another_town_and_its_clinic_until_it_e
     record = await mother.get(path)
     assert [one["id"] for one in record["doses"]] == [dose["id"]]
     assert [one["weight_kg"] for one in record["growth"]] == [6.1]
+
+
+async def test_two_records_of_one_child_become_one_everywhere_and_come_apart_again(country: Country) -> None:
+    """The record, the plan, the not-yet list, the questionnaires and the notices: each follows, nothing counts twice."""
+    mother, father, nurse = await country.signs_in("mother"), await country.signs_in("father"), await country.nurse()
+    doctor = await country.doctor()
+    name = {"family": country.mark, "given": "みのり", "family_kana": "ミノリヤマ", "given_kana": "ミノリ"}
+    first = await country.child(mother, name=name)
+    second = await country.child(father, name={**name, "given_kana": "みのり"})
+    one, two = f"/v1/children/{first}", f"/v1/children/{second}"
+    await mother.put(f"{one}/consents/{CLINIC}", {"purpose": "care"})
+    await father.put(f"{two}/consents/{CLINIC}", {"purpose": "care"})
+    day = (TODAY - timedelta(days=30)).isoformat()
+    await doctor.post(f"{one}/doses", {"given_on": day, "cvx": "170"})
+    copy = await doctor.post(f"{two}/doses", {"given_on": day, "cvx": "170"})
+    only = await doctor.post(f"{two}/doses", {"given_on": day, "cvx": "133"})
+    begun = await father.post("/v1/responses", {"child": second, "form": "yoshinhyo-infant", "vaccine": "hepb"})
+
+    async def listed() -> Any:
+        items = (await nurse.get(f"/v1/municipalities/{TOWN}/duplicates"))["items"]
+        return [pair for pair in items if set(pair["children"]) == {first, second}]
+
+    assert [pair["strength"] for pair in await until(listed, "the pair is shown")] == ["sure"]
+    assert (await nurse.call("POST", f"{one}/merges", {"other": first, "reason": "x"})).status_code == 422
+    await nurse.post(f"{one}/merges", {"other": second, "reason": "二重登録"}, expect=200)
+
+    async def gone() -> bool:
+        return await country.status(father, two) == 404 and await country.status(father, one) == 200
+
+    await until(gone, "the second record is gone, and its guardian reads the first")
+    record = await father.get(one)
+    assert {
+        dose["id"]: "superseded_by" in dose for dose in record["doses"] if dose["id"] in {copy["id"], only["id"]}
+    } == {
+        copy["id"]: True,
+        only["id"]: False,
+    }
+    assert await listed() == []
+    for rest in ("/plan", "/history", "/responses"):
+        assert await country.status(father, f"{two}{rest}") == 404
+
+    async def followed() -> bool:
+        plan = (await mother.call("GET", f"{one}/plan")).json()
+        waiting = (await nurse.get(f"/v1/municipalities/{TOWN}/not-yet?limit=500"))["items"]
+        mine = {item["child"] for item in waiting}
+        return len(plan.get("doses", ())) == 2 and first in mine and second not in mine
+
+    await until(followed, "the plan counts each dose once, and the not-yet list the child once")
+    assert begun["id"] in (await father.call("GET", f"{one}/responses")).text
+    assert (await father.call("GET", f"/v1/responses/{begun['id']}")).status_code == 200
+    assert (
+        (await mother.call("GET", f"/fhir/R4/Immunization/{only['id']}")).json()["patient"]["reference"].endswith(first)
+    )
+
+    # It was a mistake after all.
+    undone = await nurse.post(f"{one}/merges/{second}/undo", {"reason": "双子だった"}, expect=200)
+    third = undone["restored"]
+
+    async def apart() -> bool:
+        return (
+            await country.status(father, one) == 404
+            and await country.status(father, f"/v1/children/{third}/plan") == 200
+        )
+
+    await until(apart, "each family reads its own record again")
+    assert {dose["id"] for dose in (await father.get(f"/v1/children/{third}"))["doses"]} == {copy["id"], only["id"]}
+    assert len((await mother.get(one))["doses"]) == 1
+    assert await country.status(father, two) == 404
+
+    async def answers_followed() -> bool:
+        return begun["id"] in (await father.call("GET", f"/v1/children/{third}/responses")).text
+
+    await until(answers_followed, "the questionnaire is read with the third record")
+    assert (await mother.call("GET", f"/v1/responses/{begun['id']}")).status_code == 404
+    found = await father.call("GET", f"/fhir/R4/Immunization/{only['id']}")
+    assert found.json()["patient"]["reference"].endswith(third)

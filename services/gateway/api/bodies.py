@@ -194,6 +194,13 @@ class StayBody(Body):
     until: date
 
 
+class MergeBody(Body):
+    """The record that is to become part of this one, and why."""
+
+    other: Token
+    reason: Why500
+
+
 class PreCheckBody(Body):
     """What a clinic asks before the needle; `on` is the day of the dose, today unless said otherwise."""
 
@@ -681,6 +688,9 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/children/{child}/move/cancellation": NothingBody,
     "POST /v1/children/{child}/stays": StayBody,
     "POST /v1/children/{child}/stays/{stay}/end": NothingBody,
+    "POST /v1/children/{child}/merges": MergeBody,
+    "POST /v1/children/{child}/merges/{other}/undo": ReasonBody,
+    "POST /v1/municipalities/{code}/duplicates/{pair}/dismissal": NothingBody,
     "POST /v1/pre-checks": PreCheckBody,
     "PUT /v1/municipalities/{code}/follow-ups/{follow_up}": FollowUpBody,
     "POST /v1/lot-recalls": LotRecallBody,
@@ -742,6 +752,7 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "GET /v1/children/{child}/catch-up": (200, Anything),
     "POST /v1/children/{child}/stays": (201, Created),
     "GET /v1/municipalities/{code}/arrivals": (200, Items),
+    "GET /v1/municipalities/{code}/duplicates": (200, Items),
     "GET /v1/municipalities/{code}/not-yet": (200, Items),
     "GET /v1/municipalities/{code}/coverage": (200, Items),
     "POST /v1/lot-recalls": (201, Anything),
@@ -766,6 +777,7 @@ FILES: dict[str, tuple[str, ...]] = {
 
 WITHOUT_BODY = frozenset(
     {
+        "POST /v1/municipalities/{code}/duplicates/{pair}/dismissal",
         "POST /v1/children/{child}/move/confirmation",
         "POST /v1/children/{child}/move/cancellation",
         "POST /v1/children/{child}/stays/{stay}/end",

@@ -86,7 +86,7 @@ def routes(runtime: Runtime, admission: Admission, cursors: Cursors) -> APIRoute
         _spoken(request, format_)
         passage = passage_of(request)
         child = await kept.child_of_dose(runtime.store, immunization)
-        record = await children.load(child) if child is not None else None
+        record = await kept.bearer_of_dose(children, child, immunization) if child is not None else None
         if record is None or not admission.allows_child(passage.who, "readFhir", record):
             raise NotFound
         passage.whose.append(record.id)

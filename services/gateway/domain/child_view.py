@@ -137,6 +137,41 @@ def _moved(state: State, event: r.ChildMoved, revision: int) -> None:
         state["facts"] = {**state["facts"], "municipality": event.to_municipality}
 
 
+def _merged(state: State, event: r.ChildrenMerged, revision: int) -> None:
+    state.setdefault("merged", []).append(event.other)
+
+
+def _unmerged(state: State, event: r.ChildrenUnmerged, revision: int) -> None:
+    state.setdefault("restored", {})[event.other] = event.restored_as
+    for dose_id in event.removed.get("doses", ()):
+        dose = state.get("doses", {}).pop(dose_id, None)
+        if dose is not None:
+            # To the clinics it was entered in error here; they are told of it again under the other child.
+            retracted = {**dose, "revision": revision, "reason": "unmerged"}
+            state.setdefault("retracted_doses", {})[dose_id] = retracted
+    for owners, ours in (
+        ("checkups", "checkups"),
+        ("growth", "growth"),
+        ("conditions", "conditions"),
+        ("questionnaires", "responses"),
+    ):
+        for key in event.removed.get(owners, ()):
+            state.get(ours, {}).pop(key, None)
+
+
+def _merged_away(state: State, event: r.MergedAway, revision: int) -> None:
+    """No consent and no guardian is left; what the clinics' feeds need to end is, until they have ended (see `close`)."""
+    state.update(merged_into=event.into, guardians=[], consents={}, grants={}, cut_off=[])
+    state.pop("move", None)
+
+
+def close(state: State) -> None:
+    """A tombstone: which record it became part of, and how far the clinics were told."""
+    kept: State = {name: state[name] for name in ("merged_into", "feeds", "held", "held_at") if name in state}
+    state.clear()
+    state.update(kept)
+
+
 def _died(state: State, event: r.ChildDied, revision: int) -> None:
     state.update(alive=False, died_on=event.died_on.isoformat(), facts_revision=revision)
 
@@ -249,6 +284,9 @@ RECORD: dict[type[Event], Apply] = {
     r.StayPlanned: _stay_planned,
     r.StayStarted: _stay_started,
     r.StayEnded: _stay_ended,
+    r.ChildrenMerged: _merged,
+    r.ChildrenUnmerged: _unmerged,
+    r.MergedAway: _merged_away,
     r.ChildDied: _died,
     r.DoseRecorded: _dose,
     r.DoseCorrected: _dose,
@@ -275,6 +313,7 @@ PLAN_RELEVANT: frozenset[type[Event]] = frozenset(
         r.ChildCorrected,
         r.ChildMoved,
         r.ChildDied,
+        r.ChildrenUnmerged,
         r.DoseRecorded,
         r.DoseCorrected,
         r.DoseRetracted,

@@ -132,6 +132,19 @@ ROUTES: tuple[Route, ...] = (
     ),
     _child("GET", "/diary/{entry}/photos/{photo}", "readDiary", "records"),
     _child("DELETE", "/diary/{entry}/photos/{photo}", "writeDiary", "records"),
+    # Records that may be of one child
+    Route("GET", "/v1/municipalities/{code}/duplicates", "mergeResidents", "town", "path:code", "records"),
+    Route(
+        "POST",
+        "/v1/municipalities/{code}/duplicates/{pair}/dismissal",
+        "mergeResidents",
+        "town",
+        "path:code",
+        "records",
+        creates=True,
+    ),
+    _child("POST", "/merges", "mergeChildren", "records", creates=True, relates=True),
+    _child("POST", "/merges/{other}/undo", "mergeChildren", "records", creates=True, relates=True),
     # The plan
     _child("GET", "/plan", "readPlan"),
     _child("GET", "/catch-up", "readPlan", "schedule"),

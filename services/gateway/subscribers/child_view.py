@@ -87,6 +87,8 @@ class ChildView(View):
             doc.state["consents"][event.organisation]["feed"] = event.organisation in self._clinics
         doc.tenant = doc.state.get("municipality", "")
         self.tell(doc)
+        if isinstance(event, r.MergedAway):
+            child_view.close(doc.state)
 
     def _on_response(self, doc: Document, event: Event, envelope: Envelope) -> None:
         child_view.apply_response(doc.state, event, envelope.revision, envelope.subject)

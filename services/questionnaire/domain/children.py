@@ -9,7 +9,11 @@ from shared.events.records import ConsentGiven, Dose, PersonName
 
 @dataclass(slots=True)
 class KnownChild:
-    """One child as records tells of it."""
+    """One child as records tells of it.
+
+    `others` are the closed records whose responses are this child's, `restored` those that another record stands for
+    again, `merged_into` the record that this one became part of.
+    """
 
     birth_date: date
     sex: str
@@ -19,6 +23,9 @@ class KnownChild:
     guardians: set[str] = field(default_factory=set)
     consents: dict[str, date | None] = field(default_factory=dict)
     doses: dict[str, "GivenDose"] = field(default_factory=dict)
+    others: set[str] = field(default_factory=set)
+    restored: dict[str, str] = field(default_factory=dict)
+    merged_into: str | None = None
 
     def is_guardian(self, subject: str) -> bool:
         """Whether this person is bound to the child."""

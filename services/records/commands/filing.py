@@ -24,4 +24,8 @@ async def file_questionnaire(records: Records, response: str, submitted: Questio
         told(doc, record, [] if known == filed else [filed], records.now)
         return {}
 
-    await records.children.change(submitted.child, decide, Command(derived_id("filed", event_id), ""))
+    child = submitted.child
+    while (doc := await records.children.load(child)) is not None and (into := kept.merged_into(doc)) is not None:
+        # It was begun for a record that became part of another one meanwhile.
+        child = into
+    await records.children.change(child, decide, Command(derived_id("filed", event_id), ""))

@@ -30,6 +30,7 @@ Verb = Literal[
     "link",
     "consent",
     "stay",
+    "merge",
     "move",
     "read_history",
     "read_diary",
@@ -54,6 +55,7 @@ MAY: dict[Verb, frozenset[Role]] = {
     "link": frozenset({"guardian"}),
     "consent": frozenset({"guardian"}),
     "stay": frozenset({"guardian"}),
+    "merge": frozenset({"staff"}),
     "move": frozenset({"staff", "system"}),
     "read_history": frozenset({"guardian", "clinic", "staff", "system"}),
     # The diary is the family's own: no clinic, no town.

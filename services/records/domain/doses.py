@@ -67,7 +67,7 @@ def record_dose(
         recorded_at=now,
     )
     findings.refuse()
-    after = _settled({**record.doses, dose.id: dose})
+    after = settled({**record.doses, dose.id: dose})
     return [
         *_stepping_back(record.doses, after, caller),
         DoseRecorded(dose=after[dose.id], by=caller.actor),
@@ -92,7 +92,7 @@ def correct_dose(
         recorded_at=before.recorded_at,
     )
     findings.refuse()
-    after = _settled({**record.doses, dose_id: dose})
+    after = settled({**record.doses, dose_id: dose})
     if after == record.doses:
         return []
     others = {key: one for key, one in record.doses.items() if key != dose_id}
@@ -108,7 +108,7 @@ def retract_dose(record: Record, dose_id: str, reason: str, caller: Caller, *, t
     check(record, caller, "change_dose", today)
     _own(record, dose_id, caller)
     others = {key: one for key, one in record.doses.items() if key != dose_id}
-    after = _settled(others)
+    after = settled(others)
     return [
         DoseRetracted(dose_id=dose_id, reason=reason, by=caller.actor),
         *_stepping_back(others, after, caller),
@@ -243,22 +243,31 @@ def _same(dose: Dose, day: date, vaccine: Vaccine) -> bool:
     return dose.given_on == day and known is not None and known.antigens == vaccine.antigens
 
 
-def _settled(doses: Mapping[str, Dose]) -> dict[str, Dose]:
-    """The doses with `superseded_by` as the rule of precedence has it."""
+def settled(doses: Mapping[str, Dose], first: frozenset[str] = frozenset()) -> dict[str, Dose]:
+    """The doses with `superseded_by` as the rule of precedence has it; of equals, those that are `first` stand."""
     found: dict[str, Dose] = {}
     for dose in doses.values():
         vaccine = vaccines().by_code[dose.code]
         rivals = [
             other
             for other in doses.values()
-            if _RANK[other.provenance] > _RANK[dose.provenance] and _same(other, dose.given_on, vaccine)
+            if (_RANK[other.provenance], other.id in first) > (_RANK[dose.provenance], not first or dose.id in first)
+            and _same(other, dose.given_on, vaccine)
         ]
         standing = max(rivals, key=lambda one: _RANK[one.provenance], default=None)
-        superseded_by = standing.id if standing is not None else None
+        superseded_by = standing.id if standing is not None else _by_an_equal(dose, doses, vaccine)
         found[dose.id] = (
             dose if dose.superseded_by == superseded_by else dose.model_copy(update={"superseded_by": superseded_by})
         )
     return found
+
+
+def _by_an_equal(dose: Dose, doses: Mapping[str, Dose], vaccine: Vaccine) -> str | None:
+    """The entry of the same rank for which this one stepped back when two records were merged, while that one stands."""
+    other = doses.get(dose.superseded_by or "")
+    if other is None or _RANK[other.provenance] != _RANK[dose.provenance] or not _same(other, dose.given_on, vaccine):
+        return None
+    return other.id
 
 
 def _stepping_back(before: Mapping[str, Dose], after: Mapping[str, Dose], caller: Caller) -> list[ChildEvent]:

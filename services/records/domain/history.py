@@ -25,6 +25,8 @@ _FAMILY: dict[str, tuple[str, ...]] = {
     "AccessRevoked": ("grant_id",),
     "ConsentGiven": ("organisation", "kind", "purpose", "until"),
     "ConsentWithdrawn": ("organisation",),
+    "ChildrenMerged": ("other", "reason"),
+    "ChildrenUnmerged": ("other", "restored_as", "reason"),
     "MoveAnnounced": ("from_municipality", "to_municipality", "effective_on"),
     "MoveConfirmed": (),
     "MoveCancelled": (),

@@ -3,7 +3,8 @@
 The record is nothing but its facts applied in order: today's from the store, any earlier one from the archive.
 """
 
-from dataclasses import dataclass, field
+import copy
+from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Literal
 
@@ -17,6 +18,8 @@ from shared.events.records import (
     ChildFacts,
     ChildMoved,
     ChildRegistered,
+    ChildrenMerged,
+    ChildrenUnmerged,
     ConditionRecorded,
     ConditionRetracted,
     ConsentGiven,
@@ -98,6 +101,11 @@ def opened(event: ChildRegistered) -> Record:
     return record
 
 
+def copy_of(record: Record) -> Record:
+    """Another one, to try facts on."""
+    return Record(**{one.name: copy.copy(getattr(record, one.name)) for one in fields(record)})
+
+
 def apply(record: Record, event: ChildEvent) -> None:
     """Let one fact change the record."""
     match event:
@@ -151,6 +159,12 @@ def apply(record: Record, event: ChildEvent) -> None:
         case StayEnded():
             record.stays.pop(event.stay_id, None)
             record.begun.discard(event.stay_id)
+        case ChildrenMerged():
+            pass  # what it brought follows as this record's own facts
+        case ChildrenUnmerged():
+            for family, keys in event.removed.items():
+                for key in keys:
+                    getattr(record, family).pop(key, None)
         case ChildDied():
             record.died_on = event.died_on
         case _:

@@ -10,6 +10,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
+from services.records.commands.merging import pair_id
 from services.records.domain.access import Caller
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import (
@@ -70,6 +71,10 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{child}/move": (403, 403, 403, 403, 200, 404, 200, 403),
     "POST /v1/children/{moving}/move/confirmation": (403, 403, 403, 403, 404, 200, 404, 403),
     "POST /v1/children/{moving}/move/cancellation": (403, 403, 403, 403, 200, 200, 200, 403),
+    "GET /v1/municipalities/139912/duplicates": (403, 403, 403, 403, 200, 404, 403, 403),
+    "POST /v1/municipalities/139912/duplicates/{pair}/dismissal": (403, 403, 403, 403, 200, 404, 403, 403),
+    "POST /v1/children/{child}/merges": (403, 403, 403, 403, 200, 404, 403, 403),
+    "POST /v1/children/{merged}/merges/{other}/undo": (403, 403, 403, 403, 200, 404, 403, 403),
     "POST /v1/children/{child}/stays": (201, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/stays/{stay}/end": (200, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/diary": (201, *FAMILYS),
@@ -88,8 +93,11 @@ ENTRY = {"on": "2026-11-20", "text": "歩いた", "first": "walk"}
 PHOTO = invented.photo("jpeg", width=32, height=24)
 
 
-def body_for(route: str, code: str) -> Any:
+def body_for(route: str, made: dict[str, str]) -> Any:
     """A good body for each route."""
+    code = made["code"]
+    if route.endswith("/merges"):
+        return {"other": made["twice"], "reason": "registered twice"}
     if route == "POST /v1/children":
         return BODY
     if route == "PUT /v1/children/{child}":
@@ -98,7 +106,7 @@ def body_for(route: str, code: str) -> Any:
         return {"municipality": OTHER_TOWN, "since": "2027-03-01", "until": "2027-04-01"}
     if route.endswith("/invitations"):
         return {"relation": "grandparent", "sections": ["plan"], "until": "2026-12-24"}
-    if route.endswith(("/retraction", "/removal")):
+    if route.endswith(("/retraction", "/removal", "/undo")):
         return {"reason": "slip"}
     last = route.rsplit("/", 1)[-1]
     return {
@@ -158,12 +166,17 @@ async def everything(door: Door) -> dict[str, str]:
     photo = await door.does(MOTHER, "POST", photos, PHOTO, content_type="image/jpeg")
     stays = {"municipality": OTHER_TOWN, "since": "2026-12-01", "until": "2027-01-31"}
     stay = await door.does(MOTHER, "POST", f"/v1/children/{child}/stays", stays)
-    moving = await door.born()
+    moving, twice, merged, other = [await door.born() for _ in range(4)]
+    await door.does(NURSE, "POST", f"/v1/children/{merged}/merges", {"other": other, "reason": "registered twice"})
     going = {"to_municipality": OTHER_TOWN, "effective_on": "2026-12-01"}
     await door.does(NURSE, "POST", f"/v1/children/{moving}/move", going)
     return {
         "child": child,
         "moving": moving,
+        "twice": twice,
+        "pair": pair_id(child, twice),
+        "merged": merged,
+        "other": other,
         "stay": stay["id"],
         "entry": entry["id"],
         "photo": photo["id"],
@@ -184,7 +197,7 @@ async def test_role_by_route_by_relation(door: Door, route: str) -> None:
     made: dict[str, str] = {}
     for who, caller in CALLERS.items():
         made = made or await everything(door)
-        body = body_for(route, made["code"])
+        body = body_for(route, made)
         if route == "POST /v1/children" and who == "staff of another town":
             body = {**BODY, "municipality": OTHER_TOWN}
         headers = {"If_Match": await door.etag(made["child"])} if method == "PUT" else {}
@@ -212,7 +225,14 @@ async def test_a_foreign_child_and_a_missing_one_are_the_same_bytes(door: Door, 
         for child in (made["child"], "0" * 32):
             path = template.format(**{**made, "child": child})
             kind = "image/jpeg" if path.endswith("/photos") else "application/json"
-            answer = await door.call(caller, method, path, body_for(route, "x"), If_Match='"99"', content_type=kind)
+            answer = await door.call(
+                caller,
+                method,
+                path,
+                body_for(route, dict.fromkeys(("code", "twice"), "x")),
+                If_Match='"99"',
+                content_type=kind,
+            )
             answers.append((answer.status_code, _without_trace(answer), dict(answer.headers)))
         assert answers[0] == answers[1]
         assert answers[0][0] in {403, 404}
