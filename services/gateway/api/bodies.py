@@ -760,6 +760,8 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/responses": (201, Created),
     "POST /v1/announcements": (202, Created),
     "GET /v1/inbox": (200, Items),
+    "PUT /v1/contacts/{contact}": (202, Anything),
+    "POST /v1/announcements/{announcement}/deliveries/repeat": (202, Anything),
     "GET /v1/municipalities": (200, Items),
     "GET /v1/clinics": (200, Items),
     "POST /v1/municipalities/{code}/credentials": (201, Anything),
@@ -772,12 +774,16 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
 
 FILES: dict[str, tuple[str, ...]] = {
     "GET /v1/children/{child}/diary/{entry}/photos/{photo}": ("image/jpeg",),
+    "GET /v1/announcements/{announcement}/call-list": ("text/csv",),
+    "GET /v1/unsubscriptions/{token}": ("text/plain",),
 }
 """Answers that are files."""
 
 WITHOUT_BODY = frozenset(
     {
         "POST /v1/municipalities/{code}/duplicates/{pair}/dismissal",
+        "POST /v1/announcements/{announcement}/deliveries/repeat",
+        "POST /v1/unsubscriptions/{token}",
         "POST /v1/children/{child}/move/confirmation",
         "POST /v1/children/{child}/move/cancellation",
         "POST /v1/children/{child}/stays/{stay}/end",

@@ -52,10 +52,12 @@ async def climb(notices: Notices, notice: Document, row: Doc, still_wanted: Stil
 
     The page is done when a whole wait has passed after the last message: who has still given no sign is called.
     """
-    recipients = await kept.frozen_page(notices.store, notice.state["frozen"], row["page"])
-    left = await _without_evidence(notices, notice.id, recipients)
+    left = await kept.frozen_page(notices.store, notice.state["frozen"], row["page"])
+    first = row["step"] == 0 and "next_at" not in row  # this worker's own new row: nothing was sent or read before it
+    if not first:
+        left = await _without_evidence(notices, notice.id, left)
     addresses = await kept.addresses_of(notices.store, left)
-    tried = await _tried(notices, notice.id, left, addresses)
+    tried = await _tried(notices, notice.id, left, {} if first else addresses)
     channels = {who: {kept.channel_of(one) for one in addresses.get(who, ())} for who in left}
     climbing, sent = list(left), False
     while climbing:
@@ -70,7 +72,7 @@ async def climb(notices: Notices, notice: Document, row: Doc, still_wanted: Stil
             lease = {"next_at": (notices.now + LEASE).timestamp()}
             await notices.store.update(kept.LADDERS, {"_id": row["_id"], "step": row["step"]}, {"$set": lease})
             targets = {target.item: target for target in (target_of(notice, who) for who in people)}
-            ended = await notices.pusher.push(list(targets.values()), still_wanted, only=rung)
+            ended = await notices.pusher.push(list(targets.values()), still_wanted, only=rung, addresses=addresses)
             for item, target in targets.items():
                 # Tried, also where nothing was there to send to any more.
                 tried[target.recipient] |= dict.fromkeys(rung, ended.get(item, []))

@@ -99,14 +99,19 @@ class Pusher:
         return {name: f"off: {why}" if (why := way.off()) else "on" for name, way in self.channels.items()}
 
     async def push(
-        self, targets: Sequence[PushTarget], still_wanted: StillWanted, only: Collection[str] | None = None
+        self,
+        targets: Sequence[PushTarget],
+        still_wanted: StillWanted,
+        only: Collection[str] | None = None,
+        addresses: Mapping[str, Sequence[Doc]] | None = None,
     ) -> dict[str, list[str]]:
         """Send each target to its recipient's addresses, many at once, to each at most once for ever.
 
-        The channels are those that the recipient chose, or `only`. By item, the states in which its addresses ended. One that
+        The channels are those that the recipient chose, or `only`; `addresses` are the recipients' where they are known. By item, the states in which its addresses ended. One that
         fails here stops no other; the first failure is raised when all are done, so that the batch comes again.
         """
-        addresses = await kept.addresses_of(self.store, [target.recipient for target in targets])
+        if addresses is None:
+            addresses = await kept.addresses_of(self.store, [target.recipient for target in targets])
         preferences = await kept.preferences_of(self.store, sorted(addresses))
         jobs: list[tuple[PushTarget, Doc]] = []
         digest: list[Doc] = []
