@@ -6,13 +6,25 @@ from fastapi import FastAPI
 from fastapi.routing import APIRoute
 
 from services.gateway import store as kept
-from services.gateway.api import children, description, dev_clock, dev_token, directory, docs, events, fhir, forwarded
+from services.gateway.api import (
+    children,
+    description,
+    dev_clock,
+    dev_token,
+    directory,
+    docs,
+    events,
+    fhir,
+    forwarded,
+    places,
+)
 from services.gateway.api.door import SECURITY_HEADERS, DoorKeeper, door_of
 from services.gateway.commands.access_tokens import AccessTokens
 from services.gateway.commands.changes import Listeners
 from services.gateway.commands.clock import DevelopmentClock
 from services.gateway.commands.directory import Directory
 from services.gateway.commands.passage import Admission
+from services.gateway.commands.places import Places
 from services.gateway.domain.routes import Table
 from services.gateway.subscribers import subscribe
 from services.gateway.subscribers.changes import follow_changes
@@ -51,6 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
         *([dev_token.routes(tokens), dev_clock.routes(DevelopmentClock(runtime))] if settings.development else []),
         children.routes(runtime, admission, forwarder, cursors),
         directory.routes(Directory(runtime)),
+        places.routes(Places(runtime)),
         fhir.routes(runtime, admission, cursors),
         events.routes(listeners),
         forwarded.routes(table, forwarder),

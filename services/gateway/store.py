@@ -1,7 +1,7 @@
 """Documents <-> domain objects; the only file that names the gateway's collections.
 
 Views (rebuilt from the owners' history): `children` (except its `feeds`, `held` and stream heads), `access` (derived from it),
-`feed_ends` (derived from it), `doses` (whose dose it is), `plans`. Primary (never rebuilt): `directory`, `intake`, `clock`, `sessions`, and the audit's (shared/audit.py).
+`feed_ends` (derived from it), `doses` (whose dose it is), `plans`. Primary (never rebuilt): `directory`, `places`, `intake`, `clock`, `sessions`, and the audit's (shared/audit.py).
 """
 
 from collections.abc import Iterable
@@ -19,6 +19,7 @@ CHILDREN = "children"
 ACCESS = "access"
 PLANS = "plans"
 DIRECTORY = "directory"
+PLACES = "places"
 SESSIONS = "sessions"
 FEED_ENDS = "feed_ends"
 INTAKE = "intake"
@@ -128,6 +129,11 @@ async def registered_clinics(store: Store, clinics: Iterable[str]) -> set[str]:
 async def organisations(store: Store, kind: str) -> list[Doc]:
     """The states of every municipality or clinic."""
     return [doc["state"] for doc in await store.find(DIRECTORY, {"state.kind": kind}, fields=["state"])]
+
+
+async def places_of(store: Store, municipality: str) -> list[Doc]:
+    """The states of a town's places, the closed ones too."""
+    return [doc["state"] for doc in await store.find(PLACES, {"state.municipality": municipality}, fields=["state"])]
 
 
 def feed_ended(doc: Document, clinic: str, *, revision: int) -> bool:

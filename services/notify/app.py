@@ -17,6 +17,7 @@ from services.notify.api import (
     ladder,
     library,
     push,
+    training,
 )
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
@@ -31,6 +32,7 @@ from services.notify.commands.later import send_digests, send_later
 from services.notify.commands.library import Library, deliver_content, load_articles
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
+from services.notify.commands.training import Training, load_courses
 from services.notify.subscribers import subscribe
 from shared.egress import Egress
 from shared.service import Runtime, create_service
@@ -73,8 +75,11 @@ def create_app(settings: Settings) -> FastAPI:
     async def time_passes() -> None:
         await publish_scheduled(notices)
         await deliver_late(reminders)
-        await climb(on_duty)
         await deliver_content(content)
+
+    async def alarms_climb() -> None:
+        # A loop of its own: nothing that fails elsewhere keeps an alarm from climbing.
+        await climb(on_duty)
 
     async def ladders_are_climbed() -> None:
         await climb_due(notices, lambda target: still_published(notices, target))
@@ -87,7 +92,7 @@ def create_app(settings: Settings) -> FastAPI:
     runtime.details["channels"] = pusher.states
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
     runtime.on_stop.append(egress.close)
-    runtime.background += [time_passes, ladders_are_climbed, what_waits_is_sent]
+    runtime.background += [time_passes, alarms_climb, ladders_are_climbed, what_waits_is_sent]
     routers = [
         announcements.router(runtime, notices),
         ladder.router(runtime, notices),
@@ -98,6 +103,7 @@ def create_app(settings: Settings) -> FastAPI:
         library.router(runtime, content),
         disaster.router(runtime, notices),
         duty.router(runtime, on_duty),
+        training.router(runtime, Training(runtime.store, runtime.clock, load_courses())),
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders, app.state.devices = notices, reminders, devices

@@ -3,7 +3,7 @@
 Primary (never rebuilt): `announcements`, `attachments`, `recipients`, `scheduled`, `inbox`, `mailboxes`, `pages`, `preferences`,
 `proofs`, `ladders`, `calls`, `later`, `digests`,
 `pushes` (what was sent by any channel), `subscriptions` (addresses of every channel), `waiting`, `calendars`, `days`,
-`safety`, `shelters`, `rosters`, `alarms`.
+`safety`, `shelters`, `rosters`, `alarms`, `completions`.
 Views (rebuilt from the owners' history): `towns` (names), `families` and `pregnancies`, and what is derived from them: `audience` (a town's
 families as lines, many to a document) and `bonds` (which children a guardian has). `contacts` is drawn from preferences and
 devices; its lines stand in `audience` too.
@@ -46,6 +46,7 @@ CALENDARS = "calendars"
 PREFERENCES = "preferences"
 DAYS = "days"
 SAFETY = "safety"
+COMPLETIONS = "completions"
 ROSTERS = "rosters"
 ALARMS = "alarms"
 SHELTERS = "shelters"
@@ -125,6 +126,8 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(CALENDARS, ["guardian"])
     await store.ensure_index(ALARMS, ["state.climbs_at"])
     await store.ensure_index(ALARMS, ["state.municipality"])
+    await store.ensure_index(COMPLETIONS, ["staff"])
+    await store.ensure_index(COMPLETIONS, ["municipality"])
     await store.ensure_index(SAFETY, ["announcement"])
     await store.ensure_index(SHELTERS, ["municipality"])
     await store.ensure_index(PUSHES, ["tell"], where={"tell": {"$gte": 0}})
@@ -244,6 +247,11 @@ async def staff_of(store: Store, municipality: str) -> list[str]:
     """Everybody who works for a town, as the directory told."""
     row = await store.get(TOWNS, municipality, ["state.staff"])
     return [one["subject"] for one in row["state"].get("staff", ())] if row is not None and "state" in row else []
+
+
+async def completions_of(store: Store, whose: str, key: str) -> list[Doc]:
+    """The courses completed by a member of staff (`staff`) or in a town (`municipality`)."""
+    return await store.find(COMPLETIONS, {whose: key})
 
 
 async def alarms_until(store: Store, milliseconds: int) -> list[str]:

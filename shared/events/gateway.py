@@ -50,6 +50,29 @@ class StaffRemoved(DirectoryEvent):
     municipality: str
 
 
+class PlaceChanged(DirectoryEvent):
+    """A town says what there is for families at a place: a centre, a circle, neighbours who help; keyed by the place."""
+
+    place: str
+    municipality: str
+    kind: str
+    name: str
+    address: str | None = None
+    latitude: float
+    longitude: float
+    district: str | None = None
+    hours: str | None = None
+    contact: str | None = None
+    url: str | None = None
+
+
+class PlaceClosed(DirectoryEvent):
+    """A place or circle is there no longer; keyed by the place."""
+
+    place: str
+    municipality: str
+
+
 class ClockMoved(Event):
     """The development platform's clock was set, forward or back, and runs on from there; absent in production."""
 

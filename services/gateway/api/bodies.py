@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from services.gateway.api.dev_clock import ClockBody
 from services.gateway.api.dev_token import TokenWish
 from services.gateway.api.directory import ClinicBody, MunicipalityBody, StaffBody
+from services.gateway.api.places import PlaceBody
 from shared.events.records import Relation, Section
 from shared.events.schedule import Reason, Why
 
@@ -414,6 +415,12 @@ class AlarmBody(Body):
     words: Name100
 
 
+class QuizBody(Body):
+    """The place of the chosen answer of each question, in their order."""
+
+    answers: list[int]
+
+
 class CalendarFeedBody(Body):
     """`plain` says only that there is something to do; `full` names vaccines and checkups, also on lock screens."""
 
@@ -706,6 +713,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/announcements/{announcement}/break-glass": ReasonBody,
     "POST /v1/attachments": AttachmentBody,
     "POST /v1/calendar-feed": CalendarFeedBody,
+    "POST /v1/training/{course}/completions": QuizBody,
+    "PUT /v1/municipalities/{code}/places/{place}": PlaceBody,
     "PUT /v1/municipalities/{code}/duty-roster": RosterBody,
     "POST /v1/alarms": AlarmBody,
     "POST /v1/inbox/{item}/safety": SafetyBody,
@@ -817,6 +826,11 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
     ),
     "GET /v1/announcements/{announcement}/safety": (
         ("state", {"enum": ["safe", "needs_help", "injured", "unaccounted"]}, "Those in this state"),
+    ),
+    "GET /v1/municipalities/{code}/places": (
+        ("kind", {"type": "string"}, "Those of this kind"),
+        ("district", {"type": "string"}, "Those in this district"),
+        ("bbox", {"type": "string"}, "west,south,east,north in degrees"),
     ),
     "GET /v1/alarms": (("state", {"enum": ["ringing", "taken"]}, "Those in this state"),),
     "GET /v1/municipalities/{code}/shelters": (

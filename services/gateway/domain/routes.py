@@ -236,6 +236,13 @@ ROUTES: tuple[Route, ...] = (
     Route("POST", "/v1/clinics/{clinic}/credentials", "openOrganisation", "registry", creates=True),
     Route("GET", "/v1/municipalities", "readDirectory", "registry"),
     Route("GET", "/v1/clinics", "readDirectory", "registry"),
+    Route("GET", "/v1/municipalities/{code}/places", "readDirectory", "registry"),
+    Route("PUT", "/v1/municipalities/{code}/places/{place}", "changePlaces", "town", "path:code"),
+    Route("DELETE", "/v1/municipalities/{code}/places/{place}", "changePlaces", "town", "path:code"),
+    # Training of staff
+    Route("GET", "/v1/training", "learn", "own", owner="notify"),
+    Route("POST", "/v1/training/{course}/completions", "learn", "own", owner="notify"),
+    Route("GET", "/v1/municipalities/{code}/training", "readTraining", "town", "path:code", "notify"),
     # FHIR R4
     Route("GET", "/fhir/R4/metadata", "open", "open"),
     Route("GET", "/fhir/R4/Patient/{child}", "readFhir", "child", "path:child"),

@@ -42,6 +42,8 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     (kept.SCHEDULED, {"at": {"$gte": 0, "$lte": 1.0}}),
     (kept.ALARMS, {"state.climbs_at": {"$gte": 0, "$lte": 1}}),
     (kept.ALARMS, {"state.municipality": "131016"}),
+    (kept.COMPLETIONS, {"staff": "n1"}),
+    (kept.COMPLETIONS, {"municipality": "131016"}),
     (kept.SAFETY, {"announcement": "a1"}),
     (kept.SAFETY, {"_id": "s1"}),
     (kept.SHELTERS, {"municipality": "131016"}),
