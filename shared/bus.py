@@ -255,4 +255,5 @@ def envelope_of(entry: Mapping[str, Any], service: str) -> Envelope:
         traceparent=entry["traceparent"],
         source=f"/hagukumi/{service}",
         data=entry["data"].encode(),
+        from_archive=True,
     )

@@ -270,7 +270,9 @@ class View:
                 continue
             why = self._apply_one(doc, envelope)
             if why is not None:
-                doc.parked = {"mark": name, "revision": envelope.revision, "reason": why}
+                # Put aside now; the subject is parked when its owner's archive gives the same, else goes on (R6).
+                if envelope.from_archive:
+                    doc.parked = {"mark": name, "revision": envelope.revision, "reason": why}
                 doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
                 failed.append((envelope, why))
                 continue
@@ -296,7 +298,8 @@ class View:
             name = mark(envelope.stream, envelope.subject)
             fresh.wanted[name] = max(fresh.wanted.get(name, 0), envelope.revision)
         first = done[0]
-        fresh.parked = {"mark": mark(first.stream, first.subject), "revision": first.revision, "reason": why}
+        if first.from_archive:
+            fresh.parked = {"mark": mark(first.stream, first.subject), "revision": first.revision, "reason": why}
         for slot in dataclasses.fields(Document):
             setattr(doc, slot.name, getattr(fresh, slot.name))
         return [(first, why)]

@@ -45,7 +45,10 @@ REGISTRY: dict[str, type[Event]] = {}
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """What CloudEvents says about one event, and its bytes."""
+    """What CloudEvents says about one event, and its bytes.
+
+    `from_archive`: the owner's archive holds it. What merely stands on a topic may be forged, and parks nobody (R6).
+    """
 
     id: str
     type: str
@@ -59,3 +62,4 @@ class Envelope:
     traceparent: str
     source: str
     data: bytes
+    from_archive: bool = False

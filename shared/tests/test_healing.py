@@ -1,5 +1,6 @@
 """Healing on the real store: nothing that was announced stays missed, whatever else waits (protocol R1, R4, R6; promises G2, G3)."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any
 
@@ -245,3 +246,35 @@ async def test_g2_past_the_stated_depth_writes_are_refused_until_kafka_is_back(s
     await asked._lead_or_follow()
     await Documents(store, "owners", relay=asked, clock=Clock()).create("welcome", decide)
     assert len(kafka.keys) == 700
+
+
+@pytest.mark.parametrize("kind", ["schema-broken", "major-version-unknown"])
+async def test_r6_a_forged_record_at_the_next_revision_parks_nobody_and_the_true_one_is_applied(
+    views: Documents, healer: Healer, store: Store, kind: str
+) -> None:
+    """Whoever may write a topic can write the revision that comes next; only the owner's archive can park a subject."""
+    view = View(views, HANDLERS)
+    first, second = facts("c1", 2)
+    await archive(store, [first])
+    await view.apply([first])
+    change: dict[str, Any] = {"data": b"{"} if kind == "schema-broken" else {"type": second.type.replace(".v1", ".v9")}
+    forged = dataclasses.replace(second, **change, from_archive=False)
+    assert [why for _, why in await view.apply([forged])] == [kind]
+    await healer.heal([view], older_than_ms=0)
+    await view.apply([dataclasses.replace(second, from_archive=False)])
+    assert await state_of(views, "c1") == {"guardians": {"g1": 1, "g2": 2}}
+    assert await view.gaps() == []
+
+
+async def test_r6_what_the_owner_really_announced_and_nobody_can_apply_parks_its_subject(
+    views: Documents, healer: Healer, store: Store
+) -> None:
+    view = View(views, HANDLERS)
+    first, second, third = facts("c1", 3)
+    broken = dataclasses.replace(second, data=b"{}", from_archive=False)
+    await archive(store, [first, broken])
+    assert [why for _, why in await view.apply([first, broken, third])] == ["schema-broken"]
+    await healer.heal([view], older_than_ms=0)
+    doc = await views.load("c1")
+    assert doc is not None
+    assert (doc.parked["reason"], doc.read_to(STREAM, "c1")) == ("schema-broken", 1)

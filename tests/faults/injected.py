@@ -19,9 +19,10 @@ from confluent_kafka.admin import AdminClient
 from deploy.local.platform import Service
 from deploy.local.ports import HOST, free_port
 from deploy.local.processes import Process
-from tests.faults.checker import Letter, read_all
+from shared.ids import event_id
+from tests.faults.checker import Letter, behind, dead_letters, heads, read_all
 from tests.faults.load import Load
-from tests.faults.rig import SERVICES, Rig
+from tests.faults.rig import CANARY, CLINIC, SERVICES, TOWN, Rig
 
 CRASH_POINTS = {
     "records": ("after_commit_before_archive:3", "after_archive_before_publish:3", "after_publish_before_pull:3"),
@@ -208,16 +209,20 @@ async def f8_repeats(rig: Rig, dice: random.Random, topics: Sequence[str]) -> in
     return sent
 
 
-async def f9_poison(rig: Rig) -> list[Letter]:
+async def f9_poison(rig: Rig, load: Load) -> list[Letter]:
     """F9: what can never be read, on a topic that every service follows; what was written, where."""
-    family = rig.families[0]
     options = rig.platform.kafka_options("records")
-    good = next(
-        record
-        for record in await read_all(rig, "records.child.v1")
-        if (record.key or b"").decode() == family.child
-        and dict(record.headers)["ce_type"] == b"jp.hagukumi.records.DoseRecorded.v1"
-    )
+    await load.one_dose(rig.families[0])
+
+    async def doses() -> list[Any]:
+        return [
+            record
+            for record in await read_all(rig, "records.child.v1")
+            if dict(record.headers).get("ce_type") == b"jp.hagukumi.records.DoseRecorded.v1"
+        ]
+
+    await wait_async(doses, "a dose is announced")
+    good = (await doses())[0]
     deep = b"[" * 5_000 + b"]" * 5_000
     # None of these revisions is in the owner's archive: a forged record parks nobody (R6).
     forged = [(name, b"999999" if name == "ce_revision" else raw) for name, raw in good.headers]
@@ -244,7 +249,44 @@ async def f9_poison(rig: Rig) -> list[Letter]:
                 "records.child.v1", value, key=key, headers=[*headers, ("rig_poison", b"1")]
             )
             written.append(Letter(place.topic, place.partition, place.offset, value))
-    return written
+    return [*written, await f9_forged_next(rig)]
+
+
+async def f9_forged_next(rig: Rig) -> Letter:
+    """F9: nonsense at the revision that comes next, under the right key and id; the true event of that revision comes later."""
+    guardian = rig.families[0].guardian
+    facts = {
+        "birth_date": rig.families[0].birth.isoformat(),
+        "sex": "M",
+        "name": {"family": CANARY, "given": CANARY, "family_kana": CANARY, "given_kana": CANARY},
+        "municipality": TOWN,
+    }
+    child = (await guardian.post("/v1/children", facts, key="rig-quiet-child"))["id"]
+    await wait_until(lambda: not [one for one in behind(rig) if child in one], "every view knows the new child")
+    head = heads(rig)[child]
+    register = next(
+        record for record in await read_all(rig, "records.child.v1") if (record.key or b"").decode() == child
+    )
+    changed = {
+        "ce_type": b"jp.hagukumi.records.ChildCorrected.v1",
+        "ce_revision": str(head + 1).encode(),
+        "ce_id": event_id("records.child", child, head + 1).encode(),
+        "rig_poison": b"1",
+    }
+    headers = {**dict(register.headers), **changed}
+    async with AIOKafkaProducer(**rig.platform.kafka_options("records"), acks="all") as producer:
+        place = await producer.send_and_wait(
+            "records.child.v1", b'{"child": ', key=register.key, headers=list(headers.items())
+        )
+    letter = Letter(place.topic, place.partition, place.offset, b'{"child": ')
+
+    async def put_aside() -> bool:
+        return letter in await dead_letters(rig)
+
+    await wait_async(put_aside, "the forged record is put aside")
+    # The true one: were the subject parked, or the revision taken for known, no view would ever reach it.
+    await guardian.put(f"/v1/children/{child}/consents/{CLINIC}", {"purpose": "care"})
+    return letter
 
 
 def _typed(headers: Sequence[tuple[str, bytes]], kind: bytes) -> list[tuple[str, bytes]]:

@@ -26,7 +26,7 @@ async def poison(stage: Stage) -> None:
     """F9, with the letters that it must leave."""
 
     async def inject() -> int:
-        stage.letters += await injected.f9_poison(stage.rig)
+        stage.letters += await injected.f9_poison(stage.rig, stage.load)
         return len(stage.letters)
 
     await stage.under("F9 poison", inject)
