@@ -57,7 +57,7 @@ MUTATIONS = (
              '                crash_point("after_bulk_before_commit")\n'
              "                rejected = await self._into(sinks, envelopes)\n", "F2-last"),
     Mutation("R6", "drop what cannot be read", "shared/delivery.py",
-             "letters = [_letter(record, error.code) for record, error in bad]", "letters = []", "F9"),
+             "letters = [_letter(record, error.code, self._settings.service) for record, error in bad]", "letters = []", "F9"),
     Mutation("D2", "inbox items with new ids", "services/notify/store.py",
              '"_id": derived_id(source, recipient, "inbox"),', '"_id": new_id(),', "F2"),
     Mutation("D3", "push without a claim", "services/notify/commands/pushing.py",
