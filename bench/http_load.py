@@ -3,7 +3,7 @@
 import asyncio
 import statistics
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -60,6 +60,8 @@ class Measured:
 
     def percentile(self, percent: int) -> float:
         """The latency below which so many per cent lie, in milliseconds."""
+        if len(self.latencies) < 2:
+            return float("inf")
         return statistics.quantiles(self.latencies, n=100)[percent - 1]
 
 
@@ -114,11 +116,3 @@ async def at_a_rate(
     while not free.empty():
         free.get_nowait().close()
     return found
-
-
-def numbers() -> Iterator[int]:
-    """1, 2, 3 …"""
-    number = 0
-    while True:
-        number += 1
-        yield number
