@@ -166,6 +166,19 @@ async def test_a4_a_second_offer_before_the_first_went_out_means_read_again(rela
     assert relay._offered[("owners", subject)] is None
 
 
+async def test_a4_what_was_left_goes_before_what_is_new(
+    relayed: tuple[Relay, Documents], local_kafka: LocalKafka
+) -> None:
+    """A process died before it published; the next write on the document finds the event still there."""
+    relay, documents = relayed
+    subject = new_id()
+    await documents.create(subject, adding())
+    relay._offered.clear()
+    await documents.change(subject, adding())
+    await relay.publish({("owners", subject): relay._offered[("owners", subject)]})
+    assert revisions(await read(local_kafka, TOPIC, [subject], 2)) == [1, 2]
+
+
 async def test_a5_what_was_written_meanwhile_is_neither_cleared_nor_forgotten(
     relayed: tuple[Relay, Documents], store: Store, producer: Producer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

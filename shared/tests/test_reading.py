@@ -117,7 +117,11 @@ async def test_r2_two_owners_of_one_partition_cannot_overwrite_each_other(views:
     await view.apply(events[:4])
     late.state["guardians"] = {"lost": 0}
     assert [doc.id for doc in await views.commit_many([late])] == ["c1"]
+    frozen = await views.load("c1")
+    assert frozen is not None
     await other.apply(events)
+    frozen.state["guardians"] = {"lost": 0}
+    assert [doc.id for doc in await views.commit_many([frozen])] == ["c1"]
     assert (await state_of(views, "c1")).state == {"guardians": {"g1": 1, "g4": 4}}
 
 
