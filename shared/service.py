@@ -22,7 +22,7 @@ from opentelemetry import propagate, trace
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import bus, faults, metrics
+from shared import bus, faults, metrics, operations
 from shared.auth import InternalTokens, Principal, bearer
 from shared.clock import Clock
 from shared.context import Cause, set_cause
@@ -88,6 +88,7 @@ class Runtime:
         self.reconciler = Reconciler(settings.service, self.store, self.calls, self.relay.collections)
         self.rebuilder = Rebuilder(self.store, self.reconciler, self.healer)
         self.broker = bus.broker(settings)
+        self.checks: dict[str, operations.Check] = {}
         self.background: list[Callable[[], Awaitable[None]]] = []
         self.on_start: list[Callable[[], Awaitable[None]]] = []
         self.on_stop: list[Callable[[], Awaitable[None]]] = []
@@ -404,11 +405,13 @@ def create_service(
             lambda: _count_parked(runtime),
             lambda: _reconcile(runtime),
             lambda: follow_generations(runtime),
+            lambda: operations.work(runtime),
             lambda: _watch_lag(runtime),
         ]
         if runtime.settings.development and runtime.settings.service != "gateway":
             loops.append(lambda: follow_clock(runtime))
         tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
+        await operations.describe(runtime)
         app.state.ready = True
         try:
             yield

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 
 from services.schedule import store as kept
 from services.schedule.api import router
-from services.schedule.commands import Planning, fire_reminders, turn_the_day
+from services.schedule.commands import Planning, fire_reminders, plans_and_recounts, turn_the_day
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe
 from shared.service import Runtime, create_service
@@ -30,6 +30,7 @@ def create_app(settings: Settings) -> FastAPI:
         await turn_the_day(planning)
         await fire_reminders(planning)
 
+    runtime.checks["plans equal to their recount"] = lambda: plans_and_recounts(planning)
     runtime.background.append(time_passes)
     runtime.on_clock.append(clock_moved)
     return create_service(runtime, [router(runtime, planning)], title="Hagukumi schedule")

@@ -1,6 +1,6 @@
 """What schedule does: recount plans, fire reminders, answer pre-checks, follow up, recall lots."""
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -107,6 +107,16 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
     elif after_events:
         doc.emit(PlanConfirmed(as_of=today, based_on=kept.stream_marks(doc)), planning.now)
     _tell_overdue(planning, doc, plan, today)
+
+
+async def plans_and_recounts(planning: Planning) -> AsyncIterator[tuple[str, bool]]:
+    """Every child and whether its plan is what its history gives today (promise G4)."""
+    async for row in planning.plans.store.each(kept.PLANS, {}, fields=["_id"], batch=100):
+        doc = await planning.plans.load(row["_id"])
+        if doc is None or "child" not in doc.state or doc.state.get("silenced"):
+            continue
+        plan = kept.plain(plan_to_json(make_plan(planning.rules, kept.history_of(doc.state), planning.today)))
+        yield doc.id, "plan" in doc.state and not _differs(doc.state["plan"], plan)
 
 
 def _differs(before: Doc, plan: Doc) -> bool:
