@@ -45,17 +45,19 @@ def dose_event(number: int) -> DoseRecorded:
     )
 
 
-def events(subjects: int, each: int) -> list[Envelope]:
-    """DoseRecorded events of many subjects, revisions dense, one subject after the other within a round."""
-    made = []
+def entries(subjects: int, each: int) -> list[Doc]:
+    """DoseRecorded in outboxes of many subjects, revisions dense, one subject after the other within a round."""
     run = new_id()[:8]
     docs = [Document(id=f"{run}{number:024x}") for number in range(subjects)]
     for number in range(each):
         for doc in docs:
             doc.emit(dose_event(number), NOW)
-    for number in range(each):
-        made += [envelope_of(doc.outgoing[number], "records") for doc in docs]
-    return made
+    return [doc.outgoing[number] for number in range(each) for doc in docs]
+
+
+def events(subjects: int, each: int) -> list[Envelope]:
+    """The same as a reader has them."""
+    return [envelope_of(entry, "records") for entry in entries(subjects, each)]
 
 
 async def fill(kafka: LocalKafka, count: int) -> None:
@@ -74,6 +76,16 @@ async def fill(kafka: LocalKafka, count: int) -> None:
             await asyncio.gather(*waiting)
             waiting = []
     await asyncio.gather(*waiting)
+    await producer.stop()
+
+
+async def produce(kafka: LocalKafka, store: LocalStore, made: Sequence[Doc]) -> None:
+    """Put the events of these outbox entries on their topic."""
+    producer = Producer(service_settings("records", kafka, store, "unused"))
+    for start in range(0, len(made), 10 * BATCH):
+        outcomes = await producer.send([to_message(entry, "records") for entry in made[start : start + 10 * BATCH]])
+        if any(outcomes):
+            raise RuntimeError("the broker did not take the backlog")
     await producer.stop()
 
 
@@ -165,6 +177,30 @@ class Silent:
         return True
 
 
+async def raw_updates(client: Store, collection: str, ids: Sequence[str], version: int) -> None:
+    """Read and update these documents of that version as a view would, without its code: guarded, in bulks."""
+    for start in range(0, len(ids), BATCH):
+        chunk = ids[start : start + BATCH]
+        await client.get_many(collection, chunk)
+        await client.bulk(
+            collection,
+            [
+                Update(
+                    {"_id": key, "version": version},
+                    {
+                        "$inc": {"version": 1},
+                        "$set": {
+                            f"state.doses.d{version}": {"given_on": "2026-04-01", "code": "penta"},
+                            f"applied.records/child:{key}": version,
+                            "write": key,
+                        },
+                    },
+                )
+                for key in chunk
+            ],
+        )
+
+
 async def view_update(store: LocalStore, subjects: int) -> Row:
     """P2: DoseRecorded folded into view documents of 1 KB, against the raw guarded bulk update of the same size."""
     client = Store.connect(store.url, f"b{new_id()[:10]}")
@@ -201,26 +237,7 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
         number = turn["raw"]
         turn["raw"] += 1
         with Stopwatch() as watch:
-            for start in range(0, subjects, BATCH):
-                chunk = ids[start : start + BATCH]
-                await client.get_many("raw", chunk)
-                await client.bulk(
-                    "raw",
-                    [
-                        Update(
-                            {"_id": key, "version": number},
-                            {
-                                "$inc": {"version": 1},
-                                "$set": {
-                                    f"state.doses.d{number}": {"given_on": "2026-04-01", "code": "penta"},
-                                    f"applied.records/child:{key}": number,
-                                    "write": key,
-                                },
-                            },
-                        )
-                        for key in chunk
-                    ],
-                )
+            await raw_updates(client, "raw", ids, number)
         return subjects / watch.wall
 
     mine, ceiling, _ = await paired(ours, raw)

@@ -3,16 +3,19 @@
 import json
 import platform
 import statistics
+import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+import bson
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from rich.console import Console
 from rich.table import Table
 
-console = Console(highlight=False)
+console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
 @dataclass(slots=True)
@@ -26,6 +29,7 @@ class Row:
     ceiling: float | None
     target: str
     costs: str = ""
+    terms: str = ""
     more_is_better: bool = True
     reached: bool | None = None
     runs: list[float] = field(default_factory=list)
@@ -62,6 +66,50 @@ class Stopwatch:
         self.cpu = time.process_time() - self._cpu
 
 
+class Counter(CommandListener):
+    """What the store is asked for between `begin` and `costs`, counted by the driver; never on in a timed run."""
+
+    def __init__(self) -> None:
+        self._on = False
+        self.round_trips = self.operations = self.bytes = 0
+
+    def begin(self) -> None:
+        """Count from here on."""
+        self._on, self.round_trips, self.operations, self.bytes = True, 0, 0, 0
+
+    def started(self, event: CommandStartedEvent) -> None:
+        """A command leaves: each document that it writes is an operation, a read is one."""
+        if self._on:
+            self.round_trips += 1
+            written = (event.command.get(name) for name in ("documents", "updates", "deletes"))
+            self.operations += next((len(found) for found in written if found is not None), 1)
+            self.bytes += len(bson.encode(event.command))
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Its answer arrived."""
+        if self._on:
+            self.bytes += len(bson.encode(event.reply))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Whoever asked will say so."""
+
+    def costs(self, count: int, cpu_s: float, each: str = "event") -> str:
+        """What one event, or item, costs; CPU is this process's, the driver's encoding and the counting among it."""
+        self._on = False
+        return (
+            f"{self.operations / count:.2f} store operations, {self.round_trips / count:.4f} round trips, "
+            f"{self.bytes / count:,.0f} bytes, {cpu_s / count * 1e6:.0f} µs CPU an {each}"
+        )
+
+
+def peak_rss_mb(pid: int | None) -> float:
+    """The most memory that a process ever held, in megabytes."""
+    for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return float("nan")
+
+
 def show(rows: Sequence[Row], conditions: dict[str, Any]) -> None:
     """The table."""
     table = Table(title="make bench: ours beside the raw ceiling of the same run")
@@ -72,7 +120,7 @@ def show(rows: Sequence[Row], conditions: dict[str, Any]) -> None:
         mark = {True: "[green]✓[/green] ", False: "[red]✗[/red] ", None: ""}[row.reached]
         table.add_row(
             row.id,
-            row.work,
+            f"{row.work}\n[dim]{row.terms}[/dim]" if row.terms else row.work,
             f"{row.ours:,.0f} {row.unit}" if row.ours >= 100 else f"{row.ours:,.2f} {row.unit}",
             "" if row.ceiling is None else f"{row.ceiling:,.0f}" if row.ceiling >= 100 else f"{row.ceiling:,.2f}",
             ratio,
@@ -92,23 +140,32 @@ def write(rows: Sequence[Row], conditions: dict[str, Any], folder: Path) -> Path
         "conditions": conditions,
         "rows": [{**asdict(row), "ratio": row.ratio} for row in rows],
     }
-    path.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    return path
+    half = path.with_suffix(".part")
+    half.write_text(json.dumps(body, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    return half.replace(path)
 
 
-def compare(rows: Sequence[Row], old: Path) -> int:
-    """Show each ratio beside that of an older run; exit code 2 when the file cannot be used."""
+def read_results(file: Path) -> Mapping[str, Any]:
+    """The rows of an older results file by id; raises ValueError with a sentence when it is none, or half of one."""
     try:
-        before = {row["id"]: row for row in json.loads(old.read_text(encoding="utf-8"))["rows"]}
-    except (OSError, ValueError, KeyError, TypeError):
-        console.print(f"{old} is not a results file of this bench.", style="red")
-        return 2
-    table = Table(title=f"against {old.name}")
-    for name in ("", "ratio then", "ratio now", "change"):
-        table.add_column(name, justify="right")
+        rows = json.loads(file.read_text(encoding="utf-8"))["rows"]
+        return {row["id"]: {"ratio": row["ratio"], "ours": row["ours"]} for row in rows}
+    except OSError as error:
+        raise ValueError(f"{file} cannot be read: {error.strerror}.") from None
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{file} is not a whole results file of this bench.") from None
+
+
+def compare(rows: Sequence[Row], before: Mapping[str, Any], name: str) -> None:
+    """Each ratio beside that of an older run; a row without a ceiling by its own figure."""
+    table = Table(title=f"against {name}")
+    for column in ("", "then", "now", "change"):
+        table.add_column(column, justify="right")
     for row in rows:
-        then = before.get(row.id, {}).get("ratio")
-        if then is not None and row.ratio is not None:
-            table.add_row(row.id, f"{then:.2f}", f"{row.ratio:.2f}", f"{(row.ratio / then - 1) * 100:+.0f} %")
+        if row.id not in before:
+            continue
+        by_ratio = row.ratio is not None and before[row.id]["ratio"] is not None
+        then, now = (before[row.id]["ratio"], row.ratio) if by_ratio else (before[row.id]["ours"], row.ours)
+        if then:
+            table.add_row(row.id, f"{then:,.2f}", f"{now:,.2f}", f"{(now / then - 1) * 100:+.0f} %")
     console.print(table)
-    return 0

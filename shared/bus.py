@@ -202,41 +202,42 @@ class BadRecord(Exception):
         self.revision = revision
 
 
-_NEEDED = ("ce_id", "ce_type", "ce_subject", "ce_revision")
+_NEEDED = frozenset({"ce_id", "ce_type", "ce_subject", "ce_revision"})
 
 
 def read_envelope(topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Envelope:
-    """The envelope of a record of an internal topic; raises BadRecord."""
+    """The envelope of a record of an internal topic; raises BadRecord. Half of what a reader costs beside its store."""
     try:
         found = {name: raw.decode() for name, raw in headers}
         subject = found.get("ce_subject", "")
         revision = int(found.get("ce_revision", "0"))
     except (UnicodeDecodeError, ValueError, AttributeError):
         raise BadRecord("headers-unreadable") from None
-    stream = topic.rpartition(".v")[0]
-    if any(name not in found for name in _NEEDED) or found.get("ce_specversion") != "1.0":
+    if not found.keys() >= _NEEDED or found.get("ce_specversion") != "1.0":
         raise BadRecord("headers-missing", subject=subject, revision=revision)
     if revision < 1:
         raise BadRecord("revision-impossible", subject=subject)
     if key is None or key != found.get("ce_partitionkey", subject).encode():
         raise BadRecord("key-wrong", subject=subject, revision=revision)
-    if found["ce_id"] != event_id(stream, subject, revision):
+    id_, stream = found["ce_id"], topic.rpartition(".v")[0]
+    if id_ != event_id(stream, subject, revision):
         raise BadRecord("id-wrong", subject=subject, revision=revision)
     if not value:
         raise BadRecord("value-empty", subject=subject, revision=revision)
+    told = found.get
     return Envelope(
-        id=found["ce_id"],
-        type=found["ce_type"],
-        stream=stream,
-        subject=subject,
-        revision=revision,
-        time=found.get("ce_time", ""),
-        tenant=found.get("ce_tenant", ""),
-        correlation=found.get("ce_correlationid", ""),
-        causation=found.get("ce_causationid", ""),
-        traceparent=found.get("traceparent", ""),
-        source=found.get("ce_source", ""),
-        data=value,
+        id_,
+        found["ce_type"],
+        stream,
+        subject,
+        revision,
+        told("ce_time", ""),
+        told("ce_tenant", ""),
+        told("ce_correlationid", ""),
+        told("ce_causationid", ""),
+        told("traceparent", ""),
+        told("ce_source", ""),
+        value,
     )
 
 

@@ -43,11 +43,12 @@ REGISTRY: dict[str, type[Event]] = {}
 """Every event class by its CloudEvents type."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Envelope:
     """What CloudEvents says about one event, and its bytes.
 
     `from_archive`: the owner's archive holds it. What merely stands on a topic may be forged, and parks nobody (R6).
+    Nobody changes one: `frozen` would double what making it costs, and one is made for every event that is read.
     """
 
     id: str
