@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -12,13 +13,14 @@ from deploy.local.broker import LocalKafka
 from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
 from services.notify.app import create_app
-from services.notify.tests.town import BY, MOTHER, NOTICE, NURSE, TOWN, WHY, Town
+from services.notify.tests.town import ALARM, BY, MOTHER, NOTICE, NURSE, TOWN, WHY, Town
 from shared import bus
-from shared.auth import InternalTokens
+from shared.auth import InternalTokens, Principal
 from shared.clock import Clock
 from shared.documents import Document
 from shared.events.base import Envelope, Event
-from shared.events.records import ChildFacts, ChildRegistered, PersonName
+from shared.events.gateway import MunicipalityOpened, StaffAssigned
+from shared.events.records import ChildFacts, ChildRegistered, PersonName, PregnancyRegistered
 from shared.events.schedule import PlanChanged, PlanItem, ReminderDue
 from shared.ids import new_id
 from shared.settings import Settings
@@ -112,6 +114,75 @@ async def test_a_notice_and_a_reminder_over_kafka(
         names = sorted(envelope.type.split(".")[-2] for envelope in heard)
         assert names == ["MessageDelivered", "MessageRead", "PageDelivered", "PageDelivered"]
         assert {envelope.tenant for envelope in heard} == {TOWN}
+
+
+async def test_a_flood_over_kafka(
+    local_kafka: LocalKafka,
+    local_store: LocalStore,
+    keys: dict[str, Any],
+    secrets: SecretFiles,
+) -> None:
+    """A pregnancy and the staff come by Kafka; two people send a safety check; its board is complete; an alarm rings and is taken."""
+    settings = service_settings("notify", local_kafka, local_store, f"t{new_id()[:12]}")
+    settings.internal_keys_file = keys["notify"]
+    settings.vapid_key_file = secrets.push_key()
+    app = create_app(settings)
+    pregnancy, today, code = new_id(), Clock().today(), "131024"
+    nurse = Principal("nurse-5", "staff", municipality=code)
+    second = Principal("nurse-6", "staff", municipality=code)
+
+    async def say(service: str, subject: str, *events: Event) -> None:
+        doc = Document(id=subject)
+        for event in events:
+            doc.emit(event, Clock().now(), tenant=code)
+        producer = bus.Producer(service_settings(service, local_kafka, local_store, "unused"))
+        for entry in doc.outgoing:
+            assert await producer.send([bus.to_message(entry, service)]) == [None]
+        await producer.stop()
+
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://notify") as http,
+    ):
+        town = Town(app, http, InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"])))
+        staff = StaffAssigned(staff=nurse.subject, municipality=code, profession="midwife")
+        await say("gateway", code, MunicipalityOpened(code=code, name="かわべ市"), staff)
+        expected = today + timedelta(days=141)
+        registered = PregnancyRegistered(guardian="woman-5", municipality=code, expected_delivery=expected, by=BY)
+        await say("records", pregnancy, registered)
+        audience = {"pregnancy_week": {"from": 19, "under": 20}}
+
+        async def previewed() -> bool:
+            found = await town.does(nurse, "POST", "/v1/announcements/preview", {"audience": audience})
+            return bool(found["pregnancies"] == 1)
+
+        await until(previewed, 60)
+        body = {**NOTICE, "title": {"ja": "{{town}}: 安否を確かめます"}, "audience": audience, "urgency": "emergency"}
+        sent = await town.does(nurse, "POST", "/v1/announcements", {**body, "safety_check": True})
+        await town.does(second, "POST", f"/v1/announcements/{sent['id']}/approval")
+        woman = Principal("woman-5", "guardian")
+
+        async def arrived() -> list[dict[str, Any]]:
+            return await town.inbox(woman)
+
+        [item] = await until(arrived, 60)
+        assert item["title"]["ja"] == "かわべ市: 安否を確かめます"
+        board = f"/v1/announcements/{sent['id']}/safety"
+        assert (await town.does(nurse, "GET", board))["counts"]["unaccounted"] == 1
+        await town.does(woman, "POST", f"/v1/inbox/{item['id']}/safety", {"state": "needs_help", "needs": ["midwife"]})
+        found = await town.does(nurse, "GET", board)
+        assert (found["counts"]["needs_help"], found["needs"]) == (1, {"midwife": 1})
+        roster = {"otherwise": [{"staff": [nurse.subject], "minutes": 10}]}
+        await town.does(nurse, "PUT", f"/v1/municipalities/{code}/duty-roster", roster)
+        alarm = await town.does(second, "POST", "/v1/alarms", {**ALARM, "about": pregnancy})
+        app.state.runtime.clock.move_to(Clock().now() + timedelta(minutes=11))
+
+        async def rang_again() -> bool:
+            [ringing] = (await town.does(nurse, "GET", "/v1/alarms?state=ringing"))["items"]
+            return bool(ringing["turn"] == 2)
+
+        await until(rang_again, 60)
+        await town.does(nurse, "POST", f"/v1/alarms/{alarm['id']}/acknowledgement")
 
 
 async def _heard(kafka: LocalKafka, *notices: str) -> list[Envelope]:
