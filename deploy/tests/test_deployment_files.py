@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 import yaml
 from prometheus_client.metrics import MetricWrapperBase
+from typer.main import get_command
 
 from deploy.local.environment import ROOT
 from deploy.local.topology import SERVICES
 from shared import metrics
+from shared.ops.__main__ import app as operators_tools
 from shared.settings import Settings
 
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
@@ -110,6 +112,19 @@ def test_every_alert_says_what_to_do() -> None:
         for rule in group["rules"]:
             assert {"summary", "action"} <= set(rule["annotations"]), rule["alert"]
             assert rule["labels"]["severity"] in {"page", "ticket"}
+            runbook = ROOT / rule["annotations"]["runbook"]
+            assert runbook.stem == rule["alert"]
+            assert runbook.read_text(encoding="utf-8").startswith(f"# {rule['alert']}\n")
+
+
+def test_every_runbook_is_on_the_list_and_every_command_in_them_exists() -> None:
+    folder = ROOT / "docs" / "runbooks"
+    listed = (folder / "README.md").read_text(encoding="utf-8")
+    commands = set(get_command(operators_tools).commands)  # type: ignore[attr-defined]
+    for file in folder.glob("*.md"):
+        assert file.name == "README.md" or f"]({file.name})" in listed
+        named = set(re.findall(r"python -m shared\.ops ([a-z][a-z-]*)", file.read_text(encoding="utf-8")))
+        assert named <= commands, file.name
 
 
 def test_the_dashboard_is_whole() -> None:

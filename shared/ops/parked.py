@@ -7,10 +7,13 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import shared.events
+from shared.auth import InternalTokens
 from shared.documents import unmark
 from shared.events.base import REGISTRY
+from shared.internal_calls import InternalCalls
 from shared.ops.places import Place, Trouble, about
 from shared.outbox import ARCHIVE, archive_id
+from shared.problems import Busy
 from shared.store import Doc, Store
 from shared.views import GENERATIONS, generation_name
 
@@ -64,12 +67,23 @@ async def one(place: Place, service: str, view: str, document: str) -> tuple[Par
 
 
 async def type_of(place: Place, stream: str, subject: str, revision: int) -> tuple[str, str]:
-    """(type, instant) of an event in its owner's archive; raises Trouble when it is not there or its owner is not here."""
+    """(type, instant) of an event in its owner's archive; raises Trouble when it is not there or its owner cannot be asked."""
     owner = stream.partition(".")[0]
-    if owner not in place.stores:
+    event: Doc | None = None
+    if owner in place.stores:
+        async with place.store(owner) as store:
+            event = await store.get(ARCHIVE, archive_id(stream, subject, revision), ["type", "time"])
+    elif place.settings is not None:
+        calls = InternalCalls(place.settings, InternalTokens(place.settings))
+        try:
+            _, events = await calls.events_after(owner, stream, subject, revision - 1)
+        except Busy:
+            raise Trouble(f"{owner}, whose archive holds the event, cannot be asked. Nothing was touched.") from None
+        finally:
+            await calls.close()
+        event = next(({"type": one.type, "time": one.time} for one in events if one.revision == revision), None)
+    else:
         raise Trouble(f"The store of {owner}, whose archive holds the event, is not known here; use --data.", 2)
-    async with place.store(owner) as store:
-        event = await store.get(ARCHIVE, archive_id(stream, subject, revision), ["type", "time"])
     if event is None:
         raise Trouble(f"{owner} never announced revision {revision} of {stream} {subject}: there is nothing to replay.")
     return str(event["type"]), str(event["time"])

@@ -37,6 +37,8 @@ class Place:
     kafka: dict[str, Any]
     keys: dict[str, Path] = field(default_factory=dict)
     driver: str = "pymongo"
+    settings: Settings | None = None
+    """Of the one service whose environment this is: what other services hold it asks them for."""
 
     @classmethod
     def find(cls, data: Path, service: str | None) -> "Place":
@@ -75,6 +77,7 @@ class Place:
             bus.client_options(settings),
             keys,
             settings.mongo_driver,
+            settings,
         )
 
     @contextlib.asynccontextmanager
