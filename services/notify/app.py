@@ -22,7 +22,7 @@ from services.notify.api import (
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contact_points import ContactPoints
-from services.notify.commands.contacts import Contacts
+from services.notify.commands.contacts import Contacts, recount
 from services.notify.commands.devices import Devices
 from services.notify.commands.duty import Duty, climb
 from services.notify.commands.failures import tell_failures
@@ -88,6 +88,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def what_waits_is_sent() -> None:
         await send_later(reminders)
         await send_digests(reminders)
+        await recount(contacts)
 
     runtime.details["channels"] = pusher.states
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
@@ -107,5 +108,5 @@ def create_app(settings: Settings) -> FastAPI:
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders, app.state.devices = notices, reminders, devices
-    app.state.library, app.state.duty = content, on_duty
+    app.state.library, app.state.duty, app.state.contacts = content, on_duty, contacts
     return app

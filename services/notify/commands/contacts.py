@@ -39,6 +39,22 @@ async def refresh(contacts: Contacts, guardian: str) -> None:
     await kept.put_contacts(contacts.store, [(town, doc) for town in sorted(towns)])
 
 
+async def recount(contacts: Contacts) -> int:
+    """Once a day: bring lines up to date whose devices went away by themselves (a token that is gone, a phone handed on); how many."""
+    today = contacts.documents.clock.today().isoformat()
+    last = await contacts.store.get(kept.DAYS, "contacts")
+    if last is not None and last["day"] >= today:
+        return 0
+    changed = 0
+    async for row in contacts.store.each(kept.CONTACTS, {}):
+        found = await kept.contact_of(contacts.store, row["_id"])
+        if (found.language, list(found.channels)) != (row["state"]["language"], row["state"]["channels"]):
+            await refresh(contacts, row["_id"])
+            changed += 1
+    await contacts.store.update(kept.DAYS, {"_id": "contacts"}, {"$max": {"day": today}}, upsert=True)
+    return changed
+
+
 async def follow_families(contacts: Contacts, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
     """Write the lines of guardians who have a child in another town than before; most have told no channel yet."""
     subjects = sorted({envelope.subject for envelope in batch if envelope.type in BONDS_CHANGE})

@@ -1,14 +1,16 @@
 """The preview of an audience: equal to what the sending then reaches, right after every change, and split by channel and language."""
 
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 from services.notify import store as kept
+from services.notify.commands.contacts import recount
 from services.notify.tests.test_audience import audiences
 from services.notify.tests.test_pushing import subscribes
-from services.notify.tests.town import FATHER, MOTHER, NOTICE, NURSE, OTHER_NURSE, OTHER_TOWN, TOWN, Town
+from services.notify.tests.town import FATHER, MOTHER, NOON, NOTICE, NURSE, OTHER_NURSE, OTHER_TOWN, TOWN, Town
 from shared.testing.push_service import PushService
 
 pytestmark = pytest.mark.integration
@@ -89,6 +91,20 @@ async def test_a_channel_counts_from_the_day_it_is_registered_and_follows_the_fa
     assert (await previewed(town, everybody, OTHER_NURSE))["by_channel"] == {"inbox": 2, "web_push": 2}
     await town.does(FATHER, "DELETE", "/v1/push-subscriptions/tablet")
     assert (await previewed(town, everybody, OTHER_NURSE))["by_channel"] == {"inbox": 2, "web_push": 1}
+
+
+async def test_a_device_that_went_away_by_itself_is_counted_out_the_next_day(town: Town, push: PushService) -> None:
+    """Its token was refused as gone, so nobody told that the guardian has one less."""
+    await town.born()
+    await subscribes(town, push)
+    contacts = town.app.state.contacts
+    assert await recount(contacts) == 0
+    await town.runtime.store.delete(kept.SUBSCRIPTIONS, {"recipient": MOTHER.subject})
+    assert await recount(contacts) == 0
+    town.runtime.clock.move_to(NOON + timedelta(days=1))
+    assert await recount(contacts) == 1
+    assert (await previewed(town, {}))["by_channel"]["web_push"] == 0
+    assert await recount(contacts) == 0
 
 
 async def test_what_a_killed_process_left_unwritten_is_written_by_another(town: Town) -> None:
