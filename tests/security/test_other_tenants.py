@@ -10,6 +10,7 @@ import pytest
 from deploy.local.client import until
 from deploy.local.platform import Platform
 from shared.auth import InternalTokens, Principal
+from shared.ids import binding_id
 from shared.settings import Settings
 from tests.conftest import OTHER_CLINIC, OTHER_TOWN, TOWN, Town
 
@@ -38,6 +39,23 @@ def calls(town: Town) -> list[tuple[str, str, str, Any]]:
         ("records", "PUT", f"{base}/consents/{OTHER_CLINIC}", {"purpose": "care"}),
         ("records", "DELETE", f"{base}/consents/wakaba", None),
         ("records", "POST", f"{base}/move", {"to_municipality": OTHER_TOWN, "effective_on": "2026-11-20"}),
+        ("records", "POST", f"{base}/move/confirmation", None),
+        ("records", "POST", f"{base}/move/cancellation", None),
+        (
+            "records",
+            "POST",
+            f"{base}/stays",
+            {"municipality": OTHER_TOWN, "since": "2030-01-01", "until": "2030-02-01"},
+        ),
+        ("records", "POST", f"{base}/stays/x1/end", None),
+        ("records", "POST", f"{base}/invitations", {"relation": "guardian"}),
+        ("records", "DELETE", f"{base}/grants/x1", None),
+        ("records", "POST", f"{base}/guardians/{binding_id(child, 'x')}/removal", {"reason": "x"}),
+        ("records", "PUT", f"{base}/cut-offs/{binding_id(child, 'x')}", None),
+        ("records", "DELETE", f"{base}/cut-offs/{binding_id(child, 'x')}", None),
+        ("records", "POST", f"{base}/merges", {"other": "0" * 32, "reason": "x"}),
+        ("records", "POST", f"{base}/merges/x1/undo", {"reason": "x"}),
+        ("records", "GET", f"/v1/municipalities/{TOWN}/duplicates", None),
         ("records", "GET", f"{base}/history", None),
         ("schedule", "GET", f"{base}/plan?on=2026-12-01", None),
         ("schedule", "POST", "/v1/pre-checks", {"child": child, "cvx": "170"}),
@@ -78,6 +96,9 @@ async def test_no_answer_at_the_door_carries_anything_of_a_foreign_child(town: T
         f"/v1/children/{town.child}",
         f"/v1/children/{town.child}/plan",
         f"/v1/children/{town.child}/history",
+        f"/v1/children/{town.child}/family",
+        f"/v1/municipalities/{TOWN}/arrivals",
+        f"/v1/municipalities/{TOWN}/duplicates",
         f"/v1/children/{town.child}/responses",
         f"/fhir/R4/Patient/{town.child}",
         f"/fhir/R4/Immunization/{town.dose}",
