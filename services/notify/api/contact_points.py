@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.notify.commands import contact_points as commands
 from services.notify.commands.contact_points import ContactPoints
 from services.notify.commands.contacts import Contacts, refresh
+from services.notify.commands.devices import forget
 from shared.service import Runtime, api_router
 
 Authorization = Annotated[str | None, Header()]
@@ -82,7 +83,7 @@ def router(runtime: Runtime, points: ContactPoints, contacts: Contacts) -> APIRo
     async def delete(name: Name, authorization: Authorization = None) -> Response:
         """Forget an address."""
         principal = runtime.principal(authorization)
-        await commands.forget(points.devices, principal, name, "contact")
+        await forget(points.devices, principal, name, "contact")
         await refresh(contacts, principal.subject)
         return Response(status_code=204)
 

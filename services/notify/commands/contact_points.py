@@ -14,7 +14,7 @@ from phonenumbers import PhoneNumberType
 from services.notify import store as kept
 from services.notify.commands.channels.mail import unsubscribe_token
 from services.notify.commands.channels.wire import Message, address_key
-from services.notify.commands.devices import Devices, forget, keep, the_guardian
+from services.notify.commands.devices import Devices, keep, the_guardian
 from services.notify.commands.pushing import Pusher
 from services.notify.domain.preferences import DEFAULT_WAYS, TOPICS
 from shared.auth import Principal
@@ -24,7 +24,6 @@ from shared.problems import NotFound, TooMany, invalid
 from shared.settings import Settings
 from shared.store import Doc
 
-__all__ = ["forget"]
 VALID_FOR = timedelta(minutes=10)
 GUESSES = 5
 CODES_PER_HOUR = 5
