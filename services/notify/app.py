@@ -22,7 +22,7 @@ from services.notify.api import (
 from services.notify.commands.announcements import Notices, publish_scheduled
 from services.notify.commands.calendar_feed import Calendars
 from services.notify.commands.contact_points import ContactPoints
-from services.notify.commands.contacts import Contacts, recount
+from services.notify.commands.contacts import Contacts, recount, refresh
 from services.notify.commands.devices import Devices
 from services.notify.commands.duty import Duty, climb
 from services.notify.commands.failures import tell_failures
@@ -66,7 +66,8 @@ def create_app(settings: Settings) -> FastAPI:
         key=str((settings.internal_keys.get("private") or {}).get("d", "")).encode(),
     )
     contacts = Contacts(runtime.store, runtime.documents(kept.CONTACTS))
-    devices = Devices(runtime.store, egress, runtime.clock)
+    pusher.lost = partial(refresh, contacts)
+    devices = Devices(runtime.store, egress, runtime.clock, lost=pusher.lost)
     subscribe(runtime, notices, reminders, contacts)
 
     on_duty = Duty(runtime.documents(kept.ROSTERS), runtime.documents(kept.ALARMS))

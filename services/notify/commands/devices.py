@@ -1,7 +1,7 @@
 """Where a guardian can be reached: browsers and apps."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +31,8 @@ class Devices:
     store: Store
     egress: Egress
     clock: Clock
+    lost: Callable[[str], Awaitable[None]] | None = None
+    """Told of a guardian whose device is somebody else's now."""
 
 
 def the_guardian(principal: Principal) -> str:
@@ -84,6 +86,8 @@ async def keep(devices: Devices, guardian: str, row_id: str, fields: Doc, pointe
     for row in await store.find(kept.SUBSCRIPTIONS, {"device": device}, fields=["recipient"]):
         if row["_id"] != row_id and (fields["channel"] in HANDED_ON or row["recipient"] == guardian):
             await store.delete(kept.SUBSCRIPTIONS, {"_id": row["_id"]})
+            if row["recipient"] != guardian and devices.lost is not None:
+                await devices.lost(row["recipient"])
     if await store.update(kept.SUBSCRIPTIONS, {"_id": row_id}, {"$set": {"recipient": guardian, **fields}}):
         return False
     row = {"_id": row_id, "recipient": guardian, **fields, "created_at": wire_instant(devices.clock.now())}

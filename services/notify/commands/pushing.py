@@ -81,6 +81,8 @@ class Pusher:
     clock: Clock
     timeout_s: float = 10.0
     channels: dict[str, Channel] = field(default_factory=dict)
+    lost: Callable[[str], Awaitable[None]] | None = None
+    """Told whenever a guardian lost an address, so that previews count it no more."""
     _places: dict[tuple[str, bool], asyncio.Semaphore] = field(default_factory=dict)
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
 
@@ -202,6 +204,8 @@ class Pusher:
             if answer.state == "gone":
                 # Only the address that is gone: the device may have registered anew meanwhile.
                 await self.store.delete(kept.SUBSCRIPTIONS, {"_id": address_id, "device": address["device"]})
+                if self.lost is not None:
+                    await self.lost(target.recipient)
             pause = 0.2 * len(tries) if answer.state == "not-sent" else answer.pause
             if pause is None or pause > LONGEST_RETRY_S or len(tries) == ATTEMPTS:
                 break

@@ -136,6 +136,10 @@ async def test_a_dead_token_is_removed(town: Town, providers: Providers, channel
     row = await sends(town)
     assert (row["state"], row["reason"], row["attempts"]) == ("gone", code, 1)
     assert await town.runtime.store.count(kept.SUBSCRIPTIONS, {}) == 0
+    assert (await kept.contact_of(town.runtime.store, MOTHER.subject)).channels == ()
+    known = await town.runtime.store.get(kept.CONTACTS, MOTHER.subject)
+    assert known is not None
+    assert known["state"]["channels"] == []
 
 
 FINAL = [
