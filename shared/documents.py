@@ -201,6 +201,10 @@ class Documents:
         self._max_depth = max_depth
         self._first_version = first_version
 
+    def has_room(self) -> bool:
+        """Whether the service's outbox is within its bound: a bulk writer waits until it is (W4)."""
+        return self._relay.has_room()
+
     async def ensure_indexes(self) -> None:
         """The one index that relay, healer and derivation share: each more would slow every write, touched or not."""
         await self.store.ensure_index(self.collection, ["pending"], where={"pending": {"$gte": 0}})

@@ -22,13 +22,14 @@ Folder = Annotated[Path, typer.Argument(help="Where `secrets/` is or will be.")]
 
 @app.command()
 def keys(folder: Folder) -> None:
-    """Make what is missing: Kafka passwords, keys for internal calls, the development issuer's and the push key."""
+    """Make what is missing: Kafka passwords, keys for internal calls, the development issuer's, the push key and the key of handbooks."""
     files = SecretFiles(folder)
     for user in (ADMIN, CONTROLLER, *topology.users()):
         files.password_file(user)
     files.internal_keys(topology.SERVICES)
     files.signing_key("development-issuer")
     files.push_key()
+    files.signing_key("handbook")
 
 
 @app.command(name="topology")

@@ -326,6 +326,8 @@ class Platform(RunningPlatform):
             found["KAFKA_ADMIN_PASSWORD_FILE"] = str(self.secrets.password_file(topology.GATEWAY_ADMIN))
             if self._environment == "development":
                 found["ISSUER_KEY_FILE"] = str(self.secrets.signing_key("development-issuer"))
+        if name == "records":
+            found["HANDBOOK_KEY_FILE"] = str(self.secrets.signing_key("handbook"))
         if name == "notify":
             found["VAPID_KEY_FILE"] = str(self.secrets.push_key())
             if self._environment == "development":

@@ -36,6 +36,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
             r.MergedAway: merged_away,
+            r.ChildRetracted: child_died,
             s.PlanChanged: plan_changed,
         },
         derived=kept.FAMILY_DERIVED,
@@ -150,7 +151,7 @@ def merged_away(doc: Document, event: r.MergedAway, envelope: Envelope) -> None:
     doc.state["silenced"] = True
 
 
-def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
+def child_died(doc: Document, event: r.ChildDied | r.ChildRetracted, envelope: Envelope) -> None:
     doc.state["silenced"] = True
 
 

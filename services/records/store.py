@@ -1,8 +1,10 @@
 """Documents and domain objects of records; the only file that names its collections.
 
 Primary (never rebuilt): `children` (the records and the head of records.child), `guardian_codes` (which child a code
-belongs to), `days` (on which day a child is looked at again),
-`sagas` (merges that are under way), `told_apart`, `diary` (entries), `photos` (which files there should be). View (rebuilt from the gateway's history): `organisations`.
+belongs to), `days` (on which day a child is looked at again), `sagas` (merges that are under way), `told_apart`, `diary`
+(entries), `photos` (which files there should be), `imports` (files that towns handed in, and how far each is),
+`import_rows` (what became of each row), `import_refs` (which child a town's own number means). View (rebuilt from the
+gateway's history): `organisations`.
 """
 
 import json
@@ -40,6 +42,9 @@ PHOTOS = "photos"
 DAYS = "days"
 SAGAS = "sagas"
 APART = "told_apart"
+IMPORTS = "imports"
+IMPORT_ROWS = "import_rows"
+IMPORT_REFS = "import_refs"
 CODES_KEPT_S = 90 * 24 * 3600
 
 _PARTS: dict[str, type[Data]] = {
@@ -65,6 +70,9 @@ async def ensure_indexes(store: Store) -> None:
     # A move changes it, hardly anything else does: it costs a dose nothing.
     await store.ensure_index(CHILDREN, ["tenant"])
     await store.ensure_index(DIARY, ["state.child", "state.place"])
+    await store.ensure_index(IMPORTS, ["state.municipality"])
+    await store.ensure_index(IMPORTS, ["state.open"], where={"state.open": {"$gte": 1}})
+    await store.ensure_index(IMPORT_ROWS, ["batch", "row"])
     await store.ensure_index(PHOTOS, ["look_at"], where={"look_at": {"$gte": 0}})
 
 
@@ -74,10 +82,10 @@ async def ensure_indexes(store: Store) -> None:
 def record_of(doc: Document, *, even_frozen: bool = False) -> Record:
     """The record that a child's document holds.
 
-    Raises NotFound for one that became part of another, Conflict for one that is being merged: it refuses every write.
+    Raises NotFound for one that was taken back or became part of another, Conflict for one that is being merged: it refuses every write.
     """
     state = doc.state
-    if not even_frozen and state.get("merged_into"):
+    if "facts" not in state or (not even_frozen and state.get("merged_into")):
         raise NotFound
     if not even_frozen and state.get("frozen"):
         raise Conflict("This record is being merged.")
@@ -374,6 +382,45 @@ async def days_until(store: Store, today: date) -> list[Doc]:
 async def forget_day(store: Store, row: str) -> None:
     """What the day brought has happened."""
     await store.delete(DAYS, {"_id": row})
+
+
+# Imports ----------------------------------------------------------------------------------------------------------
+
+
+async def open_imports(store: Store) -> list[str]:
+    """The imports that there is work for."""
+    rows = await store.find(IMPORTS, {"state.open": {"$gte": 1, "$lte": 1}}, fields=["_id"])
+    return sorted(row["_id"] for row in rows)
+
+
+async def imports_of(store: Store, municipality: str) -> list[Document]:
+    """A town's imports."""
+    return [from_store(row) for row in await store.find(IMPORTS, {"state.municipality": municipality})]
+
+
+async def children_of_refs(store: Store, keys: Iterable[str]) -> dict[str, str]:
+    """Which child each of a town's own numbers means, where it means one."""
+    return {key: row["child"] for key, row in (await store.get_many(IMPORT_REFS, keys)).items()}
+
+
+async def name_refs(store: Store, children: Mapping[str, str], before: Mapping[str, str]) -> None:
+    """Say which child each number means, before the child's commit: a row without a child is as good as none."""
+    fresh = [{"_id": key, "child": child} for key, child in children.items() if key not in before]
+    await store.insert_many(IMPORT_REFS, fresh)
+    for key, child in children.items():
+        if key in before and before[key] != child:
+            await store.update(IMPORT_REFS, {"_id": key, "child": before[key]}, {"$set": {"child": child}})
+
+
+async def report_rows(store: Store, batch: str, rows: Iterable[Doc]) -> None:
+    """Keep what became of rows; a repeat changes nothing."""
+    await store.insert_many(IMPORT_ROWS, [{"_id": f"{batch}:{row['row']}", "batch": batch, **row} for row in rows])
+
+
+async def import_rows(store: Store, batch: str, after: int, before: int) -> list[Doc]:
+    """What became of the rows between two, in order."""
+    where = {"batch": batch, "row": {"$gt": after, "$lt": before}}
+    return await store.find(IMPORT_ROWS, where, sort=[("row", 1)])
 
 
 # History ----------------------------------------------------------------------------------------------------------

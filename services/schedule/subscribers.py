@@ -26,6 +26,7 @@ RELEVANT = frozenset(
         r.ChildDied,
         r.ChildrenUnmerged,
         r.MergedAway,
+        r.ChildRetracted,
     )
 )
 """The facts after which a plan is counted anew and announced or confirmed."""
@@ -59,6 +60,7 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.ChildDied: child_died,
             r.ChildrenUnmerged: children_unmerged,
             r.MergedAway: merged_away,
+            r.ChildRetracted: child_died,
         },
         finish=finish,
         derived=kept.PLAN_DERIVED,
@@ -179,7 +181,7 @@ def merged_away(doc: Document, event: r.MergedAway, envelope: Envelope) -> None:
     doc.state.update(silenced=True, guardians={}, consents={}, grants={})
 
 
-def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
+def child_died(doc: Document, event: r.ChildDied | r.ChildRetracted, envelope: Envelope) -> None:
     doc.state["silenced"] = True
 
 

@@ -323,6 +323,13 @@ class ChildrenUnmerged(ChildEvent):
     by: Actor
 
 
+class ChildRetracted(ChildEvent):
+    """The record was opened in error (an import that was undone): whoever shows it shows nothing of it any more."""
+
+    reason: str
+    by: Actor
+
+
 class ChildDied(ChildEvent):
     """The child died: every cheerful message stops."""
 

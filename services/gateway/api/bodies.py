@@ -620,6 +620,56 @@ class Diary(Answer):
     next: str | None
 
 
+class ImportBegun(Answer):
+    """A file was accepted: how many rows it has."""
+
+    id: str
+    rows: int
+
+
+class Import(Answer):
+    """How far an import is. `counts`: rows_new, rows_known, rows_refused, children_new, doses_new, children_undone."""
+
+    id: str
+    dry_run: bool
+    state: Literal["working", "done", "undoing", "undone", "failed"]
+    rows: int
+    rows_done: int
+    counts: dict[str, int]
+    begun_at: datetime
+    ended_at: datetime | None = None
+
+
+class Imports(Answer):
+    """Newest first."""
+
+    items: list[Import]
+
+
+class RowProblem(Answer):
+    """A rule that a row breaks."""
+
+    field: str
+    code: str
+    detail: str
+
+
+class ImportRow(Answer):
+    """What became of a row; the heading is row 1."""
+
+    row: int
+    outcome: Literal["new", "known", "refused"]
+    child: str | None = None
+    errors: list[RowProblem] | None = None
+
+
+class ImportRows(Answer):
+    """In the file's order."""
+
+    items: list[ImportRow]
+    next: str | None
+
+
 class Items(Answer):
     """A list."""
 
@@ -764,6 +814,11 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "GET /v1/municipalities/{code}/duplicates": (200, Items),
     "GET /v1/municipalities/{code}/not-yet": (200, Items),
     "GET /v1/municipalities/{code}/coverage": (200, Items),
+    "POST /v1/municipalities/{code}/imports": (202, ImportBegun),
+    "GET /v1/municipalities/{code}/imports": (200, Imports),
+    "GET /v1/municipalities/{code}/imports/{batch}": (200, Import),
+    "GET /v1/municipalities/{code}/imports/{batch}/rows": (200, ImportRows),
+    "POST /v1/municipalities/{code}/imports/{batch}/undo": (202, Created),
     "POST /v1/lot-recalls": (201, Anything),
     "GET /v1/forms": (200, Items),
     "POST /v1/responses": (201, Created),
@@ -782,6 +837,7 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
 }
 
 FILES: dict[str, tuple[str, ...]] = {
+    "GET /v1/children/{child}/handbook": ("application/pdf", "application/json", "application/fhir+json"),
     "GET /v1/children/{child}/diary/{entry}/photos/{photo}": ("image/jpeg",),
     "GET /v1/announcements/{announcement}/call-list": ("text/csv",),
     "GET /v1/unsubscriptions/{token}": ("text/plain",),
@@ -808,6 +864,15 @@ _FHIR_PAGES = (
     ("_cursor", {"type": "string", "maxLength": 400}, "From the bundle's link `next`"),
 )
 QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
+    "GET /v1/children/{child}/handbook": (
+        ("format", {"enum": ["pdf", "json", "fhir", "pack"]}, "pack: signed, to be proven without a network"),
+    ),
+    "POST /v1/municipalities/{code}/imports": (
+        ("dry_run", {"type": "boolean"}, "Say what would become of each row, and change nothing"),
+    ),
+    "GET /v1/municipalities/{code}/imports/{batch}/rows": (
+        ("outcome", {"enum": ["new", "known", "refused"]}, "Only the rows with this outcome"),
+    ),
     "GET /v1/children/{child}/diary": (("firsts", {"type": "boolean"}, "Only the firsts (できたよ記念日)"),),
     "GET /v1/children/{child}/diary/{entry}/photos/{photo}": (
         ("small", {"type": "boolean"}, "The thumbnail, 360 pixels at its longer side"),
@@ -861,6 +926,7 @@ PAGED = frozenset(
         "GET /v1/children/{child}/diary",
         "GET /v1/children/{child}/history",
         "GET /v1/children/{child}/responses",
+        "GET /v1/municipalities/{code}/imports/{batch}/rows",
         "GET /v1/municipalities/{code}/not-yet",
         "GET /v1/inbox",
         "GET /v1/announcements/{announcement}/deliveries",

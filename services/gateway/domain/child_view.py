@@ -176,6 +176,13 @@ def _died(state: State, event: r.ChildDied, revision: int) -> None:
     state.update(alive=False, died_on=event.died_on.isoformat(), facts_revision=revision)
 
 
+def _retracted(state: State, event: r.ChildRetracted, revision: int) -> None:
+    """Nothing is left but what the feeds have sent: a clinic that was told is told no more."""
+    feeds = state.get("feeds")
+    state.clear()
+    state.update(alive=False, **({"feeds": feeds} if feeds else {}))
+
+
 def _dose(state: State, event: r.DoseRecorded | r.DoseCorrected, revision: int) -> None:
     dose = event.dose
     state.setdefault("doses", {})[dose.id] = {**dose.model_dump(mode="json", exclude_none=True), "revision": revision}
@@ -288,6 +295,7 @@ RECORD: dict[type[Event], Apply] = {
     r.ChildrenUnmerged: _unmerged,
     r.MergedAway: _merged_away,
     r.ChildDied: _died,
+    r.ChildRetracted: _retracted,
     r.DoseRecorded: _dose,
     r.DoseCorrected: _dose,
     r.DoseRetracted: _dose_retracted,
@@ -314,6 +322,7 @@ PLAN_RELEVANT: frozenset[type[Event]] = frozenset(
         r.ChildMoved,
         r.ChildDied,
         r.ChildrenUnmerged,
+        r.ChildRetracted,
         r.DoseRecorded,
         r.DoseCorrected,
         r.DoseRetracted,

@@ -24,6 +24,7 @@ SEGMENT = r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}"
 
 
 PHOTOS = ("image/jpeg", "image/png", "image/webp", "image/heic", "image/heif")
+TABLES = ("text/csv", "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet")
 
 
 @dataclass(frozen=True)
@@ -145,6 +146,8 @@ ROUTES: tuple[Route, ...] = (
     ),
     _child("POST", "/merges", "mergeChildren", "records", creates=True, relates=True),
     _child("POST", "/merges/{other}/undo", "mergeChildren", "records", creates=True, relates=True),
+    _child("GET", "/handbook", "exportHandbook", "records", within_s=30.0),
+    Route("GET", "/v1/handbook-keys", "readDirectory", "registry", owner="records"),
     # The plan
     _child("GET", "/plan", "readPlan"),
     _child("GET", "/catch-up", "readPlan", "schedule"),
@@ -153,6 +156,30 @@ ROUTES: tuple[Route, ...] = (
     Route("GET", "/v1/municipalities/{code}/not-yet", "readNotYet", "town", "path:code", "schedule"),
     Route("GET", "/v1/municipalities/{code}/coverage", "readNotYet", "town", "path:code", "schedule"),
     Route("PUT", "/v1/municipalities/{code}/follow-ups/{follow_up}", "changeFollowUp", "town", "path:code", "schedule"),
+    Route(
+        "POST",
+        "/v1/municipalities/{code}/imports",
+        "importRecords",
+        "town",
+        "path:code",
+        "records",
+        creates=True,
+        accepts=TABLES,
+        max_body=20_000_000,
+        within_s=60.0,
+    ),
+    Route("GET", "/v1/municipalities/{code}/imports", "importRecords", "town", "path:code", "records"),
+    Route("GET", "/v1/municipalities/{code}/imports/{batch}", "importRecords", "town", "path:code", "records"),
+    Route("GET", "/v1/municipalities/{code}/imports/{batch}/rows", "importRecords", "town", "path:code", "records"),
+    Route(
+        "POST",
+        "/v1/municipalities/{code}/imports/{batch}/undo",
+        "importRecords",
+        "town",
+        "path:code",
+        "records",
+        creates=True,
+    ),
     Route("POST", "/v1/lot-recalls", "recallLot", "registry", owner="schedule", creates=True),
     # Questionnaires
     Route("GET", "/v1/forms", "readForms", "registry", owner="questionnaire"),

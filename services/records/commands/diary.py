@@ -130,6 +130,17 @@ async def read_diary(
     return [diary.shown(doc.id, doc.state, caller) for doc in found[:limit]], more
 
 
+async def entries_seen(records: Records, record: Record, caller: Caller, child: str) -> list[Doc]:
+    """Every entry that the caller sees, newest first; the caller has checked that they may read the diary."""
+    first_day = record.facts.birth_date - diary.BEFORE_BIRTH
+    place = f"{records.today.isoformat()}:~"
+    return [
+        diary.shown(doc.id, doc.state, caller)
+        async for doc in kept.diary_before(records.store, child, first_day, place)
+        if diary.is_visible(doc.state, record, caller)
+    ]
+
+
 # Photos -----------------------------------------------------------------------------------------------------------
 
 

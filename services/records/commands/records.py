@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from joserfc.jwk import ECKey
+
 from services.records import store as kept
 from services.records.domain.access import Caller
 from services.records.domain.record import Record, apply
@@ -24,8 +26,11 @@ class Records:
     children: Documents
     organisations: Documents
     diary: Documents
+    imports: Documents
     files: Files
+    import_files: Files
     secret: bytes
+    handbook_key: ECKey | None = None
 
     @property
     def store(self) -> Store:

@@ -35,6 +35,8 @@ Verb = Literal[
     "read_history",
     "read_diary",
     "write_diary",
+    "import",
+    "export",
 ]
 
 MAY: dict[Verb, frozenset[Role]] = {
@@ -61,6 +63,9 @@ MAY: dict[Verb, frozenset[Role]] = {
     # The diary is the family's own: no clinic, no town.
     "read_diary": frozenset({"guardian"}),
     "write_diary": frozenset({"guardian"}),
+    "import": frozenset({"staff"}),
+    # The town prints it anew for a family that lost it (再交付).
+    "export": frozenset({"guardian", "staff"}),
 }
 
 LENT: frozenset[Verb] = frozenset(

@@ -107,6 +107,11 @@ def retract_dose(record: Record, dose_id: str, reason: str, caller: Caller, *, t
     """Withdraw a dose that was entered in error; it stays to be seen. Raises Forbidden, NotFound, Conflict."""
     check(record, caller, "change_dose", today)
     _own(record, dose_id, caller)
+    return take_back(record, dose_id, reason, caller)
+
+
+def take_back(record: Record, dose_id: str, reason: str, caller: Caller) -> list[ChildEvent]:
+    """Take a dose out of the record; what had stepped back for it counts again."""
     others = {key: one for key, one in record.doses.items() if key != dose_id}
     after = settled(others)
     return [

@@ -11,6 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey
 
 from services.records.commands.merging import pair_id
+from services.records.commands import imports
 from services.records.domain.access import Caller
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import (
@@ -31,6 +32,7 @@ from shared.auth import InternalTokens, Principal
 from shared.ids import binding_id
 from shared.settings import Settings
 from shared.testing import photos as invented
+from shared.testing import town_files
 
 pytestmark = pytest.mark.integration
 
@@ -77,6 +79,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{merged}/merges/{other}/undo": (403, 403, 403, 403, 200, 404, 403, 403),
     "POST /v1/children/{child}/stays": (201, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/stays/{stay}/end": (200, 404, 403, 403, 403, 403, 403, 403),
+    "GET /v1/children/{child}/handbook": (200, 404, 403, 403, 200, 404, 403, 403),
+    "GET /v1/handbook-keys": (200, 200, 200, 200, 200, 200, 200, 200),
     "POST /v1/children/{child}/diary": (201, *FAMILYS),
     "GET /v1/children/{child}/diary": (200, *FAMILYS),
     "GET /v1/children/{child}/diary/{entry}": (200, *FAMILYS),
@@ -85,11 +89,17 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{child}/diary/{entry}/photos": (201, *FAMILYS),
     "GET /v1/children/{child}/diary/{entry}/photos/{photo}": (200, *FAMILYS),
     "DELETE /v1/children/{child}/diary/{entry}/photos/{photo}": (200, *FAMILYS),
+    "POST /v1/municipalities/139912/imports": (403, 403, 403, 403, 202, 404, 403, 403),
+    "GET /v1/municipalities/139912/imports": (403, 403, 403, 403, 200, 404, 403, 403),
+    "GET /v1/municipalities/139912/imports/{batch}": (403, 403, 403, 403, 200, 404, 403, 403),
+    "GET /v1/municipalities/139912/imports/{batch}/rows": (403, 403, 403, 403, 200, 404, 403, 403),
+    "POST /v1/municipalities/139912/imports/{batch}/undo": (403, 403, 403, 403, 202, 404, 403, 403),
     "GET /v1/children/{child}/history": (200, 404, 200, 404, 200, 404, 200, 403),
 }
 
 
 ENTRY = {"on": "2026-11-20", "text": "歩いた", "first": "walk"}
+TABLE_FILE = town_files.as_csv(town_files.good_rows(1))
 PHOTO = invented.photo("jpeg", width=32, height=24)
 
 
@@ -122,6 +132,7 @@ def body_for(route: str, made: dict[str, str]) -> Any:
         "diary": ENTRY,
         "{entry}": ENTRY,
         "photos": PHOTO,
+        "imports": TABLE_FILE,
         "move": {"to_municipality": OTHER_TOWN, "effective_on": "2026-11-20"},
     }.get(last)
 
@@ -141,6 +152,7 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
         "{clinics}": "{dose}",
         "{mothers}": "{dose}",
         "clinic-1": "{organisation}",
+        "139912": "{code}",
         "clinic-2": "{organisation}",
     }
     rows = set(TABLE)
@@ -149,8 +161,8 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
     assert rows == routed
 
 
-async def everything(door: Door) -> dict[str, str]:
-    """A child with a clinic's dose, a mother's dose, a clinic's condition and an open code."""
+async def everything(door: Door, route: str) -> dict[str, str]:
+    """A child with a clinic's dose, a mother's dose, a clinic's condition, an open code, and what else the route is about."""
     child = await door.family()
     condition = await door.does(CLINIC, "POST", f"/v1/children/{child}/conditions", {"code": "scid"})
     codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes", {"count": 2})
@@ -164,9 +176,17 @@ async def everything(door: Door) -> dict[str, str]:
     await door.does(STRANGER, "POST", "/v1/guardian-links", {"code": invited["code"]})
     cut_off = binding_id(child, FATHER.subject)
     await door.does(NURSE, "PUT", f"/v1/children/{child}/cut-offs/{cut_off}")
-    entry = await door.does(MOTHER, "POST", f"/v1/children/{child}/diary", ENTRY)
-    photos = f"/v1/children/{child}/diary/{entry['id']}/photos"
-    photo = await door.does(MOTHER, "POST", photos, PHOTO, content_type="image/jpeg")
+    more: dict[str, str] = {}
+    if "{entry}" in route:
+        entry = await door.does(MOTHER, "POST", f"/v1/children/{child}/diary", ENTRY)
+        photos = f"/v1/children/{child}/diary/{entry['id']}/photos"
+        photo = await door.does(MOTHER, "POST", photos, PHOTO, content_type="image/jpeg")
+        more |= {"entry": entry["id"], "photo": photo["id"]}
+    if "{batch}" in route:
+        path = f"/v1/municipalities/{TOWN}/imports"
+        batch = await door.does(NURSE, "POST", path, TABLE_FILE, content_type="text/csv")
+        await imports.work_on(door.app.state.records, batch["id"])
+        more |= {"batch": batch["id"]}
     stays = {"municipality": OTHER_TOWN, "since": "2026-12-01", "until": "2027-01-31"}
     stay = await door.does(MOTHER, "POST", f"/v1/children/{child}/stays", stays)
     moving, twice, merged, other = [await door.born() for _ in range(4)]
@@ -181,8 +201,7 @@ async def everything(door: Door) -> dict[str, str]:
         "merged": merged,
         "other": other,
         "stay": stay["id"],
-        "entry": entry["id"],
-        "photo": photo["id"],
+        **more,
         "grant": next(iter((await door.document(child))["state"]["grants"])),
         "guardian": binding_id(child, MOTHER.subject),
         "cut_off": cut_off,
@@ -199,7 +218,7 @@ async def test_role_by_route_by_relation(door: Door, route: str) -> None:
     got: list[int] = []
     made: dict[str, str] = {}
     for who, caller in CALLERS.items():
-        made = made or await everything(door)
+        made = made or await everything(door, route)
         body = body_for(route, made)
         if route == "POST /v1/children" and who == "staff of another town":
             body = {**BODY, "municipality": OTHER_TOWN}
@@ -207,7 +226,7 @@ async def test_role_by_route_by_relation(door: Door, route: str) -> None:
         if "{entry}" in route:
             headers = {"If_Match": '"2"'}
         if isinstance(body, bytes):
-            headers["content_type"] = "image/jpeg"
+            headers["content_type"] = "image/jpeg" if body is PHOTO else "text/csv"
         before = await door.document(made["child"])
         answer = await door.call(caller, method, template.format(**made), body, **headers)
         got.append(answer.status_code)
@@ -222,7 +241,7 @@ async def test_role_by_route_by_relation(door: Door, route: str) -> None:
 async def test_a_foreign_child_and_a_missing_one_are_the_same_bytes(door: Door, route: str) -> None:
     """Also where the version is named: a wrong If-Match must not tell that there is something to match."""
     method, _, template = route.partition(" ")
-    made = await everything(door)
+    made = await everything(door, route)
     for caller in (STRANGER, OTHER_CLINIC, OTHER_NURSE):
         answers = []
         for child in (made["child"], "0" * 32):

@@ -1,0 +1,203 @@
+"""The handbook as a FHIR R4 document (Bundle of type document): Composition first, then what its sections name."""
+
+import uuid
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from shared.vaccines import CVX, OWN, vaccines
+
+Json = dict[str, Any]
+LOINC = "http://loinc.org"
+UCUM = "http://unitsofmeasure.org"
+BASE = "https://hagukumi.example/fhir"
+CONDITION = f"{BASE}/CodeSystem/condition"
+JP_PATIENT = "http://jpfhir.jp/fhir/core/StructureDefinition/JP_Patient"
+JP_IMMUNIZATION = "http://jpfhir.jp/fhir/core/StructureDefinition/JP_Immunization"
+_KANA = "http://hl7.org/fhir/StructureDefinition/iso21090-EN-representation"
+_GENDER = {"F": "female", "M": "male", "U": "unknown"}
+_MEASURED = {
+    "weight_kg": ("29463-7", "Body weight", "kg"),
+    "length_cm": ("8302-2", "Body height", "cm"),
+    "head_cm": ("9843-4", "Head Occipital-frontal circumference", "cm"),
+    "chest_cm": ("8280-0", "Chest Circumference at nipple line", "cm"),
+}
+_SPACE = uuid.UUID("0c1b7a0e-5f0a-5c53-9b53-8c6d3a1f6b11")
+
+
+def document(handbook: Mapping[str, Any]) -> Json:
+    """The Bundle; the same handbook always gives the same one."""
+    child = handbook["child"]
+    patient = _urn(child["id"], "patient")
+    town = _urn(child["municipality"], "organisation")
+    sections: list[tuple[str, str, str, list[tuple[str, Json]]]] = [
+        ("11369-6", "Immunization", "予防接種", [_immunization(one, patient) for one in handbook["doses"]]),
+        ("8716-3", "Vital signs", "身体計測", [pair for one in handbook["growth"] for pair in _growth(one, patient)]),
+        ("11348-0", "History of past illness", "既往歴", [_condition(one, patient) for one in handbook["conditions"]]),
+        ("47519-4", "History of Procedures", "健康診査", [_checkup(one, patient) for one in handbook["checkups"]]),
+    ]
+    composition: Json = {
+        "resourceType": "Composition",
+        "status": "final",
+        "type": _concept(LOINC, "60591-5", "Patient summary Document"),
+        "subject": {"reference": patient},
+        "date": handbook["issued_at"],
+        "author": [{"reference": town}],
+        "custodian": {"reference": town},
+        "title": "母子健康手帳",
+        "section": [
+            {
+                "title": title,
+                "code": _concept(LOINC, code, display),
+                **(
+                    {"entry": [{"reference": url} for url, _ in found]}
+                    if found
+                    else {
+                        "emptyReason": _concept(
+                            "http://terminology.hl7.org/CodeSystem/list-empty-reason", "nilknown", "Nil Known"
+                        )
+                    }
+                ),
+            }
+            for code, display, title, found in sections
+        ],
+    }
+    entries: list[tuple[str, Json]] = [
+        (_urn(child["id"], "composition", handbook["issued_at"]), composition),
+        (patient, _patient(child, town)),
+        (
+            town,
+            {
+                "resourceType": "Organization",
+                "identifier": [{"system": f"{BASE}/sid/organisation", "value": child["municipality"]}],
+                "name": child["municipality_name"],
+            },
+        ),
+        *(pair for *_, found in sections for pair in found),
+    ]
+    return {
+        "resourceType": "Bundle",
+        "type": "document",
+        "identifier": {"system": f"{BASE}/sid/handbook", "value": _urn(child["id"], "document", handbook["issued_at"])},
+        "timestamp": handbook["issued_at"],
+        "entry": [{"fullUrl": url, "resource": resource} for url, resource in entries],
+    }
+
+
+def _patient(child: Mapping[str, Any], town: str) -> Json:
+    name = child["name"]
+    found: Json = {
+        "resourceType": "Patient",
+        "meta": {"profile": [JP_PATIENT]},
+        "identifier": [{"system": f"{BASE}/sid/child", "value": child["id"]}],
+        "name": [
+            _name(name["family"], name["given"], "IDE"),
+            _name(name["family_kana"], name["given_kana"], "SYL"),
+        ],
+        "gender": _GENDER[child["sex"]],
+        "birthDate": child["birth_date"],
+        "managingOrganization": {"reference": town},
+    }
+    if "died_on" in child:
+        found["deceasedDateTime"] = child["died_on"]
+    return found
+
+
+def _name(family: str, given: str, how: str) -> Json:
+    return {
+        "extension": [{"url": _KANA, "valueCode": how}],
+        "use": "official",
+        "text": f"{family} {given}",
+        "family": family,
+        "given": [given],
+    }
+
+
+def _immunization(dose: Mapping[str, Any], patient: str) -> tuple[str, Json]:
+    known = vaccines().by_code.get(dose["code"])
+    recorded = dose.get("vaccine")
+    codings = [{"system": recorded["system"], "code": recorded["code"]}] if recorded else []
+    if known is not None:
+        codings += [
+            {"system": CVX, "code": known.cvx, "display": known.en},
+            {"system": OWN, "code": known.code, "display": known.ja},
+        ]
+    unique = {(one["system"], one["code"]): one for one in codings}
+    found: Json = {
+        "resourceType": "Immunization",
+        "meta": {"profile": [JP_IMMUNIZATION]},
+        "identifier": [{"system": f"{BASE}/sid/dose", "value": dose["id"]}],
+        "status": "completed",
+        "vaccineCode": {"coding": list(unique.values()), "text": dose.get("product") or dose["vaccine_name"]},
+        "patient": {"reference": patient},
+        "occurrenceDateTime": dose["given_on"],
+        "recorded": dose["recorded_at"],
+        "primarySource": dose["provenance"] != "guardian",
+    }
+    if "lot" in dose:
+        found["lotNumber"] = dose["lot"]
+    if "expires_on" in dose:
+        found["expirationDate"] = dose["expires_on"]
+    if "site" in dose:
+        found["site"] = {"text": dose["site"]}
+    if "dose_ml" in dose:
+        found["doseQuantity"] = _quantity(dose["dose_ml"], "mL")
+    if "organisation_name" in dose:
+        found["performer"] = [{"actor": {"display": dose["organisation_name"]}}]
+    return _urn(dose["id"], "dose"), found
+
+
+def _growth(measured: Mapping[str, Any], patient: str) -> Iterable[tuple[str, Json]]:
+    for name, (code, display, unit) in _MEASURED.items():
+        if name in measured:
+            yield (
+                _urn(measured["measurement_id"], name),
+                {
+                    "resourceType": "Observation",
+                    "status": "final",
+                    "category": [
+                        _concept(
+                            "http://terminology.hl7.org/CodeSystem/observation-category", "vital-signs", "Vital Signs"
+                        )
+                    ],
+                    "code": _concept(LOINC, code, display),
+                    "subject": {"reference": patient},
+                    "effectiveDateTime": measured["measured_on"],
+                    "valueQuantity": _quantity(measured[name], unit),
+                },
+            )
+
+
+def _condition(condition: Mapping[str, Any], patient: str) -> tuple[str, Json]:
+    found: Json = {
+        "resourceType": "Condition",
+        "code": {**_concept(CONDITION, condition["code"], condition["name"]), "text": condition["name"]},
+        "subject": {"reference": patient},
+    }
+    if "since" in condition:
+        found["onsetDateTime"] = condition["since"]
+    return _urn(condition["condition_id"], "condition"), found
+
+
+def _checkup(checkup: Mapping[str, Any], patient: str) -> tuple[str, Json]:
+    found: Json = {
+        "resourceType": "Procedure",
+        "status": "completed",
+        "code": {**_concept(f"{BASE}/CodeSystem/checkup", checkup["kind"], checkup["name"]), "text": checkup["name"]},
+        "subject": {"reference": patient},
+        "performedDateTime": checkup["done_on"],
+    }
+    if "organisation_name" in checkup:
+        found["performer"] = [{"actor": {"display": checkup["organisation_name"]}}]
+    return _urn(checkup["checkup_id"], "checkup"), found
+
+
+def _concept(system: str, code: str, display: str) -> Json:
+    return {"coding": [{"system": system, "code": code, "display": display}]}
+
+
+def _quantity(value: float, unit: str) -> Json:
+    return {"value": value, "unit": unit, "system": UCUM, "code": unit}
+
+
+def _urn(*parts: str) -> str:
+    return f"urn:uuid:{uuid.uuid5(_SPACE, chr(31).join(parts))}"

@@ -1,0 +1,84 @@
+"""The invented child of docs/samples: a record with something in every section."""
+
+from datetime import date
+from typing import Any
+
+from joserfc.jwk import ECKey
+
+from services.records.commands.handbook import _template
+from services.records.domain import checkups, conditions, growth, handbook, handbook_pack, handbook_pdf
+from services.records.tests.families import CLINIC, MOTHER, NOON, TODAY, TOWN, Child
+
+NAMES = {TOWN: "若葉市", "clinic-1": "わかば小児科"}
+_DOSES = (
+    ("08", date(2026, 7, 2), "ビームゲン", "HB1001"),
+    ("119", date(2026, 7, 2), "ロタリックス", "RV2002"),
+    ("170", date(2026, 7, 2), "ゴービック", "GB3003"),
+    ("216", date(2026, 7, 2), "プレベナー20", "PC4004"),
+    ("08", date(2026, 7, 30), "ビームゲン", "HB1002"),
+    ("119", date(2026, 7, 30), "ロタリックス", "RV2003"),
+    ("170", date(2026, 7, 30), "ゴービック", "GB3004"),
+    ("216", date(2026, 7, 30), "プレベナー20", "PC4005"),
+    ("170", date(2026, 8, 27), "クイントバック", "QV5001"),
+    ("216", date(2026, 8, 27), "プレベナー20", "PC4006"),
+    ("19", date(2026, 10, 5), "乾燥BCGワクチン", "KH6001"),
+)
+_GROWTH = ((1, 3.0, 49.2), (32, 4.3, 54.0), (93, 6.2, 61.1), (185, 7.6, 66.8))
+DIARY: list[dict[str, Any]] = [
+    {
+        "id": "e1",
+        "on": "2026-06-20",
+        "first": "smile",
+        "text": "あやしたら、にっこり笑った。",
+        "photos": [],
+        "yours": True,
+    },
+    {
+        "id": "e2",
+        "on": "2026-10-11",
+        "first": "roll_over",
+        "text": "朝起きたら、うつぶせになっていた。\n本人がいちばん驚いた顔。",
+        "photos": [],
+        "yours": True,
+    },
+    {
+        "id": "e3",
+        "on": "2026-11-03",
+        "first": "solid_food",
+        "text": "おかゆをひとさじ。",
+        "photos": [],
+        "yours": False,
+    },
+]
+
+
+def sample() -> dict[str, Any]:
+    """The handbook of an invented child."""
+    child = Child(
+        family="髙橋", given="ひかり", family_kana="タカハシ", birth_weight_g=3_012, district="みどり台一丁目"
+    )
+    child.record.guardians["mother-1"] = "code"
+    child.trusts(CLINIC)
+    for cvx, day, product, lot in _DOSES:
+        child.gets(cvx, day, product=product, lot=lot)
+    child.gets("133", date(2026, 9, 24), by=MOTHER)
+    for number, (age, weight, length) in enumerate(_GROWTH):
+        wish = growth.GrowthWish(
+            measured_on=date.fromordinal(date(2026, 5, 1).toordinal() + age),
+            weight_kg=weight,
+            length_cm=length,
+            head_cm=34.0 + number * 2.5,
+        )
+        child.happens(growth.measure(child.record, wish, CLINIC, measurement_id=f"m{number}", today=TODAY))
+    for kind, day in (("checkup_1m", date(2026, 6, 2)), ("checkup_3m", date(2026, 8, 10))):
+        done = checkups.CheckupWish(kind=kind, done_on=day)
+        child.happens(checkups.record_checkup(child.record, done, CLINIC, checkup_id=kind, today=TODAY))
+    had = conditions.ConditionWish(code="varicella_disease", since=date(2026, 11, 1))
+    child.happens(conditions.record_condition(child.record, had, MOTHER, condition_id="c1", today=TODAY))
+    return handbook.handbook("sample-child", child.record, names=NAMES, diary=DIARY, issued_at=NOON)
+
+
+def sample_pdf(key: ECKey) -> bytes:
+    """Its pages."""
+    book = sample()
+    return handbook_pdf.pages(book, _template(), handbook_pack.qr_text(book, key))
