@@ -10,8 +10,8 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey
 
-from services.records.commands.merging import pair_id
 from services.records.commands import imports
+from services.records.commands.merging import pair_id
 from services.records.domain.access import Caller
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import (
@@ -145,7 +145,6 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
         if path.startswith("/v1/")
     }
     names = {
-        "139912": "{code}",
         "{merged}": "{child}",
         "{moving}": "{child}",
         "{cut_off}": "{guardian}",
