@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from bench import backbone, backlog, inbox, notify_preview, schedule_turn
+from bench import backbone, backlog, inbox, notify_preview, records_files, schedule_turn
 from bench.doors import door_rows
 from bench.harness import Row, compare, console, read_results, show, write
 from bench.schedule_cdsi import cdsi_rows
@@ -60,6 +60,9 @@ def main(
             "P12": lambda: backlog.grown(store, 100_000 * scale),
             "P10": lambda: backbone.telemetry(store, 2_000 * scale),
             "N1": lambda: notify_preview.preview(store),
+            "R1": lambda: records_files.taking_over(store, 1_000 * scale),
+            "R2": records_files.on_paper,
+            "R3": lambda: records_files.diary_page(store, 500 * scale),
             "N2": lambda: schedule_turn.turn(store, 1_000 * scale),
         }
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
