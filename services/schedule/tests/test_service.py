@@ -18,6 +18,7 @@ from services.schedule.commands import (
     fire_reminders,
     follow_up,
     not_yet,
+    plans_and_recounts,
     recall_lot,
     turn_the_day,
 )
@@ -156,6 +157,14 @@ async def test_a_birth_makes_a_plan_and_a_dose_a_new_one(town: Town) -> None:
     await town.hears("c1", town.dose(1, "penta", date(2026, 11, 23)))
     assert (await town.item("c1", "penta"))["dose_number"] == 2
     assert (await town.news()).count("PlanChanged") == 2
+
+
+async def test_g4_a_plan_that_is_not_what_its_history_gives_is_named(town: Town) -> None:
+    for child in ("c1", "c2"):
+        await town.registers(child, date(2026, 9, 20))
+    assert [one async for one in plans_and_recounts(town.planning)] == [("c1", True), ("c2", True)]
+    await town.planning.plans.store.update(kept.PLANS, {"_id": "c2"}, {"$set": {"state.plan.items": []}})
+    assert [one async for one in plans_and_recounts(town.planning)] == [("c1", True), ("c2", False)]
 
 
 async def test_a_fact_that_changes_nothing_confirms_the_plan(town: Town) -> None:
