@@ -64,6 +64,22 @@ MUTATIONS = (
              "                rejected = await self._into(sinks, envelopes)\n", "F2-last"),
     Mutation("R6", "drop what cannot be read", "shared/delivery.py",
              "letters = [_letter(record, error.code, self._settings.service) for record, error in bad]", "letters = []", "F9"),
+    Mutation("R6", "park on what merely stands on a topic", "shared/views.py",
+             """if envelope.from_archive:
+                    doc.parked""", """if True:
+                    doc.parked""", "shared/tests/test_healing.py"),
+    Mutation("R6", "park nobody", "shared/views.py",
+             """if envelope.from_archive:
+                    doc.parked""", """if False:
+                    doc.parked""", "shared/tests/test_healing.py"),
+    Mutation("R1", "the healer brings nothing", "shared/healing.py",
+             "            await view.apply(missing)\n", "", "shared/tests/test_healing.py"),
+    Mutation("R4", "what the heads show is not written down", "shared/reconciling.py",
+             "await remember(self._store, [view.name], missing)", "pass", "shared/tests/test_reconciling.py"),
+    Mutation("A2", "bodies stay in the document", "shared/outbox.py",
+             "await self._leave_stubs(document, left)", "pass", "shared/tests/test_announcing.py"),
+    Mutation("A6", "nobody sweeps", "shared/outbox.py",
+             "                    self._offered[place] = None\n", "                    pass\n", "shared/tests/test_announcing.py"),
     Mutation("W4", "no bound on an outbox", "shared/documents.py",
              "doc.depth + len(doc.outgoing) > self._max_depth or not self._relay.has_room()", "False",
              "shared/tests/test_writing.py"),
