@@ -35,21 +35,24 @@ uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[1]), http="httptools", loop
 class Town:
     """A platform with some children, and what their people send."""
 
-    def __init__(self, platform: Platform, clinic: Caller, guardian: Caller, children: list[str], birth: date) -> None:
-        self.platform, self.clinic, self.guardian, self.children, self.birth = (
-            platform, clinic, guardian, children, birth,
-        )  # fmt: skip
+    def __init__(
+        self, platform: Platform, clinic: Caller, guardians: list[Caller], children: list[str], birth: date
+    ) -> None:
+        self.platform, self.clinic, self.guardians = platform, clinic, guardians
+        self.children, self.birth = children, birth
 
     @classmethod
     async def open(cls, platform: Platform, children: int) -> "Town":
-        """One guardian with many children, one clinic with her consent for each."""
+        """Each child with a guardian of its own, one clinic with the consent of all."""
         api = Api(platform.gateway_url)
         await Organisations(platform.data / "secrets" / "organisations.json").open(api)
-        guardian = await api.sign_in("guardian-bench", "guardian")
         clinic = await api.sign_in("doctor-bench", "clinic", organisation=CLINIC)
         birth = date.today() - timedelta(days=400)  # noqa: DTZ011 - any day will do
         found: list[str] = []
+        guardians: list[Caller] = []
         for number in range(children):
+            guardian = await api.sign_in(f"guardian-{number}", "guardian")
+            guardians.append(guardian)
             facts = {
                 "birth_date": (birth - timedelta(days=number)).isoformat(),
                 "sex": "FM"[number % 2],
@@ -60,11 +63,15 @@ class Town:
             await guardian.put(f"/v1/children/{child}/consents/{CLINIC}", {"purpose": "care"})
             found.append(child)
         await api.close()
-        return cls(platform, clinic, guardian, found, birth)
+        return cls(platform, clinic, guardians, found, birth)
 
     def child(self, number: int) -> str:
         """The children in turn."""
         return self.children[number % len(self.children)]
+
+    def guardian(self, number: int) -> Caller:
+        """The guardian of that child."""
+        return self.guardians[number % len(self.guardians)]
 
     def dose(self, number: int, run: str) -> bytes:
         """A clinic records a dose; each request is another one."""
@@ -78,7 +85,7 @@ class Town:
 
     def read(self, number: int) -> bytes:
         """A guardian reads a record."""
-        return request("GET", f"/v1/children/{self.child(number)}", self.headers(self.guardian))
+        return request("GET", f"/v1/children/{self.child(number)}", self.headers(self.guardian(number)))
 
     def check(self, number: int, run: str) -> bytes:
         """A clinic asks before the needle."""
@@ -191,7 +198,7 @@ async def _plan_after_dose(town: Town, connection: Connection, number: int) -> f
     if not _success(answer):
         return None
     acknowledged = time.perf_counter()
-    headers = town.headers(town.guardian) | {"hagukumi-revision": answer.headers[b"hagukumi-revision"].decode()}
+    headers = town.headers(town.guardian(number)) | {"hagukumi-revision": answer.headers[b"hagukumi-revision"].decode()}
     plan = await connection.ask(request("GET", f"/v1/children/{town.child(number)}/plan", headers))
     return (time.perf_counter() - acknowledged) * 1e3 if _success(plan) else None
 
@@ -240,6 +247,7 @@ async def measure(platform: Platform, scale: int) -> list[Row]:
                 reached=waited.percentile(99) <= 1_000),
         ]  # fmt: skip
 
+        await _drained(records, store)
         fastest = await as_fast_as_it_goes(url, lambda n: town.check(n, "warm"), 400 * scale, 16, _success)
         checks = await at_a_rate(fastest.rate / 2, 4.0 * scale, lambda c, n: _pre_check(town, c, n), url)
         rows.append(
