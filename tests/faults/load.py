@@ -17,8 +17,8 @@ from deploy.local.client import Caller
 from tests.faults.ledger import Entry, Ledger
 from tests.faults.rig import CLINIC, LOT, Family, Rig
 
-WORKERS = 6
-PAUSE_S = 0.05
+WORKERS = 4
+PAUSE_S = 0.1
 AGAIN = frozenset({409, 425, 429})
 """Refusals that say «not now»: the same question, asked again, is answered."""
 
@@ -26,7 +26,7 @@ AGAIN = frozenset({409, 425, 429})
 class Load:
     """Workers that ask until they are stopped; `stop` waits until nothing is unknown any more."""
 
-    def __init__(self, rig: Rig, ledger: Ledger, seed: int, notices_every: float = 2.5) -> None:
+    def __init__(self, rig: Rig, ledger: Ledger, seed: int, notices_every: float = 4.0) -> None:
         self.rig, self.ledger = rig, ledger
         self.dice = random.Random(seed)
         self.numbers = itertools.count(1)

@@ -17,7 +17,7 @@ from tests.faults.load import Load
 from tests.faults.report import Report, Row
 from tests.faults.rig import Rig, settle_in
 
-CHILDREN = 24
+CHILDREN = 16
 ENOUGH = 20
 """A fault during which fewer were acknowledged has shown nothing."""
 
