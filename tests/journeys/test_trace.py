@@ -105,13 +105,9 @@ async def test_the_walk_from_the_door_to_the_inbox(
         await notify.store.insert(
             kept.AUDIENCE,
             {
-                "_id": "c1",
+                "_id": kept.pack_of(TOWN, "c1"),
                 "municipality": TOWN,
-                "birth_date": "2024-01-01",
-                "guardians": ["g1"],
-                "gone": False,
-                "of": "c1",
-                "version": 1,
+                "lines": {"c1": '0000000001["c","2024-01-01",null,["g1"],"",""]'},
             },
         )
         wish = {"subject": "nurse-1", "role": "staff", "municipality": TOWN, "profession": "public_health_nurse"}
@@ -120,6 +116,8 @@ async def test_the_walk_from_the_door_to_the_inbox(
             "title": {"ja": "休園"},
             "body": {"ja": "本日は休園です。"},
             "audience": {"age_years": {"under": 6}},
+            # Everybody there is: a notice to all, or to nobody, is confirmed by its number.
+            "confirm": 1,
         }
         answer = await http.post(
             "/v1/announcements", json=notice, headers={"Authorization": f"Bearer {token}", "Idempotency-Key": new_id()}
