@@ -8,11 +8,13 @@ gateway's history): `organisations`.
 """
 
 import json
+from collections import Counter
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from services.records.domain.access import Caller
+from services.records.domain.duplicates import Traits
 from services.records.domain.record import GuardianCode, Record, Share
 from shared.clock import read_instant, wire_instant
 from shared.documents import Command, Document, from_store
@@ -32,7 +34,7 @@ from shared.events.records import (
 )
 from shared.outbox import archived
 from shared.problems import Conflict, KeyReused, NotFound
-from shared.store import Doc, Store
+from shared.store import IDS_PER_QUERY, Doc, Store
 
 CHILDREN = "children"
 ORGANISATIONS = "organisations"
@@ -67,8 +69,8 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(DAYS, ["on"])
     await store.ensure_index(SAGAS, ["at"])
     await store.ensure_index(APART, ["town"])
-    # A move changes it, hardly anything else does: it costs a dose nothing.
-    await store.ensure_index(CHILDREN, ["tenant"])
+    # A move or a correction changes it, hardly anything else does: it costs a dose nothing.
+    await store.ensure_index(CHILDREN, ["state.match"])
     await store.ensure_index(DIARY, ["state.child", "state.place"])
     await store.ensure_index(IMPORTS, ["state.municipality"])
     await store.ensure_index(IMPORTS, ["state.open"], where={"state.open": {"$gte": 1}})
@@ -108,6 +110,7 @@ def keep(doc: Document, record: Record) -> None:
     """Put the record into its document, for the commit that is to come."""
     state = doc.state
     state["facts"] = _plain(record.facts)
+    state["match"] = Traits.of(record.facts).key
     state["confirmed_by_register"] = record.confirmed_by_register
     state["guardians"] = [
         {"guardian": guardian, "proven_by": proven_by, **({"cut_off": True} if guardian in record.cut_off else {})}
@@ -314,6 +317,7 @@ def close(doc: Document, into: str) -> None:
     """A tombstone with its last revision: the id is never used again; what it held is kept for a separation."""
     doc.state["merged_into"] = into
     doc.state.pop("frozen", None)
+    doc.state.pop("match", None)
 
 
 def merged_into(doc: Document) -> str | None:
@@ -342,14 +346,32 @@ async def diary_of(store: Store, child: str) -> list[str]:
     return [row["_id"] for row in await store.find(DIARY, {"state.child": child}, fields=["_id"])]
 
 
-async def residents(store: Store, town: str) -> list[tuple[str, Record]]:
-    """The records of a town's residents, with facts and guardians only."""
-    rows = await store.find(CHILDREN, {"tenant": town}, fields=["state.facts", "state.guardians", "state.merged_into"])
-    return [
-        (row["_id"], record_of(Document(id=row["_id"], state=row["state"])))
-        for row in rows
-        if not row["state"].get("merged_into")
-    ]
+async def namesakes(store: Store, town: str) -> list[tuple[str, Traits]]:
+    """The town's residents who share their key with another one; closed and retracted records have none."""
+    rows = await store.find(CHILDREN, {"state.match": {"$gte": f"{town}:", "$lt": f"{town};"}}, fields=["state.match"])
+    times = Counter(row["state"]["match"] for row in rows)
+    alike = [row["_id"] for row in rows if times[row["state"]["match"]] > 1]
+    found = await store.get_many(CHILDREN, alike, _TRAITS)
+    return [(child, _traits(row["state"])) for child, row in found.items() if "match" in row["state"]]
+
+
+async def children_like(store: Store, keys: Iterable[str]) -> dict[str, list[tuple[str, Traits]]]:
+    """The children with these keys, key by key."""
+    found: dict[str, list[tuple[str, Traits]]] = {}
+    wanted = sorted(set(keys))
+    for start in range(0, len(wanted), IDS_PER_QUERY):
+        where = {"state.match": {"$in": wanted[start : start + IDS_PER_QUERY]}}
+        for row in await store.find(CHILDREN, where, fields=_TRAITS):
+            found.setdefault(row["state"]["match"], []).append((row["_id"], _traits(row["state"])))
+    return found
+
+
+_TRAITS = ("state.match", "state.facts", "state.guardians")
+
+
+def _traits(state: Doc) -> Traits:
+    guardians = (one["guardian"] for one in state.get("guardians", ()))
+    return Traits.of(ChildFacts.model_validate(state["facts"]), guardians)
 
 
 async def keep_apart(store: Store, town: str, pair: str) -> None:

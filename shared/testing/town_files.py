@@ -23,7 +23,9 @@ HEADING = [
     "接種量",
 ]
 _FAMILY = [("若葉", "ワカバ"), ("髙橋", "タカハシ"), ("﨑山", "サキヤマ"), ("青空", "アオゾラ"), ("小川", "オガワ")]
-_GIVEN = [("ひかり", "ヒカリ"), ("湊", "ミナト"), ("さくら", "サクラ"), ("蓮", "レン"), ("凛", "リン")]
+_SYLLABLES = [("あ", "ア"), ("葵", "アオ"), ("い", "イ"), ("か", "カ"), ("さ", "サ"), ("翔", "ショウ"), ("な", "ナ"), ("の", "ノ"), ("陽", "ハル"), ("ま", "マ"),
+              ("湊", "ミナト"), ("も", "モ"), ("ゆ", "ユ"), ("ら", "ラ"), ("凛", "リン"), ("る", "ル"), ("れ", "レ"), ("ろ", "ロ"), ("和", "カズ"), ("希", "キ"),
+              ("子", "コ"), ("み", "ミ"), ("と", "ト")]  # fmt: skip
 _DOSES = (("penta", 62), ("pcv20", 62), ("hepb", 63), ("bcg", 155), ("mr", 370))
 BORN = date(2023, 4, 1)
 
@@ -60,13 +62,21 @@ SPOILED: tuple[Spoil, ...] = (
 """(field, rule, how a good row is spoiled)."""
 
 
+def _given(number: int) -> tuple[str, str]:
+    """A name that 12,000 children in a row do not share: nobody is taken for a namesake."""
+    many = len(_SYLLABLES)
+    written, read = zip(*(_SYLLABLES[number // many**place % many] for place in range(3)), strict=True)
+    return "".join(written), "".join(read)
+
+
 def good_rows(children: int, *, first: int = 0) -> list[Row]:
     """One row for each of these children, with one past dose."""
     order = random.Random(20261123 + first)
     rows = []
     for number in range(first, first + children):
         born = BORN + timedelta(days=order.randrange(400))
-        (family, family_kana), (given, given_kana) = order.choice(_FAMILY), order.choice(_GIVEN)
+        family, family_kana = order.choice(_FAMILY)
+        given, given_kana = _given(number)
         vaccine, age = order.choice(_DOSES)
         given_on = born + timedelta(days=age + order.randrange(20))
         rows.append(

@@ -508,6 +508,19 @@ class Created(Answer):
     id: str
 
 
+class SimilarChild(Answer):
+    """A resident who may be the same child."""
+
+    child: str
+    strength: Literal["sure", "likely"]
+
+
+class ChildCreated(Created):
+    """A record was opened; `similar` is told to staff and to the town's own system only."""
+
+    similar: list[SimilarChild] | None = None
+
+
 class Line(Answer):
     """A child in a list; no town for one from whom it is hidden, nor for a relative."""
 
@@ -628,7 +641,8 @@ class ImportBegun(Answer):
 
 
 class Import(Answer):
-    """How far an import is. `counts`: rows_new, rows_known, rows_refused, children_new, doses_new, children_undone."""
+    """How far an import is. `counts`: rows_new, rows_known, rows_refused, children_new, children_similar (new ones that may be
+    another record's child), doses_new, children_undone."""
 
     id: str
     dry_run: bool
@@ -654,12 +668,21 @@ class RowProblem(Answer):
     detail: str
 
 
+class SimilarRow(Answer):
+    """Who may be the same child: one on record, or one in another row of the file."""
+
+    strength: Literal["sure", "likely"]
+    child: str | None = None
+    row: int | None = None
+
+
 class ImportRow(Answer):
     """What became of a row; the heading is row 1."""
 
     row: int
     outcome: Literal["new", "known", "refused"]
     child: str | None = None
+    similar: list[SimilarRow] | None = None
     errors: list[RowProblem] | None = None
 
 
@@ -784,7 +807,7 @@ BODIES: dict[str, type[BaseModel]] = {
 }
 
 ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
-    "POST /v1/children": (201, Created),
+    "POST /v1/children": (201, ChildCreated),
     "GET /v1/children": (200, Children),
     "GET /v1/children/{child}": (200, Child),
     "POST /v1/children/{child}/doses": (201, Created),

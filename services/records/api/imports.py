@@ -25,6 +25,8 @@ def larger_body(scope: Scope) -> int:
 def _told(row: Doc, language: str) -> Doc:
     """A row of the report in the reader's language; never what stands in the row."""
     found: Doc = {name: row[name] for name in ("row", "outcome", "child") if name in row}
+    if "similar" in row:
+        found["similar"] = [{name: value for name, value in one.items() if value is not None} for one in row["similar"]]
     if "problems" in row:
         found["errors"] = [
             {"field": one["field"], "code": one["code"], "detail": one[language]} for one in row["problems"]

@@ -6,6 +6,7 @@ from services.records import store as kept
 from services.records.commands.records import Records, change_entry, told
 from services.records.domain import children, history
 from services.records.domain.access import Caller, check, check_role
+from services.records.domain.duplicates import Traits, alike
 from services.records.domain.record import opened
 from shared.documents import Command, Document
 from shared.events.records import ChildRegistered
@@ -16,7 +17,12 @@ from shared.store import Doc
 async def register_child(
     records: Records, caller: Caller, wish: children.ChildWish, command: Command
 ) -> tuple[Doc, Document]:
-    """Open a child's record; its id is the command's, so that opening twice is opening once."""
+    """Open a child's record; its id is the command's, so that opening twice is opening once.
+
+    Staff and the town's system are told which of its residents may be the same child; a guardian learns of no other.
+    """
+    check_role(caller, "register")
+    similar = [] if caller.role == "guardian" else await _similar(records, wish, command.id)
 
     def decide(doc: Document) -> Doc:
         first, *rest = children.register(wish, caller, records.today)
@@ -26,6 +32,8 @@ async def register_child(
         doc.tenant = record.facts.municipality
         doc.emit(first, records.now)
         answer = {"id": doc.id, "revision": told(doc, record, rest, records.now)}
+        if similar:
+            answer["similar"] = similar
         kept.remember_made(doc, command, answer)
         return answer
 
@@ -38,6 +46,16 @@ async def register_child(
         if doc is None or known is None:
             raise
         return known, doc
+
+
+async def _similar(records: Records, wish: children.ChildWish, own: str) -> list[Doc]:
+    mine = Traits(wish.birth_date, wish.sex, wish.family_kana, wish.given_kana, wish.municipality)
+    others = (await kept.children_like(records.store, [mine.key])).get(mine.key, [])
+    return [
+        {"child": child, "strength": strength}
+        for child, theirs in sorted(others)
+        if child != own and (strength := alike(mine, theirs)) is not None
+    ]
 
 
 async def correct_child(

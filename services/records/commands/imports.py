@@ -168,6 +168,7 @@ async def work_on(records: Records, batch: str, *, pieces: int | None = None) ->
         return
     set_cause(Cause(correlation=batch))
     groups: list[ChildRows] = []
+    own: set[str] = set()
     if doc.state["state"] == "working":
         data = await records.import_files.get(doc.state["file"])
         if data is None:
@@ -176,6 +177,7 @@ async def work_on(records: Records, batch: str, *, pieces: int | None = None) ->
         async with _reading:
             lines = await asyncio.to_thread(import_files.read, data, doc.state["kind"])
         groups = import_rows.children_of(lines, doc.state["municipality"])
+        own = {_made(records, doc, rows.ref) for rows in groups}
         doc = await _advance(records, batch, {"last_row": max(line.number for line in lines)}, Counter())
     while doc.state["open"] and (pieces is None or pieces > 0):
         if not await _mine(records, batch):
@@ -184,7 +186,7 @@ async def work_on(records: Records, batch: str, *, pieces: int | None = None) ->
             await asyncio.sleep(PAUSE_S)
             continue
         if doc.state["state"] == "working":
-            doc = await _take_piece(records, doc, groups)
+            doc = await _take_piece(records, doc, groups, own)
         else:
             doc = await _undo_piece(records, doc)
         pieces = pieces - 1 if pieces is not None else None
@@ -208,8 +210,11 @@ async def _advance(records: Records, batch: str, changes: Doc, counts: Counter[s
     return doc
 
 
-async def _take_piece(records: Records, doc: Document, groups: list[ChildRows]) -> Document:
-    """Take the next children over, report their rows, and note how far it is."""
+async def _take_piece(records: Records, doc: Document, groups: list[ChildRows], own: set[str]) -> Document:
+    """Take the next children over, report their rows, and note how far it is.
+
+    `own` are the children that this import opens: they are compared row by row, so that a dry run says the same.
+    """
     start = doc.state["position"]
     piece = groups[start : start + CHILDREN_AT_ONCE]
     caller, dry_run = Caller(**doc.state["by"]), doc.state["dry_run"]
@@ -220,11 +225,12 @@ async def _take_piece(records: Records, doc: Document, groups: list[ChildRows]) 
     merged = {key: child.state["merged_into"] for key, child in known.items() if child.state.get("merged_into")}
     into = await records.children.load_many(merged.values())
     known |= {key: into[other] for key, other in merged.items() if other in into}
+    alike = await kept.children_like(records.store, (rows.traits.key for rows in piece if rows.traits))
     taken: dict[str, tuple[ChildRows, Taken, Document]] = {}
     while piece:
         docs: dict[str, Document] = {}
         for rows in piece:
-            made = derived_id("imported-child", doc.id, keys[rows.ref])
+            made = _made(records, doc, rows.ref)
             child = known.get(before.get(keys[rows.ref], ""))
             child = child if child is not None and "facts" in child.state else Document(id=made)
             ids = {dose.row: derived_id("imported-dose", doc.id, str(dose.row)) for dose in rows.doses}
@@ -237,6 +243,7 @@ async def _take_piece(records: Records, doc: Document, groups: list[ChildRows]) 
                 ids=ids,
                 today=records.today,
                 now=records.now,
+                others=[one for one in alike.get(rows.traits.key, ()) if one[0] not in own] if rows.traits else (),
             )
             if found.events and found.record is not None:
                 child.tenant = found.record.facts.municipality
@@ -275,6 +282,7 @@ def _counts(found: Taken) -> Counter[str]:
     counts: Counter[str] = Counter(f"rows_{report.outcome}" for report in found.reports)
     counts["children_new"] += found.created
     counts["doses_new"] += len(found.doses)
+    counts["children_similar"] += any(report.similar for report in found.reports)
     return counts
 
 
@@ -283,6 +291,8 @@ def _reports(rows: ChildRows, found: Taken, child: Document) -> Iterable[Doc]:
         row: Doc = {"row": report.row, "outcome": report.outcome}
         if report.problems:
             row["problems"] = [asdict(problem) for problem in report.problems]
+        if report.similar:
+            row["similar"] = [asdict(one) for one in report.similar]
         if child.exists and report.outcome != "refused":
             row["child"] = child.id
         if child.exists and report.row == rows.row and (found.created or found.doses):
@@ -293,6 +303,11 @@ def _reports(rows: ChildRows, found: Taken, child: Document) -> Iterable[Doc]:
                 "head": head(child),
             }
         yield row
+
+
+def _made(records: Records, doc: Document, ref: str) -> str:
+    """The child that this import opens for a number."""
+    return derived_id("imported-child", doc.id, _ref_key(records, doc.state["municipality"], ref))
 
 
 def _ref_key(records: Records, municipality: str, ref: str) -> str:

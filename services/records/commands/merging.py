@@ -197,6 +197,8 @@ async def _open_third(records: Records, saga: Doc) -> None:
 
 async def _leave(records: Records, saga: Doc) -> None:
     caller, third = kept.caller_of_saga(saga), _third(saga)
+    # Somebody has just said that they are two: nobody is asked again.
+    await kept.keep_apart(records.store, saga["municipality"], pair_id(saga["first"], third))
 
     def decide(doc: Document) -> Doc:
         if kept.made_before(doc, kept.command_of_saga(saga)) is not None:
@@ -252,8 +254,8 @@ async def candidates(records: Records, caller: Caller, town: str) -> list[Doc]:
     check_role(caller, "merge")
     if caller.municipality != town:
         raise NotFound
-    residents = await kept.residents(records.store, town)
-    known = await kept.told_apart(records.store, town)
+    residents = await kept.namesakes(records.store, town)
+    apart = await kept.told_apart(records.store, town)
     return [
         {
             "id": pair_id(pair.first, pair.second),
@@ -261,7 +263,7 @@ async def candidates(records: Records, caller: Caller, town: str) -> list[Doc]:
             "strength": pair.strength,
         }
         for pair in duplicates.pairs(residents)
-        if pair_id(pair.first, pair.second) not in known
+        if pair_id(pair.first, pair.second) not in apart
     ]
 
 

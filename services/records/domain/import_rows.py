@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from services.records.domain import children, doses
 from services.records.domain.access import Caller
+from services.records.domain.duplicates import Strength, Traits, alike, pairs
 from services.records.domain.import_files import FORMULA, NEEDED, Line
 from services.records.domain.record import Record, apply, opened
 from shared.events.records import ChildEvent, ChildRegistered, ChildRetracted, Sex, VaccineCode
@@ -44,6 +45,15 @@ class RowProblem:
     en: str
 
 
+@dataclass(frozen=True, slots=True)
+class Similar:
+    """Who may be the same child (重複): one on record, or one further down or up in the file. It comes in all the same."""
+
+    strength: Strength
+    child: str | None = None
+    row: int | None = None
+
+
 @dataclass(slots=True)
 class RowReport:
     """What became of a row."""
@@ -51,6 +61,7 @@ class RowReport:
     row: int
     outcome: Outcome
     problems: list[RowProblem] = field(default_factory=list)
+    similar: list[Similar] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -72,6 +83,8 @@ class ChildRows:
     wish: children.ChildWish | None
     problems: list[RowProblem]
     doses: list[DoseRow]
+    traits: Traits | None = None
+    similar: list[Similar] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -90,7 +103,18 @@ def children_of(lines: Iterable[Line], municipality: str) -> list[ChildRows]:
     found: dict[str, list[Line]] = {}
     for line in lines:
         found.setdefault(line.cells.get("ref") or f"\x00{line.number}", []).append(line)
-    return [_child(ref, rows, municipality) for ref, rows in found.items()]
+    groups = [_child(ref, rows, municipality) for ref, rows in found.items()]
+    _compare(groups)
+    return groups
+
+
+def _compare(groups: list[ChildRows]) -> None:
+    """Say of each child which others in the file may be the same one: two numbers for one child are a slip."""
+    by_row = {str(rows.row): rows for rows in groups}
+    for pair in pairs((row, rows.traits) for row, rows in by_row.items() if rows.traits is not None):
+        one, two = by_row[pair.first], by_row[pair.second]
+        one.similar.append(Similar(pair.strength, row=two.row))
+        two.similar.append(Similar(pair.strength, row=one.row))
 
 
 def _child(ref: str, lines: list[Line], municipality: str) -> ChildRows:
@@ -109,7 +133,9 @@ def _child(ref: str, lines: list[Line], municipality: str) -> ChildRows:
             )
     dosed = [_dose(line) for line in lines if any(name in line.cells for name in _DOSE)]
     dosed.sort(key=lambda one: (one.wish.given_on, _code(one.wish), one.row) if one.wish else (date.max, "", one.row))
-    return ChildRows(ref, first.number, [line.number for line in lines], facts[0][0], problems, dosed)
+    wish = facts[0][0] if not problems else None
+    traits = Traits(wish.birth_date, wish.sex, wish.family_kana, wish.given_kana, wish.municipality) if wish else None
+    return ChildRows(ref, first.number, [line.number for line in lines], wish, problems, dosed, traits)
 
 
 def _code(wish: doses.DoseWish) -> str:
@@ -238,10 +264,11 @@ def take(
     ids: dict[int, str],
     today: date,
     now: datetime,
+    others: Iterable[tuple[str, Traits]] = (),
 ) -> Taken:
     """Judge a child's rows against its record, if it has one; `ids` are the ids of the doses that they would make.
 
-    `created` says that this very import opened the record: an earlier attempt did, before its process died.
+    `others` are the children on record that one may be taken for. `created` says that this very import opened the record: an earlier attempt did, before its process died.
     """
     if rows.problems or rows.wish is None:
         return Taken([], record, _all_refused(rows, rows.problems), created=False, doses=[])
@@ -279,6 +306,10 @@ def take(
             apply(record, event)
         events += found
         brought.append(dose_id)
+    if created:
+        mine = Traits.of(record.facts)
+        on_record = [Similar(strength, child=child) for child, theirs in others if (strength := alike(mine, theirs))]
+        reports[rows.row].similar = [*sorted(on_record, key=lambda one: one.child or ""), *rows.similar]
     return Taken(events, record, list(reports.values()), created=created, doses=brought)
 
 

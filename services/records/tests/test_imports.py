@@ -243,6 +243,34 @@ async def test_an_import_puts_nothing_right(imports: Imports) -> None:
     assert first["counts"]["children_new"] == 1
 
 
+async def test_two_numbers_for_one_child_are_shown_to_staff_and_come_in_all_the_same(imports: Imports) -> None:
+    again = [
+        "99999999",
+        *GOOD[0][1:5],
+        "わかば" if GOOD[0][5] == "ワカバ" else GOOD[0][5],
+        *GOOD[0][6:8],
+        "",
+        "",
+        "",
+        "",
+    ]
+    data = files.as_csv([*GOOD, again])
+    dry = await imports.takes(data, query="?dry_run=true")
+    wet = await imports.takes(data)
+    assert wet["counts"] == dry["counts"]
+    assert (wet["counts"]["children_new"], wet["counts"]["children_similar"]) == (4, 2)
+    for batch in (dry["id"], wet["id"]):
+        rows = {one["row"]: one.get("similar") for one in await imports.rows(batch)}
+        assert rows == {
+            2: [{"row": 5, "strength": "sure"}],
+            3: None,
+            4: None,
+            5: [{"row": 2, "strength": "sure"}],
+        }
+    listed = (await imports.door.does(NURSE, "GET", f"/v1/municipalities/{TOWN}/duplicates"))["items"]
+    assert [one["strength"] for one in listed] == ["sure"]
+
+
 # Dry run, twice, undone -------------------------------------------------------------------------------------------
 
 
