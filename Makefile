@@ -9,6 +9,8 @@ DATA ?= .hagukumi
 SEED ?= 20260401
 SIZE ?= 200
 HAGUKUMI_PORT ?= 8000
+# How many processes share the tests; each has a broker and a store of its own.
+WORKERS ?= 2
 ARGS ?=
 export HAGUKUMI_PORT
 
@@ -21,8 +23,8 @@ RUN := .venv/bin/python -m
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/\1|\2/' | \
 		while IFS='|' read -r name words; do printf '  make %-10s %s\n' "$$name" "$$words"; done
-	@printf '\n  Settings: PYTHON=%s DATA=%s SEED=%s (0: no town) SIZE=%s HAGUKUMI_PORT=%s\n' \
-		'$(PYTHON)' '$(DATA)' '$(SEED)' '$(SIZE)' '$(HAGUKUMI_PORT)'
+	@printf '\n  Settings: PYTHON=%s DATA=%s SEED=%s (0: no town) SIZE=%s HAGUKUMI_PORT=%s WORKERS=%s\n' \
+		'$(PYTHON)' '$(DATA)' '$(SEED)' '$(SIZE)' '$(HAGUKUMI_PORT)' '$(WORKERS)'
 
 setup: ## Make .venv from the hashed requirements (every other target does it by itself)
 	@if [ -z "$(PYTHON)" ]; then \
@@ -37,7 +39,7 @@ demo: setup ## Tell one family's story through all five services, on a running p
 	@exec $(RUN) deploy.local.run --demo --data '$(DATA)' --seed 0
 
 test: setup ## Run every test; what was skipped is listed with its reason at the end
-	@$(RUN) pytest -rs $(ARGS)
+	@$(RUN) pytest -rs -n '$(WORKERS)' --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: setup ## Lint, types, layers, contracts, Kubernetes files, security lint
 	$(RUN) ruff check $(CODE)

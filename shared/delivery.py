@@ -29,6 +29,7 @@ tracer = trace.get_tracer("hagukumi.delivery")
 
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
+IDLE_WAIT_MS = 500
 
 
 class Sink(Protocol):
@@ -57,9 +58,7 @@ class Follower:
         self.readings: list[tuple[str, Sink]] = []
         """(stream, sink) of everything that is followed."""
 
-    def follow(
-        self, topic: str, *sinks: Sink, group: str | None = None, max_records: int | None = None, wait_ms: int = 50
-    ) -> None:
+    def follow(self, topic: str, *sinks: Sink, group: str | None = None, max_records: int | None = None) -> None:
         """Read a topic in batches into these sinks, in this order, under the group `<service>.<topic family>`."""
         self.sinks += [sink for sink in sinks if sink not in self.sinks]
         stream = topic.rpartition(".v")[0]
@@ -76,8 +75,9 @@ class Follower:
             group_id=f"{self._settings.service}.{family}",
             auto_offset_reset="earliest",
             max_records=max_records or self._settings.consume_batch,
-            batch_timeout_ms=wait_ms,
-            fetch_max_wait_ms=wait_ms,
+            # The broker answers at once when there is something; an idle reader asks twice a second, not twenty times.
+            batch_timeout_ms=IDLE_WAIT_MS,
+            fetch_max_wait_ms=IDLE_WAIT_MS,
             max_poll_interval_ms=120_000,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=2_000,

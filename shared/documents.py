@@ -230,25 +230,35 @@ class Documents:
         *,
         if_match: str | None = None,
         match_required: bool = False,
+        loaded: Document | None = None,
     ) -> tuple[Doc, Document]:
         """Load, decide, commit; again after a conflict; (answer, document).
 
+        `loaded` is the document where the caller has just loaded it: the first attempt begins with it.
         `if_match` is the document's version, or `r` and the revision: that is what a reader of a view knows.
         Raises NotFound, PreconditionFailed (412), PreconditionRequired (428), KeyReused (422), Busy (503), Conflict (409).
         """
         if match_required and if_match is None:
             raise PreconditionRequired
-        return await self._settle(doc_id, decide, command, must_exist=True, if_match=if_match)
+        return await self._settle(doc_id, decide, command, must_exist=True, if_match=if_match, loaded=loaded)
 
     async def upsert(self, doc_id: str, decide: Decide, command: Command | None = None) -> tuple[Doc, Document]:
         """Load or begin, decide, commit."""
         return await self._settle(doc_id, decide, command, must_exist=None, if_match=None)
 
     async def _settle(
-        self, doc_id: str, decide: Decide, command: Command | None, *, must_exist: bool | None, if_match: str | None
+        self,
+        doc_id: str,
+        decide: Decide,
+        command: Command | None,
+        *,
+        must_exist: bool | None,
+        if_match: str | None,
+        loaded: Document | None = None,
     ) -> tuple[Doc, Document]:
         for _ in range(ATTEMPTS):
-            doc = await self.load(doc_id) or Document(id=doc_id)
+            doc = loaded or await self.load(doc_id) or Document(id=doc_id)
+            loaded = None
             if doc.exists and command is not None:
                 remembered = _remembered(doc, command)
                 if remembered is not None:

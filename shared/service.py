@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import gc
 import json
 import signal
 import time
@@ -412,6 +413,9 @@ def create_service(
             loops.append(lambda: follow_clock(runtime))
         tasks = [asyncio.create_task(_forever(loop)) for loop in loops]
         await operations.describe(runtime)
+        # What start-up made stays until the end: a full collection would walk through all of it amid a request.
+        gc.collect()
+        gc.freeze()
         app.state.ready = True
         try:
             yield

@@ -1,8 +1,8 @@
-"""The whole platform, started once for the attacks that need it, with a family on it."""
+"""The whole platform, started once for the attacks that need it, with a family on it; and the faults' table at the end."""
 
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date, timedelta
 from typing import Any
 
@@ -10,9 +10,35 @@ import pytest
 
 from deploy.local.client import Api, Caller
 from deploy.local.platform import Platform
+from tests.faults.report import REPORTS, Report
 
 TOWN, OTHER_TOWN = "139912", "139921"
 CLINIC, OTHER_CLINIC = "wakaba", "aozora"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """What `make faults` and a repeated run choose."""
+    parser.addoption("--faults", default=None, help="only these faults of the short form, for example F1,F9")
+    parser.addoption("--seed", type=int, default=None, help="seed of the fault script; printed with the table")
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A process that was dealt the faults hands their table to the one that prints."""
+    output: dict[str, Any] | None = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["faults"] = [asdict(report) for report in REPORTS]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take what such a process wrote."""
+    REPORTS.extend(Report.of(found) for found in getattr(node, "workeroutput", {}).get("faults", ()))
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The table of the faults."""
+    for report in REPORTS:
+        report.show(terminalreporter._tw._file)
 
 
 @pytest.fixture(scope="session")

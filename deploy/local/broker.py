@@ -109,7 +109,14 @@ class LocalKafka:
         self.process.stop()
 
     def _command(self, main: str, *arguments: str) -> list[str]:
-        memory = [f"-Xmx{self._heap}", "-Xms96m", "-XX:+UseG1GC", "-XX:MaxGCPauseMillis=20", "-Xshare:auto"]
+        memory = [
+            "-XX:TieredStopAtLevel=1",
+            f"-Xmx{self._heap}",
+            "-Xms96m",
+            "-XX:+UseG1GC",
+            "-XX:MaxGCPauseMillis=20",
+            "-Xshare:auto",
+        ]
         logs = [f"-Dlog4j2.configurationFile={_LOG4J}", f"-Dhagukumi.kafka.log={self._log}"]
         return [self._java, *memory, *logs, "-cp", self._jars, main, *arguments]
 

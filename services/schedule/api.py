@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from services.schedule import commands
 from services.schedule.commands import Planning, Question
 from shared.cursors import Cursors
-from shared.documents import mark
+from shared.documents import Document, mark
 from shared.problems import Busy, invalid
 from shared.service import Runtime, answer, api_router, command_of
 from shared.vaccines import CVX, vaccines
@@ -78,7 +78,7 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         """Check a dose before it is given: allow, warn or stop, with reasons."""
         principal = runtime.principal(authorization)
         command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        await _until_fresh(planning, body.child, hagukumi_revision)
+        plan = await _until_fresh(planning, body.child, hagukumi_revision)
         question = Question(
             child=body.child,
             code=_code(body),
@@ -87,7 +87,7 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
             expires_on=body.expires_on,
             on=body.on or planning.today,
         )
-        found, doc = await commands.answer_pre_check(planning, principal, question, command)
+        found, doc = await commands.answer_pre_check(planning, principal, question, command, plan)
         return answer(doc, "schedule.plan", found, status=201)
 
     @routes.get("/v1/children/{child}/plan")
@@ -99,8 +99,8 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
     ) -> JSONResponse:
         """The plan as it would be on another day."""
         principal = runtime.principal(authorization)
-        await _until_fresh(planning, child, hagukumi_revision)
-        return JSONResponse(await commands.plan_on(planning, child, principal, on or planning.today))
+        doc = await _until_fresh(planning, child, hagukumi_revision)
+        return JSONResponse(commands.plan_on(planning, doc, principal, on or planning.today))
 
     @routes.get("/v1/children/{child}/catch-up")
     async def catch_up(
@@ -112,8 +112,8 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
     ) -> JSONResponse:
         """The fewest visits that complete what is open."""
         principal = runtime.principal(authorization)
-        await _until_fresh(planning, child, hagukumi_revision)
-        return JSONResponse(await commands.catch_up_of(planning, child, principal, ill_until, closed or []))
+        doc = await _until_fresh(planning, child, hagukumi_revision)
+        return JSONResponse(commands.catch_up_of(planning, doc, principal, ill_until, closed or []))
 
     @routes.get("/v1/municipalities/{code}/coverage")
     async def coverage(code: str, authorization: Authorization = None) -> JSONResponse:
@@ -182,21 +182,20 @@ def _code(body: PreCheckBody) -> str:
     return found.code
 
 
-async def _until_fresh(planning: Planning, child: str, revision: str | None) -> None:
-    """Wait, bounded, until the plan has seen what the caller wrote (read your writes); Busy when it does not come."""
-    if not revision:
-        return
+async def _until_fresh(planning: Planning, child: str, revision: str | None) -> Document | None:
+    """The child's plan, bounded wait, once it has seen what the caller wrote (read your writes); Busy when that does not come."""
     wanted: dict[str, int] = {}
-    for part in revision.split(","):
+    for part in (revision or "").split(","):
         place, _, number = part.strip().rpartition("=")
         stream, _, subject = place.partition(":")
         if subject == child and stream == "records.child" and number.isdigit():
             wanted[mark(stream, subject)] = int(number)
     pause = 0.01
     waited = 0.0
-    while wanted and not commands.plan_is_fresh(await planning.plans.load(child), wanted):
+    while not commands.plan_is_fresh(plan := await planning.plans.load(child), wanted):
         if waited >= FRESH_WAIT_S:
             raise Busy
         await asyncio.sleep(pause)
         waited += pause
         pause = min(pause * 1.5, 0.2)
+    return plan

@@ -1,5 +1,6 @@
 """What schedule does: recount plans, fire reminders, answer pre-checks, follow up, recall lots."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -303,30 +304,29 @@ def may_read(principal: Principal, state: Doc, today: date) -> bool:
     return principal.role in {"staff", "system"} and organisation == state["child"]["municipality"]
 
 
-async def the_plan_of(planning: Planning, child: str, principal: Principal) -> Document:
+def _readable(planning: Planning, doc: Document | None, principal: Principal) -> Document:
     """The child's plan document; NotFound when it is not there or not this principal's."""
-    doc = await planning.plans.load(child)
     if doc is None or "child" not in doc.state or not may_read(principal, doc.state, planning.today):
         raise NotFound
     return doc
 
 
-async def plan_on(planning: Planning, child: str, principal: Principal, on: date) -> Doc:
+def plan_on(planning: Planning, doc: Document | None, principal: Principal, on: date) -> Doc:
     """The plan as it would be on another day, from the same history."""
-    doc = await the_plan_of(planning, child, principal)
-    return plan_to_json(make_plan(planning.rules, kept.history_of(doc.state), on))
+    state = _readable(planning, doc, principal).state
+    return plan_to_json(make_plan(planning.rules, kept.history_of(state), on))
 
 
-async def catch_up_of(
-    planning: Planning, child: str, principal: Principal, ill_until: date | None, closed: Sequence[date]
+def catch_up_of(
+    planning: Planning, doc: Document | None, principal: Principal, ill_until: date | None, closed: Sequence[date]
 ) -> Doc:
     """The fewest visits that complete what is open within its free windows, on days when clinics are open.
 
     `ill_until`: no visit before the day after. `closed`: days on which the family's clinic is closed besides holidays.
     """
-    doc = await the_plan_of(planning, child, principal)
+    state = _readable(planning, doc, principal).state
     found = catch_up(
-        planning.rules, kept.history_of(doc.state), planning.today, opening_days(closed=closed), ill_until=ill_until
+        planning.rules, kept.history_of(state), planning.today, opening_days(closed=closed), ill_until=ill_until
     )
     return {
         "rule_set": planning.rules.id,
@@ -368,14 +368,17 @@ class Question:
 
 
 async def answer_pre_check(
-    planning: Planning, principal: Principal, question: Question, command: Command
+    planning: Planning, principal: Principal, question: Question, command: Command, plan: Document | None = None
 ) -> tuple[Doc, Document]:
-    """Check a proposed dose and keep question and answer (PreCheckAnswered)."""
+    """Check a proposed dose and keep question and answer (PreCheckAnswered); `plan` where it was just loaded."""
     if principal.role != "clinic":
         raise Forbidden
-    siblings = await _siblings(planning, question.child)
-    consent = await _vaccination_consent(planning, question)
-    recalled = await _recalled_lots(planning, question)
+    plan = plan or await planning.plans.load(question.child)
+    if plan is None:
+        raise NotFound
+    siblings, consent, recalled = await asyncio.gather(
+        _siblings(planning, plan), _vaccination_consent(planning, question), _recalled_lots(planning, question)
+    )
 
     def decide(doc: Document) -> Doc:
         if "child" not in doc.state or not may_read(principal, doc.state, planning.today):
@@ -416,19 +419,17 @@ async def answer_pre_check(
         )
         return {"id": check_id, "verdict": result.verdict, "reasons": reasons, "rule_set": planning.rules.id}
 
-    return await planning.plans.change(question.child, decide, command)
+    return await planning.plans.change(question.child, decide, command, loaded=plan)
 
 
-async def _siblings(planning: Planning, child: str) -> tuple[Sibling, ...]:
+async def _siblings(planning: Planning, plan: Document) -> tuple[Sibling, ...]:
     """Children of the same guardians, with what they are due for."""
     store = planning.plans.store
-    own = await store.find(kept.FAMILIES, {"child": child})
-    others: set[str] = set()
-    for row in own:
-        if not row["gone"]:
-            rows = await store.find(kept.FAMILIES, {"guardian": row["guardian"]})
-            others |= {one["child"] for one in rows if not one["gone"]}
-    docs = await planning.plans.load_many(sorted(others - {child}))
+    families = await asyncio.gather(
+        *(store.find(kept.FAMILIES, {"guardian": guardian}) for guardian in plan.state.get("guardians", {}))
+    )
+    others = {row["child"] for rows in families for row in rows if not row["gone"]} - {plan.id}
+    docs = await planning.plans.load_many(sorted(others))
     return tuple(
         Sibling(id=doc.id, history=kept.history_of(doc.state))
         for _, doc in sorted(docs.items())

@@ -161,7 +161,7 @@ def consent_rows(doc: Document) -> dict[str, Doc]:
 PLAN_DERIVED = (
     Derived(DUE, due_rows, (("municipality", "kind"),)),
     Derived(REMINDER_TIMES, reminder_rows, (("bucket", "fires_at"),)),
-    Derived(FAMILIES, family_rows, (("guardian",), ("child",))),
+    Derived(FAMILIES, family_rows, (("guardian",),)),
     Derived(RESIDENTS, resident_rows, (("municipality",),)),
 )
 CONSENT_DERIVED = (Derived(CHILD_CONSENTS, consent_rows, (("child",),)),)

@@ -27,7 +27,7 @@ from tests.faults.rig import CANARY, CLINIC, SERVICES, TOWN, Rig
 CRASH_POINTS = {
     "records": ("after_commit_before_archive:3", "after_archive_before_publish:3", "after_publish_before_pull:3"),
     "schedule": ("after_bulk_before_commit:2",),
-    "notify": ("after_claim_before_push:5", "after_push_before_mark:5"),
+    "notify": ("after_claim_before_push:2", "after_push_before_mark:2"),
 }
 SESSION_S = 10.0
 """How long a silent consumer keeps its partitions (shared/delivery.py)."""

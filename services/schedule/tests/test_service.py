@@ -402,11 +402,12 @@ async def test_coverage_counts_every_child_of_the_town_exactly_once_in_each_seri
 async def test_catching_up_waits_for_health_and_open_days(town: Town) -> None:
     await town.registers("c1", date(2026, 9, 22))
     ill_until = date(2026, 12, 1)
-    found = await catch_up_of(town.planning, "c1", GUARDIAN, ill_until, [date(2026, 12, 2)])
+    doc = await town.planning.plans.load("c1")
+    found = catch_up_of(town.planning, doc, GUARDIAN, ill_until, [date(2026, 12, 2)])
     days = [date.fromisoformat(visit["day"]) for visit in found["visits"]]
     assert days
     assert min(days) > date(2026, 12, 2)
     assert all(day.weekday() < 6 for day in days)
     assert {"penta", "pcv"} <= {dose["series"] for dose in found["visits"][0]["doses"]}
     with pytest.raises(NotFound):
-        await catch_up_of(town.planning, "c1", Principal("stranger", "guardian"), None, [])
+        catch_up_of(town.planning, doc, Principal("stranger", "guardian"), None, [])
