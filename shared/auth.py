@@ -20,6 +20,7 @@ Role = Literal["guardian", "clinic", "staff", "system", "operator"]
 OPAQUE = re.compile(r"[A-Za-z0-9_-]{1,128}")
 INTERNAL_TTL_S = 60
 LEEWAY_S = 5
+MOST_REMEMBERED = 1_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,7 @@ class InternalTokens:
         self._service = settings.service
         self._private = ECKey.import_key(keys["private"]) if keys.get("private") else None
         self._public = {name: ECKey.import_key(jwk) for name, jwk in keys.get("public", {}).items()}
+        self._verified: dict[tuple[str, str], dict[str, Any]] = {}
 
     def sign(self, audience: str, scope: Literal["act", "heal"], principal: Principal | None = None) -> str:
         """A token for one audience: `act` for a principal (the gateway only), `heal` to read the owner's archive."""
@@ -83,8 +85,19 @@ class InternalTokens:
     def verify(self, token: str, scope: Literal["act", "heal"]) -> dict[str, Any]:
         """The claims of a token that was signed for this service and scope; raises Unauthenticated.
 
-        Only the gateway may act for a principal; any service may ask to heal.
+        Only the gateway may act for a principal; any service may ask to heal. A call passes here twice, before its body is
+        read and in its handler: the signature is computed once.
         """
+        known = self._verified.get((token, scope))
+        if known is not None and known["exp"] >= time.time() - LEEWAY_S:
+            return dict(known)
+        claims = self._checked(token, scope)
+        if len(self._verified) >= MOST_REMEMBERED:
+            self._verified.clear()
+        self._verified[token, scope] = claims
+        return dict(claims)
+
+    def _checked(self, token: str, scope: Literal["act", "heal"]) -> dict[str, Any]:
         issuer = _unverified_issuer(token)
         key = self._public.get(issuer)
         if key is None or (scope == "act" and issuer != "gateway"):

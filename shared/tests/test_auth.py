@@ -11,7 +11,7 @@ from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey
 
 from deploy.local.secret_files import SecretFiles
-from shared.auth import InternalTokens, Principal, bearer
+from shared.auth import INTERNAL_TTL_S, LEEWAY_S, InternalTokens, Principal, bearer
 from shared.problems import Unauthenticated
 from shared.settings import Settings
 
@@ -36,6 +36,24 @@ def keys_of(tmp_path: Path, service: str) -> dict[str, Any]:
 def test_the_gateway_acts_for_a_principal_at_one_owner(tokens: dict[str, InternalTokens]) -> None:
     claims = tokens["records"].verify(tokens["gateway"].sign("records", "act", NURSE), "act")
     assert Principal.from_claims(claims) == NURSE
+
+
+def test_a_token_that_was_good_is_refused_once_it_has_expired(
+    tokens: dict[str, InternalTokens], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    token = tokens["gateway"].sign("records", "act", NURSE)
+    assert tokens["records"].verify(token, "act") == tokens["records"].verify(token, "act")
+    later = time.time() + INTERNAL_TTL_S + LEEWAY_S + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(Unauthenticated):
+        tokens["records"].verify(token, "act")
+
+
+def test_a_token_that_may_act_is_not_remembered_as_one_that_heals(tokens: dict[str, InternalTokens]) -> None:
+    token = tokens["gateway"].sign("records", "act", NURSE)
+    tokens["records"].verify(token, "act")
+    with pytest.raises(Unauthenticated):
+        tokens["records"].verify(token, "heal")
 
 
 def test_another_audience_refuses(tokens: dict[str, InternalTokens]) -> None:

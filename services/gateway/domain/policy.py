@@ -13,6 +13,7 @@ from shared.events.records import Section
 
 Entity = dict[str, Any]
 SECTIONS: tuple[str, ...] = get_args(Section)
+MOST_REMEMBERED = 20_000
 _KINDS: dict[str, Callable[[Principal], dict[str, str]]] = {
     "guardian": lambda who: {"subject": who.subject},
     "clinic": lambda who: {"organisation": who.organisation or ""},
@@ -120,11 +121,25 @@ class Policy:
         self._policies = cedarpy.PolicySet.from_str(text)
         self.actions = _actions_of(schema)
         self._by_role: dict[tuple[str, str], bool] = {}
+        self._decided: dict[tuple[Principal, str, str, str], bool] = {}
 
     def allows(self, principal: Principal, action: str, resource: Resource) -> bool:
-        """Whether it is permitted. What Cedar cannot evaluate is denied."""
+        """Whether it is permitted. What Cedar cannot evaluate is denied.
+
+        The same question has the same answer, since everything that it depends on is in it: so it is kept.
+        """
         if not is_complete(principal):
             return False
+        question = (principal, action, resource.kind, repr(resource.attributes))
+        decided = self._decided.get(question)
+        if decided is None:
+            decided = self._ask(principal, action, resource)
+            if len(self._decided) >= MOST_REMEMBERED:
+                self._decided.clear()
+            self._decided[question] = decided
+        return decided
+
+    def _ask(self, principal: Principal, action: str, resource: Resource) -> bool:
         who = _entity(principal.role.capitalize(), principal.subject, _KINDS[principal.role](principal))
         what = _entity(resource.kind, "it", dict(resource.attributes))
         request = {

@@ -21,7 +21,8 @@ from services.gateway.app import create_app
 from services.gateway.commands.access_tokens import AccessTokens
 from services.gateway.domain.routes import RoutesAndPolicyDiffer, Table
 from services.gateway.tests.door.world import CHILD, PEOPLE, World
-from shared.auth import InternalTokens
+from shared.auth import LEEWAY_S, InternalTokens
+from shared.problems import Unauthenticated
 from shared.settings import Settings
 
 Json = dict[str, Any]
@@ -231,3 +232,15 @@ def test_a_route_without_a_row_stops_the_start() -> None:
         table.check(routes[1:], actions)
     with pytest.raises(RoutesAndPolicyDiffer, match="no policy knows the action readChild"):
         table.check(routes, actions - {"readChild"})
+
+
+def test_a_token_that_was_good_is_refused_once_it_has_expired(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokens = AccessTokens(settings)
+    token, lifetime = tokens.issue(PEOPLE["mother"])  # type: ignore[arg-type]
+    assert tokens.verify(token) == tokens.verify(token)
+    later = time.time() + lifetime + LEEWAY_S + 1
+    monkeypatch.setattr(time, "time", lambda: later)
+    with pytest.raises(Unauthenticated):
+        tokens.verify(token)
