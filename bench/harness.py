@@ -1,6 +1,7 @@
 """Rows of the bench: ours, the ceiling, their ratio and the target; a table for people, JSON for comparison."""
 
 import json
+import os
 import platform
 import statistics
 import sys
@@ -11,9 +12,13 @@ from pathlib import Path
 from typing import Any, Self
 
 import bson
+from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from rich.console import Console
 from rich.table import Table
+
+from deploy.local.platform import Platform
+from deploy.local.topology import SERVICES
 
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
@@ -100,6 +105,42 @@ class Counter(CommandListener):
             f"{self.operations / count:.2f} store operations, {self.round_trips / count:.4f} round trips, "
             f"{self.bytes / count:,.0f} bytes, {cpu_s / count * 1e6:.0f} µs CPU an {each}"
         )
+
+
+class Spent:
+    """What every process of a platform spends from here until `costs`: CPU by the kernel's count, and the stores' requests."""
+
+    def __init__(self, platform: Platform) -> None:
+        self._platform = platform
+        self._began = self._now()
+
+    def _now(self) -> dict[str, tuple[float, int]]:
+        """Process -> (CPU seconds, requests that it answered if it is a store)."""
+        found: dict[str, tuple[float, int]] = {"kafka": (_cpu_seconds(self._platform.kafka.process.pid), 0)}
+        for name in SERVICES:
+            found[name] = (_cpu_seconds(self._platform.service(name).pid), 0)
+            with MongoClient[dict[str, Any]](self._platform.store_url(name)) as client:
+                asked = client.admin.command("serverStatus")["network"]["numRequests"]
+            found[f"{name}'s store"] = (_cpu_seconds(self._platform.store(name).process.pid), asked)
+        return found
+
+    def costs(self, count: int, each: str) -> str:
+        """What one of them cost, all processes together, whoever did it."""
+        spent = {
+            name: ((cpu - self._began[name][0]) / count * 1e3, (asked - self._began[name][1]) / count)
+            for name, (cpu, asked) in self._now().items()
+        }
+        cpu = sum(one for one, _ in spent.values())
+        parts = ", ".join(
+            f"{name} {one:.1f}" for name, (one, _) in sorted(spent.items(), key=lambda part: -part[1][0]) if one >= 0.3
+        )
+        return f"{cpu:.1f} ms CPU a {each} ({parts}), {sum(asked for _, asked in spent.values()):.1f} round trips to stores"
+
+
+def _cpu_seconds(pid: int | None) -> float:
+    """User and system seconds of a process so far (proc(5), fields 14 and 15)."""
+    fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def peak_rss_mb(pid: int | None) -> float:
