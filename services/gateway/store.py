@@ -90,6 +90,25 @@ async def child_of_dose(store: Store, dose: str) -> str | None:
     return row["child"] if row is not None else None
 
 
+async def bearer_of(children: Documents, closed: Document) -> tuple[Document | None, str]:
+    """(the record that stands for a closed one now, the closed record under whose name it came there)."""
+    name, record = closed.id, await children.load(closed.state["merged_into"])
+    while record is not None:
+        if (restored := record.state.get("restored", {}).get(name)) is not None:
+            record = await children.load(restored)
+        elif (into := record.state.get("merged_into")) is not None:
+            name, record = record.id, await children.load(into)
+        else:
+            break
+    return record, name
+
+
+async def closed_among(store: Store, children: Iterable[str]) -> set[str]:
+    """Those of these records that became part of another one."""
+    docs = await store.get_many(CHILDREN, children, ["state.merged_into"])
+    return {key for key, doc in docs.items() if doc.get("state", {}).get("merged_into")}
+
+
 async def bearer_of_dose(children: Documents, child: str, dose: str) -> Document | None:
     """The record that has a dose now: merges and separations took it from one to another."""
     closed, record = child, await children.load(child)

@@ -36,7 +36,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
             r.MergedAway: merged_away,
-            r.ChildRetracted: child_died,
+            r.ChildRetracted: merged_away,
             s.PlanChanged: plan_changed,
         },
         derived=kept.FAMILY_DERIVED,
@@ -146,12 +146,13 @@ def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:
     _lives(doc, "child", {**doc.state["child"], "municipality": event.to_municipality, "district": None})
 
 
-def merged_away(doc: Document, event: r.MergedAway, envelope: Envelope) -> None:
-    """Its guardians are told as those of the record that it became part of."""
-    doc.state["silenced"] = True
+def merged_away(doc: Document, event: r.MergedAway | r.ChildRetracted, envelope: Envelope) -> None:
+    """Nothing is left of it but where its lines have to be emptied; guardians are told as those of the other record."""
+    towns = {*doc.state.get("left", ()), *([doc.state["child"]["municipality"]] if "child" in doc.state else ())}
+    doc.state = {"silenced": True, "left": sorted(towns)}
 
 
-def child_died(doc: Document, event: r.ChildDied | r.ChildRetracted, envelope: Envelope) -> None:
+def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
     doc.state["silenced"] = True
 
 

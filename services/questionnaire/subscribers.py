@@ -40,7 +40,7 @@ def children_view(children: Documents) -> View:
             records.MergedAway: _to_child(_merged_away),
             records.DoseRecorded: _to_child(_dose),
             records.DoseCorrected: _to_child(_dose),
-            records.ChildRetracted: _to_child(_retracted),
+            records.ChildRetracted: _retracted,
             records.DoseRetracted: _to_child(lambda child, event: child.doses.pop(event.dose_id, None)),
         },
     )
@@ -95,10 +95,8 @@ def _merged_away(child: KnownChild, event: records.MergedAway) -> None:
     child.merged_into = event.into
 
 
-def _retracted(child: KnownChild, event: records.ChildRetracted) -> None:
-    child.guardians.clear()
-    child.consents.clear()
-    child.doses.clear()
+def _retracted(doc: Document, event: records.ChildRetracted, envelope: Envelope) -> None:
+    doc.state.clear()
 
 
 def _dose(child: KnownChild, event: records.DoseRecorded | records.DoseCorrected) -> None:

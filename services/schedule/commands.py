@@ -306,7 +306,7 @@ def may_read(principal: Principal, state: Doc, today: date) -> bool:
 
 def _readable(planning: Planning, doc: Document | None, principal: Principal) -> Document:
     """The child's plan document; NotFound when it is not there or not this principal's."""
-    if doc is None or "child" not in doc.state or not may_read(principal, doc.state, planning.today):
+    if doc is None or not kept.is_known(doc.state) or not may_read(principal, doc.state, planning.today):
         raise NotFound
     return doc
 
@@ -381,7 +381,7 @@ async def answer_pre_check(
     )
 
     def decide(doc: Document) -> Doc:
-        if "child" not in doc.state or not may_read(principal, doc.state, planning.today):
+        if not kept.is_known(doc.state) or not may_read(principal, doc.state, planning.today):
             raise NotFound
         proposal = Proposal(
             code=question.code,

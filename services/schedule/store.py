@@ -37,6 +37,11 @@ def day(text: str | None) -> date | None:
     return date.fromisoformat(text) if text else None
 
 
+def is_known(state: Doc) -> bool:
+    """Whether there is a child: of a record that was merged away or retracted nothing but its town is left."""
+    return "birth_date" in state.get("child", ())
+
+
 def history_of(state: Doc) -> History:
     """What the rules need to know of a child, from its plan document."""
     child = state["child"]

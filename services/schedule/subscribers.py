@@ -60,7 +60,7 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.ChildDied: child_died,
             r.ChildrenUnmerged: children_unmerged,
             r.MergedAway: merged_away,
-            r.ChildRetracted: child_died,
+            r.ChildRetracted: merged_away,
         },
         finish=finish,
         derived=kept.PLAN_DERIVED,
@@ -176,12 +176,14 @@ def children_unmerged(doc: Document, event: r.ChildrenUnmerged, envelope: Envelo
             doc.state.get(family, {}).pop(key, None)
 
 
-def merged_away(doc: Document, event: r.MergedAway, envelope: Envelope) -> None:
-    """The other record's plan counts everything: this one is nobody's, and reminds of nothing."""
-    doc.state.update(silenced=True, guardians={}, consents={}, grants={})
+def merged_away(doc: Document, event: r.MergedAway | r.ChildRetracted, envelope: Envelope) -> None:
+    """Another record's plan counts everything, or there never was a child: this one is nobody's, and nothing of it is left."""
+    doc.state.update(silenced=True, guardians={}, consents={}, grants={}, doses={}, checkups={}, conditions={})
+    if "child" in doc.state:
+        doc.state["child"] = {"municipality": doc.state["child"]["municipality"]}
 
 
-def child_died(doc: Document, event: r.ChildDied | r.ChildRetracted, envelope: Envelope) -> None:
+def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
     doc.state["silenced"] = True
 
 

@@ -110,10 +110,12 @@ def spoil(rows: list[Row], count: int) -> tuple[list[Row], dict[int, tuple[str, 
     return found, broken
 
 
-def as_csv(rows: Sequence[Row], *, encoding: str = "utf-8", heading: Sequence[str] = HEADING) -> bytes:
-    """A CSV file."""
+def as_csv(
+    rows: Sequence[Row], *, encoding: str = "utf-8", heading: Sequence[str] = HEADING, quoted: bool = False
+) -> bytes:
+    """A CSV file; `quoted`: every cell stands in quotes."""
     out = io.StringIO(newline="")
-    writer = csv.writer(out)
+    writer = csv.writer(out, quoting=csv.QUOTE_ALL if quoted else csv.QUOTE_MINIMAL)
     writer.writerow(heading)
     writer.writerows(rows)
     return out.getvalue().encode(encoding)

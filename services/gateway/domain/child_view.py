@@ -143,6 +143,10 @@ def _merged(state: State, event: r.ChildrenMerged, revision: int) -> None:
 
 def _unmerged(state: State, event: r.ChildrenUnmerged, revision: int) -> None:
     state.setdefault("restored", {})[event.other] = event.restored_as
+    for response, one in list(state.get("questionnaires", {}).items()):
+        if one.get("came_with") == event.other:
+            del state["questionnaires"][response]
+            state.get("answers", {}).pop(response, None)
     for dose_id in event.removed.get("doses", ()):
         dose = state.get("doses", {}).pop(dose_id, None)
         if dose is not None:
@@ -166,10 +170,39 @@ def _merged_away(state: State, event: r.MergedAway, revision: int) -> None:
 
 
 def close(state: State) -> None:
-    """A tombstone: which record it became part of, and how far the clinics were told."""
-    kept: State = {name: state[name] for name in ("merged_into", "feeds", "held", "held_at") if name in state}
+    """A tombstone: which record it became part of, how far the clinics were told, and the questionnaires begun for it."""
+    names = ("merged_into", "restored", "feeds", "held", "held_at", "questionnaires", "answers")
+    kept: State = {name: state[name] for name in names if name in state}
     state.clear()
     state.update(kept)
+
+
+def take_over(state: State, closed: State, came_with: str) -> bool:
+    """Let the record that stands for a closed one have its questionnaires; whether there was anything new.
+
+    What clinics were told of them under the closed record they know: a withdrawal is told to them, nothing twice.
+    """
+    mine = state.setdefault("questionnaires", {})
+    fresh = {
+        response: one
+        for response, one in closed.get("questionnaires", {}).items()
+        if response not in mine or _age(mine[response]) < _age(one)
+    }
+    for response, one in fresh.items():
+        mine[response] = {**one, "came_with": came_with}
+        state.setdefault("answers", {}).pop(response, None)
+        if response in closed.get("answers", {}):
+            state["answers"][response] = closed["answers"][response]
+        for clinic, feed in closed.get("feeds", {}).items():
+            for thing in (f"answers:{response}", f"decision:{response}"):
+                if thing in feed["sent"]:
+                    own = state.setdefault("feeds", {}).setdefault(clinic, {"open": False, "sent": {}})
+                    own["sent"].setdefault(thing, feed["sent"][thing])
+    return bool(fresh)
+
+
+def _age(filed: State) -> int:
+    return max(int(filed.get("revision", 0)), int(filed.get("decision", {}).get("revision", 0)))
 
 
 def _died(state: State, event: r.ChildDied, revision: int) -> None:

@@ -47,7 +47,36 @@ class ChildView(View):
             if envelope.type == r.DoseRecorded.event_type() and isinstance(event := _read(envelope), r.DoseRecorded)
         }
         await kept.name_doses(self.documents.store, given)
+        for closed in sorted(await kept.closed_among(self.documents.store, _may_be_closed(batch))):
+            await self._carry(closed)
         return rejected
+
+    async def _carry(self, closed: str) -> None:
+        """Bring the questionnaires of a closed record to the one that stands for it now; again changes nothing.
+
+        They are told of under the record that they were begun for, whenever that closed. The tombstone keeps them, so
+        that none of the two topics has to be ahead of the other, and answers only until they are handed on.
+        """
+        record = await self.documents.load(closed)
+        if record is None or not record.state.get("questionnaires"):
+            return
+        bearer, came_with = await kept.bearer_of(self.documents, record)
+        if bearer is None or not child_view.known(bearer.state):
+            return
+
+        def decide(doc: Document) -> dict[str, Any]:
+            if child_view.take_over(doc.state, record.state, came_with):
+                self.tell(doc)
+                self.mark_derived(doc)
+            return {}
+
+        def hand_on(doc: Document) -> dict[str, Any]:
+            doc.state.pop("answers", None)
+            return {}
+
+        await self.documents.change(bearer.id, decide)
+        if record.state.get("answers"):
+            await self.documents.change(closed, hand_on)
 
     async def end_expired(self) -> None:
         """Send the end marker of every feed whose consent's last day has passed."""
@@ -102,6 +131,22 @@ class ChildView(View):
         }
         if unknown := given - self._clinics:
             self._clinics |= await kept.registered_clinics(self.documents.store, unknown)
+
+
+def _may_be_closed(batch: Sequence[Envelope]) -> set[str]:
+    """The records that some event of the batch closed, made stand alone again, or says something of by their old id."""
+    found: set[str] = set()
+    for envelope in batch:
+        if envelope.type in _RESPONSE_TYPES:
+            found.add(target_of(envelope))
+        elif envelope.type == r.MergedAway.event_type():
+            found.add(envelope.subject)
+        elif envelope.type in _SEPARATING and (event := _read(envelope)) is not None:
+            found.add(str(getattr(event, "other", None) or getattr(event, "restored_from", None) or ""))
+    return found - {""}
+
+
+_SEPARATING = frozenset({r.ChildrenUnmerged.event_type(), r.ChildRegistered.event_type()})
 
 
 def target_of(envelope: Envelope) -> str:

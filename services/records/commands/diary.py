@@ -55,13 +55,31 @@ async def write_entry(
         return answer
 
     try:
-        return await records.diary.create(command.id, decide, command)
+        given, doc = await records.diary.create(command.id, decide, command)
     except Conflict:
         doc = await _entry(records, child, command.id)
         known = kept.made_before(doc, command)
         if known is None:
             raise
         return known, doc
+    crash_point("entry_written_before_it_follows")
+    await _follow(records, child, command.id)
+    return given, doc
+
+
+async def _follow(records: Records, child: str, entry: str) -> None:
+    """Take an entry along whose record was merged away while it was written: the merge looked before it was there."""
+    known = await records.children.load(child)
+    into = kept.merged_into(known) if known is not None else None
+    if into is None:
+        return
+
+    def decide(doc: Document) -> Doc:
+        if doc.state.get("child") == child:
+            doc.state |= {"child": into, "came_with": child}
+        return {}
+
+    await records.diary.change(entry, decide)
 
 
 async def rewrite_entry(

@@ -117,12 +117,21 @@ async def _freeze(records: Records, saga: Doc) -> None:
         await records.children.change(frozen, decide)
 
 
+async def _days_follow(records: Records, child: str, other: Record) -> None:
+    """The stays of the other record begin and end on their days here as well."""
+    for stay, planned in other.stays.items():
+        await kept.remember_days(
+            records.store, child, stay, [planned.since, planned.until + timedelta(days=1), records.today]
+        )
+
+
 async def _carry_over(records: Records, saga: Doc) -> None:
     source = await records.children.load(saga["second"])
     if source is None:
         raise NotFound
     other = kept.record_of(source, even_frozen=True)
     caller = kept.caller_of_saga(saga)
+    await _days_follow(records, saga["first"], other)
 
     def decide(doc: Document) -> Doc:
         if kept.made_before(doc, kept.command_of_saga(saga)) is not None:
@@ -153,7 +162,9 @@ async def _move_diary(records: Records, saga: Doc) -> None:
     def decide(doc: Document) -> Doc:
         if doc.state.get("child") == source and (merging_now or doc.state.get("came_with") == saga["second"]):
             doc.state["child"] = target
-            doc.state["came_with"] = saga["second"] if merging_now else None
+            doc.state["came_with"] = saga["second"]
+            if not merging_now:
+                del doc.state["came_with"]
         return {}
 
     for entry in await kept.diary_of(records.store, source):
@@ -191,6 +202,7 @@ async def _open_third(records: Records, saga: Doc) -> None:
         told(doc, third, rest, records.now)
         return {}
 
+    await _days_follow(records, _third(saga), other)
     with contextlib.suppress(Conflict):
         await records.children.create(_third(saga), decide)
 
@@ -242,7 +254,9 @@ def _third(saga: Doc) -> str:
     return derived_id("restored", saga["_id"])
 
 
-_MERGE: tuple[Any, ...] = (_freeze, _carry_over, _move_diary, _close)
+# The diary once more behind the closing: an entry that was being written when the record froze is there by now, or finds
+# its way by itself (commands/diary.py).
+_MERGE: tuple[Any, ...] = (_freeze, _carry_over, _move_diary, _close, _move_diary)
 _SEPARATE: tuple[Any, ...] = (_freeze, _open_third, _move_diary, _leave)
 
 

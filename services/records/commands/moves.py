@@ -13,7 +13,7 @@ from services.records.domain.access import Caller, Verb, check, check_role
 from services.records.domain.record import Record
 from shared.documents import Command, Document
 from shared.events.records import ChildEvent
-from shared.problems import NotFound, invalid
+from shared.problems import Conflict, NotFound, invalid
 from shared.store import Doc
 
 LOOK_EVERY_S = 60.0
@@ -98,9 +98,11 @@ async def turn_days(records: Records) -> int:
             told(doc, record, _on_day(record, today), records.now)
             return {}
 
-        with contextlib.suppress(NotFound):
-            await records.children.change(row["child"], decide)
-        await kept.forget_day(records.store, row["_id"])
+        # A record that is being merged has its day a little later.
+        with contextlib.suppress(Conflict):
+            with contextlib.suppress(NotFound):
+                await records.children.change(row["child"], decide)
+            await kept.forget_day(records.store, row["_id"])
     return len(due)
 
 

@@ -123,11 +123,13 @@ def restore(record: Record, other: Record, carried: Carried, *, other_id: str, c
         here: Mapping[str, ChildEvent] = getattr(record, family)
         told += [entry for key, entry in here.items() if key in mine.get(family, ())]
     told += [consent for organisation, consent in other.consents.items() if organisation in record.consents]
-    told += [granted for grant, granted in other.grants.items() if grant in record.grants]
+    # What did not come along, because the other record had its like, was taken away by nobody.
+    came = {*mine.get("grants", ()), *mine.get("stays", ())}
+    told += [granted for grant, granted in other.grants.items() if grant in record.grants or grant not in came]
     for stay, planned in other.stays.items():
-        if stay in record.stays:
+        if stay in record.stays or stay not in came:
             told.append(planned)
-            if stay in record.begun:
+            if stay in record.begun or (stay not in came and stay in other.begun):
                 told.append(StayStarted(stay_id=stay, municipality=planned.municipality, until=planned.until))
     doses = {key: dose for key, dose in record.doses.items() if key in mine.get("doses", ())}
     told += [DoseRecorded(dose=dose, by=caller.actor) for dose in settled(doses).values()]

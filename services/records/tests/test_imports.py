@@ -13,7 +13,7 @@ from services.records.commands import imports as commands
 from services.records.domain import import_files
 from services.records.domain.access import Caller
 from services.records.tests.conftest import Door
-from services.records.tests.families import CLINIC, MOTHER, NURSE, OTHER_NURSE, REGISTER, TOWN
+from services.records.tests.families import CLINIC, MOTHER, NURSE, OTHER_NURSE, OTHER_TOWN, REGISTER, TOWN
 from shared.problems import Invalid
 from shared.testing import town_files as files
 
@@ -268,6 +268,34 @@ async def test_two_numbers_for_one_child_are_shown_to_staff_and_come_in_all_the_
             5: [{"row": 2, "strength": "sure"}],
         }
     listed = (await imports.door.does(NURSE, "GET", f"/v1/municipalities/{TOWN}/duplicates"))["items"]
+    assert [one["strength"] for one in listed] == ["sure"]
+
+
+async def test_a_number_is_its_towns_own_and_a_child_who_moved_away_is_refused(imports: Imports) -> None:
+    door, data = imports.door, files.as_csv(GOOD[:1])
+    child = (await imports.rows((await imports.takes(data))["id"]))[0]["child"]
+    elsewhere = f"/v1/municipalities/{OTHER_TOWN}/imports"
+    answer = await door.call(OTHER_NURSE, "POST", elsewhere, data, content_type="text/csv")
+    await commands.work_on(imports.records, answer.json()["id"])
+    report = await door.does(OTHER_NURSE, "GET", f"{elsewhere}/{answer.json()['id']}/rows")
+    assert report["items"][0]["outcome"] == "new"
+    assert report["items"][0]["child"] != child
+    assert "similar" not in report["items"][0]
+
+    going = {"to_municipality": OTHER_TOWN, "effective_on": "2026-11-20"}
+    await door.does(NURSE, "POST", f"/v1/children/{child}/move", going)
+    await door.does(OTHER_NURSE, "POST", f"/v1/children/{child}/move/confirmation")
+    before = await imports.children()
+    refused = (await imports.rows((await imports.takes(data))["id"]))[0]
+    assert (refused["outcome"], refused["errors"][0]["field"], refused["errors"][0]["code"]) == (
+        "refused",
+        "ref",
+        "not-resident",
+    )
+    assert "child" not in refused
+    assert await imports.children() == before
+    # Where it lives now, it stands beside the one that came with that town's own file.
+    listed = (await door.does(OTHER_NURSE, "GET", f"/v1/municipalities/{OTHER_TOWN}/duplicates"))["items"]
     assert [one["strength"] for one in listed] == ["sure"]
 
 

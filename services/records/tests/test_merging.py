@@ -1,36 +1,52 @@
 """Two records of one child become one and come apart again; whatever dies half way, somebody goes on."""
 
+import contextlib
+import json
 from collections.abc import Callable
 from datetime import date, timedelta
 from itertools import combinations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.records import store as kept
 from services.records.commands import merging as commands
 from services.records.commands.imports import work_on
-from services.records.domain import duplicates
+from services.records.commands.moves import turn_days
+from services.records.domain import doses, duplicates, merging
 from services.records.domain.duplicates import Traits
-from services.records.domain.record import Record
+from services.records.domain.record import Record, apply, opened
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import (
+    BORN,
     CLINIC,
     FATHER,
     MOTHER,
+    NOON,
     NURSE,
     OTHER_NURSE,
     OTHER_TOWN,
     REGISTER,
     STRANGER,
+    TODAY,
     TOWN,
     Child,
 )
-from shared.documents import Command
+from shared.documents import Command, Document
+from shared.events.records import (
+    AccessGranted,
+    ChildRegistered,
+    ConditionRecorded,
+    ConsentGiven,
+    GrowthMeasured,
+    GuardianAdded,
+    StayPlanned,
+)
 from shared.ids import binding_id
-from shared.problems import NotFound
+from shared.problems import Invalid, NotFound
+from shared.testing import photos as invented
 from shared.testing import town_files
 
 NOW = timedelta(0)
@@ -146,6 +162,103 @@ def test_pairs_come_surest_first_and_once() -> None:
     ]
 
 
+# Together and apart again ---------------------------------------------------------------------------------------------
+
+DOSES = st.lists(
+    st.tuples(st.sampled_from(["08", "216", "170"]), st.integers(0, 3), st.sampled_from([CLINIC, MOTHER, NURSE])),
+    max_size=6,
+)
+PARTS = st.fixed_dictionaries(
+    {
+        "doses": DOSES,
+        "growth": st.lists(st.integers(0, 60), max_size=3, unique=True),
+        "conditions": st.lists(st.sampled_from(["007", "080"]), max_size=2, unique=True),
+        "guardians": st.sets(st.sampled_from(["mother-1", "father-1"]), max_size=2),
+        "consents": st.sets(st.sampled_from(["clinic-1", "clinic-2", "clinic-3"]), max_size=3),
+        "relatives": st.sets(st.sampled_from(["grandmother-1", "father-1"]), max_size=2),
+        "stays": st.sets(st.sampled_from([(1, 5), (4, 9), (20, 30)]), max_size=1),
+    }
+)
+
+
+def lived(mark: str, parts: dict[str, Any]) -> Child:
+    """A record with these parts; ids of the two records differ."""
+    child = Child()
+    child.trusts(CLINIC)
+    child.happens([GuardianAdded(guardian=one, proven_by="code") for one in ("mother-1", *sorted(parts["guardians"]))])
+    for number, (cvx, weeks, by) in enumerate(parts["doses"]):
+        wish = doses.DoseWish(given_on=BORN + timedelta(days=60 + 28 * weeks), cvx=cvx)
+        with contextlib.suppress(Invalid):
+            child.happens(doses.record_dose(child.record, wish, by, dose_id=f"{mark}-{number}", today=TODAY, now=NOON))
+    child.happens(
+        [
+            *(
+                GrowthMeasured(measurement_id=f"{mark}-{day}", measured_on=BORN + timedelta(days=day), by=MOTHER.actor)
+                for day in parts["growth"]
+            ),
+            *(
+                ConditionRecorded(condition_id=f"{mark}-{code}", code=code, by=CLINIC.actor)
+                for code in parts["conditions"]
+            ),
+            *(
+                ConsentGiven(organisation=one, kind="clinic", purpose=mark, by=MOTHER.actor)
+                for one in sorted(parts["consents"])
+            ),
+            *(
+                AccessGranted(
+                    grant_id=f"{mark}-{one}",
+                    relative=one,
+                    relation="relative",
+                    sections=("plan",),
+                    until=TODAY,
+                    by=MOTHER.actor,
+                )
+                for one in sorted(parts["relatives"])
+            ),
+            *(
+                StayPlanned(
+                    stay_id=f"{mark}-{first}",
+                    municipality=OTHER_TOWN,
+                    clinics=(),
+                    since=TODAY + timedelta(days=first),
+                    until=TODAY + timedelta(days=last),
+                    by=MOTHER.actor,
+                )
+                for first, last in sorted(parts["stays"])
+            ),
+        ]
+    )
+    return child
+
+
+def as_bytes(record: Record) -> bytes:
+    """The record as it is stored."""
+    doc = Document(id="")
+    kept.keep(doc, record)
+    return json.dumps(doc.state, sort_keys=True, ensure_ascii=False).encode()
+
+
+@given(PARTS, PARTS)
+@settings(max_examples=150, deadline=None)
+def test_two_records_that_were_merged_and_separated_are_what_they_were_byte_for_byte(
+    one: dict[str, Any], two: dict[str, Any]
+) -> None:
+    first, second = lived("a", one), lived("b", two)
+    before = as_bytes(first.record), as_bytes(second.record)
+    told, carried = merging.merge(
+        first.record, second.record, other_id="B", other_revision=1, reason="twice", caller=NURSE
+    )
+    first.happens(told)
+    opening, *rest = merging.restore(first.record, second.record, carried, other_id="B", caller=NURSE)
+    assert isinstance(opening, ChildRegistered)
+    third = opened(opening)
+    for event in rest:
+        apply(third, event)
+    left = merging.separate(first.record, carried, other_id="B", restored_as="C", reason="twins", caller=NURSE)
+    first.happens(left)
+    assert (as_bytes(first.record), as_bytes(third)) == before
+
+
 # Through the service ------------------------------------------------------------------------------------------------
 
 pytestmark = pytest.mark.integration
@@ -195,6 +308,103 @@ async def test_a_merge_makes_one_record_with_everybody_who_reads_it(door: Door) 
 
 def _bare(answer: Any) -> Any:
     return {key: value for key, value in answer.json().items() if key not in {"trace_id", "instance"}}
+
+
+async def test_the_diary_and_its_photos_follow_and_come_back(door: Door) -> None:
+    first, second = await twice(door)
+    entry = (await door.does(FATHER, "GET", f"/v1/children/{second}/diary"))["items"][0]["id"]
+    photo = await door.call(
+        FATHER, "POST", f"/v1/children/{second}/diary/{entry}/photos", invented.photo("jpeg"), content_type="image/jpeg"
+    )
+    file = f"/diary/{entry}/photos/{photo.json()['id']}"
+    before = (await door.call(FATHER, "GET", f"/v1/children/{second}{file}")).content
+    await door.does(MOTHER, "POST", f"/v1/children/{first}/diary", {"on": "2026-08-11", "text": "わたしの日記"})
+    rows = await door.runtime.store.find(kept.DIARY, {})
+
+    await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": second, "reason": "二重登録"})
+    for who in (MOTHER, FATHER):
+        assert len((await door.does(who, "GET", f"/v1/children/{first}/diary"))["items"]) == 2
+        for size in ("", "?size=small"):
+            assert (await door.call(who, "GET", f"/v1/children/{first}{file}{size}")).status_code == 200
+    assert (await door.call(FATHER, "GET", f"/v1/children/{first}{file}")).content == before
+    assert (await door.call(FATHER, "GET", f"/v1/children/{second}{file}")).status_code == 404
+    await door.does(FATHER, "POST", f"/v1/children/{first}/diary", {"on": "2026-08-12", "text": "統合のあと"})
+
+    undone = await door.does(NURSE, "POST", f"/v1/children/{first}/merges/{second}/undo", {"reason": "双子だった"})
+    third = undone["restored"]
+    assert (await door.call(FATHER, "GET", f"/v1/children/{third}{file}")).content == before
+    assert (await door.call(MOTHER, "GET", f"/v1/children/{third}{file}")).status_code == 404
+    assert (await door.call(MOTHER, "GET", f"/v1/children/{first}{file}")).status_code == 404
+    after = {row["_id"]: row["state"] for row in await door.runtime.store.find(kept.DIARY, {})}
+    for row in rows:
+        was = row["state"] if row["state"]["child"] == first else {**row["state"], "child": third}
+        assert after[row["_id"]] == was
+    # What was written into the merged record stays there; its author is a guardian there no more, so the mother has it.
+    texts = [one["text"] for one in (await door.does(MOTHER, "GET", f"/v1/children/{first}/diary"))["items"]]
+    assert texts == ["統合のあと", "わたしの日記"]
+
+
+async def test_an_entry_that_is_being_written_while_its_record_is_merged_away_follows(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await twice(door)
+    records = door.app.state.records
+    real = records.diary.create
+
+    async def slow(*given: Any) -> Any:
+        """The record is merged, from its first step to its last, after the author was let in and before the entry is there."""
+        await commands.merge(records, NURSE, first, second, "二重登録", _command("m1"))
+        return await real(*given)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(records.diary, "create", slow)
+        await door.does(FATHER, "POST", f"/v1/children/{second}/diary", {"on": "2026-08-12", "text": "間に合った"})
+    texts = [one["text"] for one in (await door.does(FATHER, "GET", f"/v1/children/{first}/diary"))["items"]]
+    assert texts == ["間に合った", "はじめての海"]
+
+
+async def test_a_stay_that_came_with_a_merge_begins_and_ends_on_its_days_on_either_record(door: Door) -> None:
+    first, second = await twice(door)
+    since, until = "2026-11-25", "2026-11-30"
+    stay = {"municipality": OTHER_TOWN, "clinics": ["clinic-1"], "since": since, "until": until}
+    await door.does(FATHER, "POST", f"/v1/children/{second}/stays", stay)
+    await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": second, "reason": "二重登録"})
+    records = door.app.state.records
+
+    async def after(days: int, child: str) -> tuple[int, set[str]]:
+        door.runtime.clock.move_to(door.runtime.clock.now() + timedelta(days=days))
+        await turn_days(records)
+        found = await of(door, child)
+        return len(found.stays), found.begun
+
+    assert await after(2, first) == (1, set((await of(door, first)).stays))
+    undone = await door.does(NURSE, "POST", f"/v1/children/{first}/merges/{second}/undo", {"reason": "双子だった"})
+    assert (await of(door, first)).stays == {}
+    third = await of(door, undone["restored"])
+    assert third.begun == set(third.stays)
+    assert await after(5, undone["restored"]) == (1, third.begun)
+    assert await after(1, undone["restored"]) == (0, set())
+
+
+async def test_a_frozen_record_has_its_day_when_it_thaws_and_holds_up_nobody(
+    door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await twice(door)
+    other = await door.born(STRANGER, name={**BODY["name"], "given_kana": "ソラ"})
+    stay = {"municipality": OTHER_TOWN, "clinics": [], "since": "2026-11-24", "until": "2026-11-30"}
+    await door.does(FATHER, "POST", f"/v1/children/{second}/stays", stay)
+    await door.does(STRANGER, "POST", f"/v1/children/{other}/stays", stay)
+    records = door.app.state.records
+    with monkeypatch.context() as patch:
+        dying_before(patch, "_MERGE", 1)
+        with pytest.raises(Killed):
+            await commands.merge(records, NURSE, first, second, "二重登録", _command("m1"))
+    door.runtime.clock.move_to(door.runtime.clock.now() + timedelta(days=1))
+    await turn_days(records)
+    assert len((await of(door, other)).begun) == 1
+    assert await commands.resume(records, older_than=NOW) == 1
+    await turn_days(records)
+    assert len((await of(door, first)).begun) == 1
 
 
 async def test_a_merged_records_id_is_never_used_again(door: Door) -> None:
@@ -306,7 +516,7 @@ def dying_before(monkeypatch: pytest.MonkeyPatch, kind: str, step: int) -> None:
     monkeypatch.setattr(commands, kind, (*steps[:step], dies, *steps[step:]))
 
 
-@pytest.mark.parametrize("step", range(5))
+@pytest.mark.parametrize("step", range(6))
 async def test_a_merge_that_died_anywhere_is_ended_by_whoever_finds_it(
     door: Door, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:

@@ -8,10 +8,11 @@ import pytest
 
 from services.gateway import store as kept
 from services.gateway.subscribers.child_view import ChildView
-from services.gateway.tests.feeds.family import CHILD, DOCTOR, GUARDIAN, NOW, TODAY, dose, facts, submitted
+from services.gateway.tests.feeds.family import CHILD, DOCTOR, GUARDIAN, NOW, TODAY, decided, dose, facts, submitted
 from shared.bus import envelope_of
 from shared.clock import tokyo_time
 from shared.documents import Document
+from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope, Event
 from shared.service import Runtime
@@ -119,3 +120,63 @@ async def test_a_broken_questionnaire_event_holds_up_its_response_and_not_the_ch
     assert await view.apply([register, consent, broken]) == [(broken, "schema-broken")]
     assert await view.apply([given]) == []
     assert [happened for *_, happened in sent(await child(view))] == ["PatientShared", "ImmunizationRecorded"]
+
+
+# A questionnaire that was begun for a record which another one closed --------------------------------------------------
+
+FIRST, THIRD = "a" * 32, "e" * 32
+NURSE = r.Actor(subject="nurse-1", role="staff", organisation="139912")
+CONSENT = r.ConsentGiven(organisation="wakaba", kind="clinic", purpose="care", by=GUARDIAN)
+WITHDRAWN = q.ResponseWithdrawn(child=CHILD, reason="changed my mind", clinic="wakaba")
+
+
+def of_a_merge() -> tuple[list[Envelope], list[Envelope], list[Envelope]]:
+    """What the first record, the one that it takes in, and a questionnaire of the latter tell."""
+    merged = r.ChildrenMerged(other=CHILD, other_revision=3, carried={}, reason="twice", by=NURSE)
+    first = envelopes(FIRST, r.ChildRegistered(child=facts(), by=NURSE), merged, CONSENT)
+    closed = [*story(), *envelopes(CHILD, r.MergedAway(into=FIRST, by=NURSE), first=4)]
+    return first, closed, envelopes("r1", submitted(), decided())
+
+
+async def told_by(view: ChildView, child: str) -> list[str]:
+    """What clinics were told under this record of questionnaires."""
+    doc = await view.documents.load(child)
+    assert doc is not None
+    known = {"QuestionnaireSubmitted", "TriageDecided", "QuestionnaireWithdrawn"}
+    return [what for _, key, what in sent(doc) if what in known and key == child]
+
+
+async def test_a_decision_on_a_response_that_was_begun_under_a_closed_record_reaches_the_clinic(
+    view: ChildView,
+) -> None:
+    first, closed, asked = of_a_merge()
+    for batch in (closed[:3], asked[:1], first, closed[3:], asked[1:]):
+        assert await view.apply(batch) == []
+        assert await view.apply(batch) == []
+    assert await told_by(view, CHILD) == ["QuestionnaireSubmitted"]
+    assert await told_by(view, FIRST) == ["TriageDecided"]
+    assert not (await child(view)).state.get("answers")
+    # It was a mistake: what was told under the wrong child is told under the one that stands for it again, and what follows.
+    undone = r.ChildrenUnmerged(other=CHILD, restored_as=THIRD, removed={}, reason="twins", by=NURSE)
+    third = envelopes(THIRD, r.ChildRegistered(child=facts(), restored_from=CHILD, by=NURSE), CONSENT)
+    withdrawn = envelopes("r1", WITHDRAWN, first=3)
+    for batch in (envelopes(FIRST, undone, first=4), third, withdrawn):
+        assert await view.apply(batch) == []
+    assert await told_by(view, FIRST) == ["TriageDecided"]
+    assert await told_by(view, THIRD) == ["TriageDecided", "QuestionnaireWithdrawn"]
+    doc = await view.documents.load(FIRST)
+    assert doc is not None
+    assert doc.state["questionnaires"] == {}
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (1, 2, 0), (2, 1, 0), (1, 0, 2), (2, 0, 1), (0, 2, 1)])
+async def test_whichever_topic_is_ahead_the_clinic_is_told_each_thing_once(
+    view: ChildView, order: tuple[int, ...]
+) -> None:
+    stories = of_a_merge()
+    for place in order:
+        assert await view.apply(stories[place]) == []
+    await view.apply([*stories[2], *stories[1], *stories[0]])
+    told = [*await told_by(view, CHILD), *await told_by(view, FIRST)]
+    assert sorted(told) == ["QuestionnaireSubmitted", "TriageDecided"]
+    assert not (await child(view)).state.get("answers")
