@@ -30,6 +30,7 @@ from shared.store import Doc
 log = structlog.get_logger(__name__)
 CHILDREN_AT_ONCE = 100
 ROWS_AT_ONCE = 1_000
+UNDONE_AT_ONCE = 200
 LEASE_S = 30
 PAUSE_S = 0.5
 _HOLDER = new_id()
@@ -319,35 +320,31 @@ async def _undo_piece(records: Records, doc: Document) -> Document:
     """Take back what the next rows brought."""
     caller = Caller(**doc.state["by"])
     after = doc.state["position"]
-    rows = await kept.import_rows(records.store, doc.id, after, after + ROWS_AT_ONCE + 1)
+    rows = await kept.import_rows(records.store, doc.id, after, after + UNDONE_AT_ONCE + 1)
     brought: dict[str, Doc] = {row["brought"]["child"]: row["brought"] for row in rows if "brought" in row}
-    counts: Counter[str] = Counter()
+    undone: set[str] = set()
     ids: Sequence[str] = list(brought)
     while ids:
         docs = await records.children.load_many(ids)
         changed: list[Document] = []
         for child in docs.values():
-            if (
-                "facts" in child.state
-                and not child.state.get("merged_into")
-                and _take_back(records, child, brought[child.id], caller, counts)
-            ):
+            if "facts" not in child.state:
+                # By an attempt before this one, which died before it could say so.
+                undone.add(child.id)
+            elif not child.state.get("merged_into") and _take_back(records, child, brought[child.id], caller):
                 changed.append(child)
-        ids = [child.id for child in await records.children.commit_many(changed)]
-        for child_id in ids:
-            counts["children_undone"] -= _was_alone(docs[child_id], brought[child_id])
-    end = after + ROWS_AT_ONCE
+        lost = {child.id for child in await records.children.commit_many(changed)}
+        undone |= {child.id for child in changed if child.id not in lost and "facts" not in child.state}
+        ids = sorted(lost)
+    counts = Counter(children_undone=sum(1 for child in undone if brought[child]["created"]))
+    end = after + UNDONE_AT_ONCE
     changes: Doc = {"position": end}
     if end >= doc.state["last_row"]:
         changes |= {"state": "undone", "open": 0, "ended_at": wire_instant(records.now)}
     return await _advance(records, doc.id, changes, counts)
 
 
-def _was_alone(child: Document, brought: Doc) -> bool:
-    return bool(brought["created"]) and "facts" not in child.state
-
-
-def _take_back(records: Records, child: Document, brought: Doc, caller: Caller, counts: Counter[str]) -> bool:
+def _take_back(records: Records, child: Document, brought: Doc, caller: Caller) -> bool:
     record = kept.record_of(child)
     alone = brought["created"] and head(child) == brought["head"]
     events: list[ChildEvent] = list(import_rows.undo(record, brought["doses"], caller, alone=alone))
@@ -355,7 +352,6 @@ def _take_back(records: Records, child: Document, brought: Doc, caller: Caller, 
         child.emit(event, records.now)
     if alone:
         child.state = {"retracted_at": wire_instant(records.now)}
-        counts["children_undone"] += 1
     elif events:
         kept.keep(child, record)
     return bool(events)

@@ -404,6 +404,31 @@ async def test_an_import_goes_on_where_it_was_killed(
     assert undone["counts"]["children_undone"] == len(children)
 
 
+@pytest.mark.parametrize("at", ["commit_many", "change"])
+async def test_an_undoing_goes_on_where_it_was_killed_and_counts_each_child_once(
+    imports: Imports, at: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = await imports.takes(files.as_csv(files.good_rows(250)))
+    path = f"{PATH}/{done['id']}/undo"
+    assert (await imports.door.call(NURSE, "POST", path)).status_code == 202
+    owner: Any = imports.records.children if at == "commit_many" else imports.records.imports
+    real = getattr(owner, at)
+
+    async def dies(*given: Any) -> Any:
+        if at == "commit_many":
+            await real(*given)
+        raise Killed
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, at, dies)
+        with pytest.raises(Killed):
+            await commands.work_on(imports.records, done["id"])
+    await commands.work_on(imports.records, done["id"])
+    undone = await imports.shown(done["id"])
+    assert (undone["state"], undone["counts"]["children_undone"]) == ("undone", 250)
+    assert all(set(doc["state"]) == {"retracted_at"} for doc in (await imports.children()).values())
+
+
 @pytest.mark.slow
 async def test_ten_thousand_children_in_one_file(imports: Imports) -> None:
     rows, broken = files.spoil(files.good_rows(10_000), 300)
