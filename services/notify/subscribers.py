@@ -35,6 +35,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
             r.CutOffLifted: cut_off_lifted,
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
+            r.DeathRetracted: death_retracted,
             r.MergedAway: merged_away,
             r.ChildRetracted: merged_away,
             s.PlanChanged: plan_changed,
@@ -154,6 +155,10 @@ def merged_away(doc: Document, event: r.MergedAway | r.ChildRetracted, envelope:
 
 def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
     doc.state["silenced"] = True
+
+
+def death_retracted(doc: Document, event: r.DeathRetracted, envelope: Envelope) -> None:
+    doc.state.pop("silenced", None)
 
 
 def pregnancy_registered(doc: Document, event: r.PregnancyRegistered, envelope: Envelope) -> None:

@@ -22,6 +22,7 @@ from shared.events.base import Data
 from shared.events.records import (
     AccessGranted,
     CheckupRecorded,
+    ChildDied,
     ChildEvent,
     ChildFacts,
     ConditionRecorded,
@@ -101,7 +102,7 @@ def record_of(doc: Document, *, even_frozen: bool = False) -> Record:
         begun=set(state.get("begun", ())),
         move=MoveAnnounced.model_validate(state["move"]) if state.get("move") else None,
         move_confirmed=state.get("move_confirmed", False),
-        died_on=date.fromisoformat(state["died_on"]) if "died_on" in state else None,
+        death=ChildDied.model_validate(state["death"]) if state.get("death") else None,
         **{name: _read(cls, state.get(name, {})) for name, cls in _PARTS.items()},
     )
 
@@ -120,8 +121,7 @@ def keep(doc: Document, record: Record) -> None:
     state["begun"] = sorted(record.begun)
     state["move"] = _plain(record.move) if record.move is not None else None
     state["move_confirmed"] = record.move_confirmed
-    if record.died_on is not None:
-        state["died_on"] = record.died_on.isoformat()
+    state["death"] = _plain(record.death) if record.death is not None else None
     for name in _PARTS:
         state[name] = {key: _plain(entry) for key, entry in getattr(record, name).items()}
 

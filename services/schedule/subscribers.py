@@ -24,6 +24,7 @@ RELEVANT = frozenset(
         r.ConditionRetracted,
         r.ChildMoved,
         r.ChildDied,
+        r.DeathRetracted,
         r.ChildrenUnmerged,
         r.MergedAway,
         r.ChildRetracted,
@@ -58,6 +59,7 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.ConsentWithdrawn: consent_withdrawn,
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
+            r.DeathRetracted: death_retracted,
             r.ChildrenUnmerged: children_unmerged,
             r.MergedAway: merged_away,
             r.ChildRetracted: merged_away,
@@ -185,6 +187,10 @@ def merged_away(doc: Document, event: r.MergedAway | r.ChildRetracted, envelope:
 
 def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
     doc.state["silenced"] = True
+
+
+def death_retracted(doc: Document, event: r.DeathRetracted, envelope: Envelope) -> None:
+    doc.state.pop("silenced", None)
 
 
 def _known(doc: Document) -> None:

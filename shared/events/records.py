@@ -331,9 +331,16 @@ class ChildRetracted(ChildEvent):
 
 
 class ChildDied(ChildEvent):
-    """The child died: every cheerful message stops."""
+    """The child died: a guardian, or the town of residence, says so; every cheerful message stops everywhere."""
 
     died_on: date
+    by: Actor
+
+
+class DeathRetracted(ChildEvent):
+    """The death was told wrongly and is taken back, by the town or by a guardian whose family told it: all goes on as before."""
+
+    reason: str
     by: Actor
 
 

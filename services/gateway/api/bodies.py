@@ -142,6 +142,12 @@ class ConditionBody(Body):
     since: date | None = None
 
 
+class DeathBody(Body):
+    """On which day the child died; with the answer every cheerful message stops."""
+
+    died_on: date
+
+
 class CodesBody(Body):
     """How many one-time codes to issue."""
 
@@ -557,6 +563,7 @@ class Child(Line):
     conditions: list[dict[str, Any]] | None = None
     responses: list[dict[str, Any]] | None = None
     died_on: date | None = None
+    silenced: bool | None = Field(default=None, description="After a death: nothing cheerful is to be shown")
 
 
 class PlanItemShown(Answer):
@@ -756,6 +763,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/children/{child}/growth": GrowthBody,
     "POST /v1/children/{child}/conditions": ConditionBody,
     "POST /v1/children/{child}/conditions/{condition}/retraction": ReasonBody,
+    "POST /v1/children/{child}/death": DeathBody,
+    "POST /v1/children/{child}/death/retraction": ReasonBody,
     "POST /v1/children/{child}/guardian-codes": CodesBody,
     "POST /v1/children/{child}/invitations": InvitationBody,
     "POST /v1/children/{child}/guardians/{guardian}/removal": ReasonBody,
@@ -814,6 +823,7 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/children/{child}/checkups": (201, Created),
     "POST /v1/children/{child}/growth": (201, Created),
     "POST /v1/children/{child}/conditions": (201, Created),
+    "POST /v1/children/{child}/death": (201, Created),
     "POST /v1/children/{child}/guardian-codes": (201, Anything),
     "POST /v1/children/{child}/invitations": (201, Invitation),
     "GET /v1/children/{child}/family": (200, Family),

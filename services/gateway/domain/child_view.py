@@ -209,6 +209,11 @@ def _died(state: State, event: r.ChildDied, revision: int) -> None:
     state.update(alive=False, died_on=event.died_on.isoformat(), facts_revision=revision)
 
 
+def _death_retracted(state: State, event: r.DeathRetracted, revision: int) -> None:
+    state.update(alive=True, facts_revision=revision)
+    state.pop("died_on", None)
+
+
 def _retracted(state: State, event: r.ChildRetracted, revision: int) -> None:
     """Nothing is left but what the feeds have sent: a clinic that was told is told no more."""
     feeds = state.get("feeds")
@@ -328,6 +333,7 @@ RECORD: dict[type[Event], Apply] = {
     r.ChildrenUnmerged: _unmerged,
     r.MergedAway: _merged_away,
     r.ChildDied: _died,
+    r.DeathRetracted: _death_retracted,
     r.ChildRetracted: _retracted,
     r.DoseRecorded: _dose,
     r.DoseCorrected: _dose,
@@ -354,6 +360,7 @@ PLAN_RELEVANT: frozenset[type[Event]] = frozenset(
         r.ChildCorrected,
         r.ChildMoved,
         r.ChildDied,
+        r.DeathRetracted,
         r.ChildrenUnmerged,
         r.ChildRetracted,
         r.DoseRecorded,

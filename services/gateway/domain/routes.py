@@ -79,6 +79,8 @@ ROUTES: tuple[Route, ...] = (
     _child("POST", "/growth", "measureGrowth", "records", creates=True),
     _child("POST", "/conditions", "recordCondition", "records", creates=True),
     _child("POST", "/conditions/{condition}/retraction", "changeCondition", "records", creates=True),
+    _child("POST", "/death", "tellDeath", "records", creates=True),
+    _child("POST", "/death/retraction", "tellDeath", "records", creates=True),
     _child("GET", "/history", "readHistory", "records"),
     _child("GET", "/accesses", "readAccesses"),
     # Family, consent, residence

@@ -105,6 +105,16 @@ async def test_nothing_after_a_loss_or_a_death(town: Town) -> None:
 
 
 @pytest.mark.integration
+async def test_a_death_told_wrongly_gives_everything_back(town: Town) -> None:
+    child = await town.born("2026-11-16")
+    await town.dies(child)
+    assert await town.runtime.store.find(kept.BONDS, {"gone": False}) == []
+    await town.lives_after_all(child)
+    assert await deliver_content(town.library) == 1
+    assert [item["child"] for item in await town.inbox()] == [child]
+
+
+@pytest.mark.integration
 async def test_it_waits_for_the_morning_and_makes_up_for_a_few_days(town: Town) -> None:
     town.runtime.clock.move_to(tokyo_time(TODAY, 8))
     assert await deliver_content(town.library) == 0

@@ -26,6 +26,7 @@ from shared.events.records import (
     ChildFacts,
     ChildMoved,
     ChildRegistered,
+    DeathRetracted,
     GuardianRemoved,
     PersonName,
     PregnancyEnded,
@@ -140,6 +141,9 @@ class Town:
 
     async def dies(self, child: str) -> None:
         await self.hears(child, ChildDied(died_on=TODAY, by=BY))
+
+    async def lives_after_all(self, child: str) -> None:
+        await self.hears(child, DeathRetracted(reason="another child", by=BY))
 
     async def loses(self, child: str, guardian: str) -> None:
         await self.hears(child, GuardianRemoved(guardian=guardian, reason="court"))

@@ -31,6 +31,7 @@ Verb = Literal[
     "consent",
     "stay",
     "merge",
+    "tell_death",
     "move",
     "read_history",
     "read_diary",
@@ -58,6 +59,7 @@ MAY: dict[Verb, frozenset[Role]] = {
     "consent": frozenset({"guardian"}),
     "stay": frozenset({"guardian"}),
     "merge": frozenset({"staff"}),
+    "tell_death": frozenset({"guardian", "staff", "system"}),
     "move": frozenset({"staff", "system"}),
     "read_history": frozenset({"guardian", "clinic", "staff", "system"}),
     # The diary is the family's own: no clinic, no town.

@@ -14,6 +14,7 @@ _MEDICAL: dict[str, tuple[str, ...]] = {
     "ConditionRetracted": ("condition_id", "reason"),
     "QuestionnaireFiled": ("response_id", "form", "form_version", "submitted_at"),
     "ChildDied": ("died_on",),
+    "DeathRetracted": ("reason",),
 }
 _FAMILY: dict[str, tuple[str, ...]] = {
     **_MEDICAL,

@@ -25,6 +25,7 @@ from shared.events.records import (
     ConsentGiven,
     ConsentWithdrawn,
     CutOffLifted,
+    DeathRetracted,
     Dose,
     DoseCorrected,
     DoseRecorded,
@@ -91,7 +92,12 @@ class Record:
     move: MoveAnnounced | None = None
     move_confirmed: bool = False
     codes: dict[str, GuardianCode] = field(default_factory=dict)
-    died_on: date | None = None
+    death: ChildDied | None = None
+
+    @property
+    def died_on(self) -> date | None:
+        """The day of the child's death, while it is told."""
+        return self.death.died_on if self.death is not None else None
 
 
 def opened(event: ChildRegistered) -> Record:
@@ -166,6 +172,8 @@ def apply(record: Record, event: ChildEvent) -> None:
                 for key in keys:
                     getattr(record, family).pop(key, None)
         case ChildDied():
-            record.died_on = event.died_on
+            record.death = event
+        case DeathRetracted():
+            record.death = None
         case _:
             raise ValueError(f"{event.event_type()} changes no record")

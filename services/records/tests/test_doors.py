@@ -77,6 +77,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/municipalities/139912/duplicates/{pair}/dismissal": (403, 403, 403, 403, 200, 404, 403, 403),
     "POST /v1/children/{child}/merges": (403, 403, 403, 403, 200, 404, 403, 403),
     "POST /v1/children/{merged}/merges/{other}/undo": (403, 403, 403, 403, 200, 404, 403, 403),
+    "POST /v1/children/{child}/death": (201, 404, 403, 403, 201, 404, 201, 403),
+    "POST /v1/children/{dead}/death/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
     "POST /v1/children/{child}/stays": (201, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/stays/{stay}/end": (200, 404, 403, 403, 403, 403, 403, 403),
     "GET /v1/children/{child}/handbook": (200, 404, 403, 403, 200, 404, 403, 403),
@@ -133,6 +135,7 @@ def body_for(route: str, made: dict[str, str]) -> Any:
         "{entry}": ENTRY,
         "photos": PHOTO,
         "imports": TABLE_FILE,
+        "death": {"died_on": "2026-11-22"},
         "move": {"to_municipality": OTHER_TOWN, "effective_on": "2026-11-20"},
     }.get(last)
 
@@ -147,6 +150,7 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
     names = {
         "{merged}": "{child}",
         "{moving}": "{child}",
+        "{dead}": "{child}",
         "{cut_off}": "{guardian}",
         "{clinics}": "{dose}",
         "{mothers}": "{dose}",
@@ -186,6 +190,9 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         batch = await door.does(NURSE, "POST", path, TABLE_FILE, content_type="text/csv")
         await imports.work_on(door.app.state.records, batch["id"])
         more |= {"batch": batch["id"]}
+    if "{dead}" in route:
+        await door.does(MOTHER, "POST", f"/v1/children/{child}/death", {"died_on": "2026-11-22"})
+        more |= {"dead": child}
     stays = {"municipality": OTHER_TOWN, "since": "2026-12-01", "until": "2027-01-31"}
     stay = await door.does(MOTHER, "POST", f"/v1/children/{child}/stays", stays)
     moving, twice, merged, other = [await door.born() for _ in range(4)]

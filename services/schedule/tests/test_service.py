@@ -232,6 +232,17 @@ async def test_nothing_fires_after_a_death(town: Town) -> None:
     assert await not_yet(town.planning, NURSE, TOWN, "due") == []
 
 
+async def test_a_death_told_wrongly_gives_plan_reminders_and_list_back(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    before = await town.state("c1")
+    await town.hears("c1", r.ChildDied(died_on=date(2026, 11, 23), by=BY))
+    assert "armed" not in {one["state"] for one in (await town.state("c1"))["reminders"].values()}
+    await town.hears("c1", r.DeathRetracted(reason="another child", by=BY))
+    after = await town.state("c1")
+    assert (after["plan"], after["reminders"]) == (before["plan"], before["reminders"])
+    assert {line["child"] for line in await not_yet(town.planning, NURSE, TOWN, "due")} == {"c1"}
+
+
 async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town) -> None:
     await town.registers("c1", date(2026, 9, 22))
     await town.news()

@@ -72,6 +72,8 @@ EXPECTED: dict[str, str] = {
     "POST /v1/children/{child}/growth": RECORDING,
     "POST /v1/children/{child}/conditions": RECORDING,
     "POST /v1/children/{child}/conditions/{condition}/retraction": RECORDING,
+    "POST /v1/children/{child}/death": FAMILY_TOWN,
+    "POST /v1/children/{child}/death/retraction": FAMILY_TOWN,
     "GET /v1/children/{child}/history": CONSENTED,
     "GET /v1/children/{child}/accesses": FAMILY,
     "POST /v1/children/{child}/guardian-codes": TOWN,

@@ -1,0 +1,97 @@
+"""A life and its end, through the real gateway and Kafka: what is sad silences every service, and no mistake is for ever."""
+
+import uuid
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from deploy.local.client import Api, Caller, until
+from deploy.local.platform import Platform
+
+pytestmark = [pytest.mark.integration, pytest.mark.journey, pytest.mark.slow]
+
+TOWN = "139939"
+TODAY = date.today()  # noqa: DTZ011 - any day will do
+
+
+@dataclass(slots=True)
+class House:
+    """A town, its nurse, and a mother."""
+
+    api: Api
+    mark: str
+    nurse: Caller
+    mother: Caller
+
+    async def child(self, age_days: int = 150) -> str:
+        """A child of the mother."""
+        facts = {
+            "birth_date": (TODAY - timedelta(days=age_days)).isoformat(),
+            "sex": "F",
+            "name": {"family": "若葉", "given": "ひかり", "family_kana": "ワカバ", "given_kana": "ヒカリ"},
+            "municipality": TOWN,
+        }
+        return str((await self.mother.post("/v1/children", facts))["id"])
+
+    async def reach(self, audience: dict[str, Any]) -> int:
+        """How many families a notice would reach."""
+        body = {"audience": audience}
+        return int((await self.nurse.post("/v1/announcements/preview", body, expect=200))["recipients"])
+
+
+@pytest.fixture
+async def house(platform: Platform) -> AsyncIterator[House]:
+    api = Api(platform.gateway_url)
+    mark = uuid.uuid4().hex[:8]
+    operator = await api.sign_in(f"operator-{mark}", "operator")
+    await operator.post("/v1/municipalities", {"code": TOWN, "name": f"町 {TOWN}"}, key=f"t{TOWN}", expect=None)
+    nurse = await api.sign_in(f"nurse-{mark}", "staff", municipality=TOWN, profession="public_health_nurse")
+    yield House(api, mark, nurse, await api.sign_in(f"mother-{mark}", "guardian"))
+    await api.close()
+
+
+async def test_a_death_silences_every_service_and_a_wrong_word_is_taken_back(house: House) -> None:
+    child = await house.child()
+    path = f"/v1/children/{child}"
+
+    async def counted() -> bool:
+        lines = (await house.nurse.get(f"/v1/municipalities/{TOWN}/not-yet?limit=500"))["items"]
+        return child in {one["child"] for one in lines}
+
+    async def armed() -> set[str]:
+        return {one["state"] for one in (await house.mother.get(f"{path}/reminders"))["items"]}
+
+    await until(counted, "the child waits for its doses")
+    assert "armed" in await armed()
+    everybody = await house.reach({"age_years": {"under": 1}})
+    assert everybody >= 1
+
+    await house.mother.post(f"{path}/death", {"died_on": TODAY.isoformat()})
+    record = await house.mother.get(path)
+    assert (record["died_on"], record["silenced"]) == (TODAY.isoformat(), True)
+    assert (await house.mother.get(f"{path}/plan"))["items"] == []
+
+    async def silent() -> bool:
+        return "armed" not in await armed() and not await counted()
+
+    await until(silent, "no reminder is left, and nobody follows the child up")
+
+    async def reached(number: int) -> bool:
+        return await house.reach({"age_years": {"under": 1}}) == number
+
+    await until(lambda: reached(everybody - 1), "no notice for families of babies reaches the mother")
+
+    await house.nurse.post(f"{path}/death/retraction", {"reason": "別のこどもの届出でした"}, expect=200)
+    again = await house.nurse.get(path)
+    assert "died_on" not in again
+    assert "silenced" not in again
+    await until(counted, "the child waits for its doses again")
+
+    async def reminded() -> bool:
+        return "armed" in await armed()
+
+    await until(reminded, "its reminders are armed again")
+    await until(lambda: reached(everybody), "the mother is told as before")
