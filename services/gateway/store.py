@@ -8,8 +8,11 @@ from collections.abc import Iterable
 from datetime import date
 from pathlib import Path
 
+import yaml
+
 from services.gateway.domain import child_view
 from services.gateway.domain.policy import Policy
+from services.gateway.domain.residence import Ledger
 from shared.documents import Document, Documents
 from shared.ids import derived_id
 from shared.store import Doc, Store
@@ -32,6 +35,12 @@ def load_policy() -> Policy:
     """The policy files, checked against their schema; raises PolicyBroken."""
     files = {path.name: path.read_text(encoding="utf-8") for path in POLICY.glob("*.cedar")}
     return Policy(files, (POLICY / "hagukumi.cedarschema").read_text(encoding="utf-8"))
+
+
+def load_ledgers() -> tuple[Ledger, ...]:
+    """What towns keep of children who moved away; raises TypeError for a file that does not fit."""
+    rows = yaml.safe_load((POLICY / "kept_after_move.yaml").read_text(encoding="utf-8"))["ledgers"]
+    return tuple(Ledger.of(row) for row in rows)
 
 
 # Who may find which child -----------------------------------------------------------------------------------------

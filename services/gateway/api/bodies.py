@@ -566,6 +566,26 @@ class Child(Line):
     silenced: bool | None = Field(default=None, description="After a death: nothing cheerful is to be shown")
 
 
+class KeptLine(Answer):
+    """A fact of a town's own ledger, by which rule it is kept, and the day from which it is no longer."""
+
+    ledger: Literal["doses", "checkups"]
+    name: str
+    source: str
+    kept_until: date
+    fact: dict[str, Any]
+
+
+class Kept(Answer):
+    """What a town keeps of a child who moved away; the name is the one of that time."""
+
+    id: str
+    birth_date: date
+    sex: str
+    names: list[NameBody]
+    items: list[KeptLine]
+
+
 class PlanItemShown(Answer):
     """One dose or checkup that is due, was due or will be."""
 
@@ -819,6 +839,7 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/children": (201, ChildCreated),
     "GET /v1/children": (200, Children),
     "GET /v1/children/{child}": (200, Child),
+    "GET /v1/children/{child}/kept": (200, Kept),
     "POST /v1/children/{child}/doses": (201, Created),
     "POST /v1/children/{child}/checkups": (201, Created),
     "POST /v1/children/{child}/growth": (201, Created),

@@ -10,12 +10,12 @@ from services.gateway.api.door import passage_of
 from services.gateway.api.forwarded import Forwarder
 from services.gateway.commands import read_your_writes
 from services.gateway.commands.passage import Admission
-from services.gateway.domain import child_view, shown
+from services.gateway.domain import child_view, residence, shown
 from shared.audit import accesses_of
 from shared.auth import Principal
 from shared.cursors import Cursors
 from shared.documents import Document
-from shared.problems import Invalid, invalid
+from shared.problems import Invalid, NotFound, invalid
 from shared.service import Runtime, api_router
 
 Limit = Annotated[int, Query(ge=1, le=200)]
@@ -26,6 +26,7 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
     """The routes of reads from the gateway's views."""
     router = api_router()
     children, plans = runtime.documents(kept.CHILDREN), runtime.documents(kept.PLANS)
+    ledgers = kept.load_ledgers()
 
     @router.get("/v1/children")
     async def listed(request: Request, limit: Limit = 50, cursor: Cursor = None) -> JSONResponse:
@@ -53,6 +54,16 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
         passage = passage_of(request)
         body = shown.child_json(passage.about.id, passage.about.state, passage.who, runtime.clock.today())
         return JSONResponse(body, headers=_read_marks(passage.about))
+
+    @router.get("/v1/children/{child}/kept")
+    async def kept_after_move(request: Request) -> JSONResponse:
+        """What this town keeps of a child who moved away: its own ledgers, as long as they have to be kept."""
+        passage = passage_of(request)
+        about, town = passage.about, passage.who.municipality or ""
+        found = residence.kept(about.state, town, ledgers, runtime.clock.today())
+        if not found:
+            raise NotFound
+        return JSONResponse(shown.kept_json(about.id, about.state, town, found))
 
     @router.get("/v1/children/{child}/family")
     async def family(request: Request) -> JSONResponse:

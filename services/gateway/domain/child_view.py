@@ -9,6 +9,7 @@ Everything here is a pure function on the view's `state` (plain JSON values, dat
     cut_off          those of them from whom address and whereabouts are hidden (支援措置)
     grants           id -> {relative, relation, sections, until}
     stays            id -> {municipality, clinics, since, until, begun}
+    residences       the towns that it left: [{municipality, since, until, name as it was then}]
     move             an announced move: {move_id, to_municipality, effective_on, confirmed}
     held, held_at    who is being refused while a permission of theirs is taken away: primary data, see holds.py
     consents         organisation -> {kind, purpose, until, revision, feed}; `feed`: the clinic had a topic when it was given
@@ -27,6 +28,7 @@ from collections.abc import Callable
 from datetime import date
 from typing import Any
 
+from services.gateway.domain import residence
 from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Event
@@ -132,6 +134,7 @@ def _stay_ended(state: State, event: r.StayEnded, revision: int) -> None:
 
 def _moved(state: State, event: r.ChildMoved, revision: int) -> None:
     state.pop("move", None)
+    residence.left(state, event.from_municipality, event.effective_on)
     state["municipality"] = event.to_municipality
     if known(state):
         state["facts"] = {**state["facts"], "municipality": event.to_municipality}

@@ -7,7 +7,7 @@ from typing import Any, get_args
 
 import cedarpy
 
-from services.gateway.domain import child_view
+from services.gateway.domain import child_view, residence
 from shared.auth import Principal
 from shared.events.records import Section
 
@@ -61,6 +61,7 @@ def child_resource(state: Mapping[str, Any], today: date) -> Resource:
         towns=consented["municipality"],
         lent=lent,
         arriving=(state.get("move") or {}).get("to_municipality", ""),
+        former=residence.towns_before(state),
         municipality=state.get("municipality", ""),
         shared=readable,
     )
@@ -74,6 +75,7 @@ def _child(
     towns: Iterable[str] = (),
     lent: Iterable[str] = (),
     arriving: str = "",
+    former: Iterable[str] = (),
     municipality: str = "",
     shared: Mapping[str, Iterable[str]] | None = None,
 ) -> Resource:
@@ -87,6 +89,7 @@ def _child(
             "towns": sorted(towns),
             "lent": sorted(lent),
             "arriving": arriving,
+            "former": sorted(former),
             "municipality": municipality,
             "relatives": sorted({one for readers in readable.values() for one in readers}),
             "shared": readable,
@@ -164,7 +167,7 @@ class Policy:
 def _its_own(principal: Principal, thing: str) -> Resource:
     if thing == "child":
         me, organisation, town = [principal.subject], [principal.organisation or ""], principal.municipality or ""
-        return _child(guardians=me, clinics=organisation, municipality=town, arriving=town)
+        return _child(guardians=me, clinics=organisation, municipality=town, arriving=town, former=[town])
     if thing == "town":
         return town_resource(principal.municipality or "")
     return Resource(KIND_OF_THING[thing])

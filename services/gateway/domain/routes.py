@@ -83,6 +83,7 @@ ROUTES: tuple[Route, ...] = (
     _child("POST", "/death/retraction", "tellDeath", "records", creates=True),
     _child("GET", "/history", "readHistory", "records"),
     _child("GET", "/accesses", "readAccesses"),
+    _child("GET", "/kept", "readKept"),
     # Family, consent, residence
     _child("POST", "/guardian-codes", "issueGuardianCodes", "records", creates=True),
     Route(

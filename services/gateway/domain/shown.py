@@ -6,6 +6,7 @@ from typing import Any
 
 from services.gateway.domain import child_view
 from services.gateway.domain.child_view import in_force
+from services.gateway.domain.residence import Ledger
 from shared.auth import Principal
 from shared.ids import binding_id
 
@@ -110,6 +111,29 @@ def child_json(child: str, state: Mapping[str, Any], principal: Principal, today
     if hat in {"staff", "system"}:
         found["guardians_bound"] = len(state.get("guardians", ()))
     return found
+
+
+def kept_json(
+    child: str, state: Mapping[str, Any], town: str, found: Iterable[tuple[Ledger, Mapping[str, Any], date]]
+) -> Json:
+    """What a town that the child left keeps of it; names as they were while it lived there."""
+    names = [one["name"] for one in state.get("residences", ()) if one["municipality"] == town and one["name"]]
+    shown = {"doses": (*DOSE, *DOSE_ORIGIN), "checkups": (*CHECKUP, *DOSE_ORIGIN)}
+    return {
+        "id": child,
+        **_only(state["facts"], ("birth_date", "sex")),
+        "names": names,
+        "items": [
+            {
+                "ledger": ledger.ledger,
+                "name": ledger.name,
+                "source": ledger.source,
+                "kept_until": end.isoformat(),
+                "fact": _only(fact, shown[ledger.ledger]),
+            }
+            for ledger, fact, end in found
+        ],
+    }
 
 
 def family_json(child: str, state: Mapping[str, Any], principal: Principal, today: date) -> Json:

@@ -331,7 +331,7 @@ async def _undo_piece(records: Records, doc: Document) -> Document:
             if "facts" not in child.state:
                 # By an attempt before this one, which died before it could say so.
                 undone.add(child.id)
-            elif not child.state.get("merged_into") and _take_back(records, child, brought[child.id], caller):
+            elif _is_the_towns(child, caller) and _take_back(records, child, brought[child.id], caller):
                 changed.append(child)
         lost = {child.id for child in await records.children.commit_many(changed)}
         undone |= {child.id for child in changed if child.id not in lost and "facts" not in child.state}
@@ -342,6 +342,11 @@ async def _undo_piece(records: Records, doc: Document) -> Document:
     if end >= doc.state["last_row"]:
         changes |= {"state": "undone", "open": 0, "ended_at": wire_instant(records.now)}
     return await _advance(records, doc.id, changes, counts)
+
+
+def _is_the_towns(child: Document, caller: Caller) -> bool:
+    """What moved away or became part of another record is not taken back: it is not the town's to change any more."""
+    return not child.state.get("merged_into") and child.tenant == caller.municipality
 
 
 def _take_back(records: Records, child: Document, brought: Doc, caller: Caller) -> bool:

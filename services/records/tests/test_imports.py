@@ -273,7 +273,8 @@ async def test_two_numbers_for_one_child_are_shown_to_staff_and_come_in_all_the_
 
 async def test_a_number_is_its_towns_own_and_a_child_who_moved_away_is_refused(imports: Imports) -> None:
     door, data = imports.door, files.as_csv(GOOD[:1])
-    child = (await imports.rows((await imports.takes(data))["id"]))[0]["child"]
+    first = (await imports.takes(data))["id"]
+    child = (await imports.rows(first))[0]["child"]
     elsewhere = f"/v1/municipalities/{OTHER_TOWN}/imports"
     answer = await door.call(OTHER_NURSE, "POST", elsewhere, data, content_type="text/csv")
     await commands.work_on(imports.records, answer.json()["id"])
@@ -293,6 +294,10 @@ async def test_a_number_is_its_towns_own_and_a_child_who_moved_away_is_refused(i
         "not-resident",
     )
     assert "child" not in refused
+    assert await imports.children() == before
+    # Nor is it the old town's any more to take back.
+    undone = await imports.undoes(first)
+    assert undone["counts"].get("children_undone", 0) == 0
     assert await imports.children() == before
     # Where it lives now, it stands beside the one that came with that town's own file.
     listed = (await door.does(OTHER_NURSE, "GET", f"/v1/municipalities/{OTHER_TOWN}/duplicates"))["items"]

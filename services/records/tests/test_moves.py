@@ -1,6 +1,6 @@
 """Moves with both sides' word, and stays that lend the record for a time: who may read changes, the record does not."""
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -251,3 +251,34 @@ async def test_the_day_begins_ends_and_moves_by_itself_and_once(door: Door) -> N
     assert await told_after(4) == ["ChildMoved"]
     assert (await door.call(NURSE, "GET", f"/v1/children/{child}/history")).status_code == 404
     assert (await door.call(OTHER_NURSE, "GET", f"/v1/children/{child}/history")).status_code == 200
+
+
+@pytest.mark.integration
+async def test_what_a_stay_lends_ends_with_its_last_day_to_the_second(door: Door) -> None:
+    """Reading and writing, for the town and its clinic: no minute too long, whether or not somebody has turned the day."""
+    child = await door.family()
+    body = {"municipality": OTHER_TOWN, "clinics": ["clinic-2"], "since": "2026-11-23", "until": "2026-11-30"}
+    await door.does(MOTHER, "POST", f"/v1/children/{child}/stays", body)
+    path = f"/v1/children/{child}"
+    asked = (
+        ("GET", "/history", None),
+        ("POST", "/growth", {"measured_on": "2026-11-23", "weight_kg": 7.1}),
+        ("POST", "/checkups", {"kind": "checkup_3m", "done_on": "2026-11-23"}),
+        ("POST", "/doses", {"given_on": "2026-11-23", "cvx": "170"}),
+    )
+
+    async def statuses() -> set[int]:
+        answers = [
+            await door.call(who, method, f"{path}{rest}", sent)
+            for who in (OTHER_NURSE, OTHER_CLINIC)
+            for method, rest, sent in asked
+        ]
+        # A dose that is on record already is refused as such: to one who may write.
+        return {200 if answer.status_code in {200, 201, 422} else answer.status_code for answer in answers}
+
+    door.runtime.clock.move_to(datetime(2026, 11, 30, 14, 59, 59, tzinfo=UTC))
+    assert await statuses() == {200}
+    door.runtime.clock.move_to(datetime(2026, 11, 30, 15, 0, 0, tzinfo=UTC))
+    assert await statuses() == {404}
+    await turn_days(door.app.state.records)
+    assert await statuses() == {404}

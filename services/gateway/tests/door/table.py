@@ -2,7 +2,7 @@
 
 The child lives in TOWN, its guardian is `mother`; `removed` was its guardian; `clinic` has consent in force, the consent
 of `expired` ended yesterday, `other_clinic` never had one. Whereabouts are hidden from `cut_off`; `grandmother` has a grant
-to the plan, that of `uncle` ended yesterday; the record is lent to the town of `visited`, and a move to that of `other_nurse` was announced. Everybody else belongs to another family or town.
+to the plan, that of `uncle` ended yesterday; the record is lent to the town of `visited`, and a move back to that of `other_nurse`, where it lived before, was announced. Everybody else belongs to another family or town.
 """
 
 PEOPLE = (
@@ -41,6 +41,7 @@ DIARY = "                     401  200  404  404  404  200  404  403  403  403  
 RECORDING = "                 401  200  404  404  404  404  404  200  404  404  200  404  200  200  404  403"
 EXAMINING = "                 401  403  403  403  403  403  403  200  404  404  200  404  200  200  404  403"
 ARRIVING = "                  401  403  403  403  403  403  403  403  403  403  404  200  404  404  200  403"
+FORMER_TOWN = "               401  403  403  403  403  403  403  403  403  403  404  200  404  404  200  403"
 EITHER_TOWN = "               401  403  403  403  403  403  403  403  403  403  200  200  404  200  200  403"
 CONSENTED = "                 401  200  404  404  404  404  404  200  404  404  200  404  200  200  404  403"
 FAMILY_STAFF = "              401  200  404  404  404  404  404  403  403  403  200  404  404  403  403  403"
@@ -75,6 +76,7 @@ EXPECTED: dict[str, str] = {
     "POST /v1/children/{child}/death": FAMILY_TOWN,
     "POST /v1/children/{child}/death/retraction": FAMILY_TOWN,
     "GET /v1/children/{child}/history": CONSENTED,
+    "GET /v1/children/{child}/kept": FORMER_TOWN,
     "GET /v1/children/{child}/accesses": FAMILY,
     "POST /v1/children/{child}/guardian-codes": TOWN,
     "POST /v1/guardian-links": ANY_GUARDIAN,

@@ -159,6 +159,7 @@ EMPTY = {
     "POST /v1/municipalities/{code}/credentials",
     "POST /v1/clinics/{clinic}/credentials",
     "GET /fhir/R4/Immunization/{immunization}",
+    "GET /v1/children/{child}/kept",
     "PUT /dev/clock",
     "PUT /v1/municipalities/{code}/places/{place}",
     "DELETE /v1/municipalities/{code}/places/{place}",

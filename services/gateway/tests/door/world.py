@@ -99,6 +99,7 @@ def plan(child: str, seen: int, **changes: Any) -> s.PlanChanged:
 
 FAMILY: tuple[Event, ...] = (
     r.ChildRegistered(child=facts(), guardians=("mother-1",), by=BY),
+    r.ChildMoved(from_municipality=OTHER_TOWN, to_municipality=TOWN, effective_on=date(2026, 9, 29), by=BY),
     r.GuardianAdded(guardian="mother-1", proven_by="registration"),
     r.GuardianAdded(guardian="father-1", proven_by="code"),
     r.GuardianRemoved(guardian="father-1", reason="separated"),
