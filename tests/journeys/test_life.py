@@ -3,7 +3,7 @@
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -95,3 +95,25 @@ async def test_a_death_silences_every_service_and_a_wrong_word_is_taken_back(hou
 
     await until(reminded, "its reminders are armed again")
     await until(lambda: reached(everybody), "the mother is told as before")
+
+
+async def test_the_record_is_shown_as_it_stood(house: House) -> None:
+    child = await house.child()
+    path = f"/v1/children/{child}"
+    before = datetime.now(UTC)
+    dose = await house.mother.post(f"{path}/doses", {"given_on": TODAY.isoformat(), "cvx": "170"})
+    given = datetime.now(UTC)
+    await house.mother.post(f"{path}/doses/{dose['id']}/retraction", {"reason": "別のこどもの記録"}, expect=200)
+    now = await house.mother.get(path)
+    assert now["doses"] == []
+
+    async def at(instant: datetime) -> Any:
+        return await house.mother.get(f"{path}?at={instant.isoformat().replace('+', '%2B')}")
+
+    assert (await at(before))["doses"] == []
+    then = await at(given)
+    assert [one["id"] for one in then["doses"]] == [dose["id"]]
+    assert then["at"].endswith("+09:00")
+    assert {name: value for name, value in (await at(datetime.now(UTC))).items() if name != "at"} == now
+    long_ago = await house.mother.call("GET", f"{path}?at=2020-01-01T00:00:00Z")
+    assert long_ago.status_code == 404

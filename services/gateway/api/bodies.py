@@ -563,6 +563,7 @@ class Child(Line):
     conditions: list[dict[str, Any]] | None = None
     responses: list[dict[str, Any]] | None = None
     died_on: date | None = None
+    at: datetime | None = Field(default=None, description="The instant that was asked for, in Tokyo's time")
     silenced: bool | None = Field(default=None, description="After a death: nothing cheerful is to be shown")
 
 
@@ -937,6 +938,9 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
     "GET /fhir/R4/Immunization": (
         *_FHIR_PAGES,
         ("status", {"enum": ["completed", "entered-in-error"]}, "Those that count, unless said otherwise"),
+    ),
+    "GET /v1/children/{child}": (
+        ("at", {"type": "string", "format": "date-time"}, "The record as it stood at this instant (with its zone)"),
     ),
     "GET /v1/children/{child}/plan": (("on", {"type": "string", "format": "date"}, "The plan as on this day"),),
     "GET /v1/children/{child}/catch-up": (

@@ -9,7 +9,9 @@ from services.gateway import store as kept
 from services.gateway.api.door import passage_of
 from services.gateway.api.forwarded import Forwarder
 from services.gateway.commands import read_your_writes
+from services.gateway.commands.history import history_of
 from services.gateway.commands.passage import Admission
+from services.gateway.domain import as_it_was as past
 from services.gateway.domain import child_view, residence, shown
 from shared.audit import accesses_of
 from shared.auth import Principal
@@ -52,8 +54,18 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
     async def record(request: Request) -> JSONResponse:
         """The record."""
         passage = passage_of(request)
+        if "at" in request.query_params:
+            return await as_it_was(request)
         body = shown.child_json(passage.about.id, passage.about.state, passage.who, runtime.clock.today())
         return JSONResponse(body, headers=_read_marks(passage.about))
+
+    async def as_it_was(request: Request) -> JSONResponse:
+        """The record as it stood at an instant, for those who may read it now."""
+        about, who = passage_of(request).about, passage_of(request).who
+        at = past.instant_of(request.query_params["at"], runtime.clock.now())
+        was = past.as_it_was(await history_of(runtime.calls, about.id), at)
+        body = shown.child_json(about.id, past.seen_today(was, about.state), who, runtime.clock.today())
+        return JSONResponse({**body, "at": at.isoformat()})
 
     @router.get("/v1/children/{child}/kept")
     async def kept_after_move(request: Request) -> JSONResponse:
