@@ -112,6 +112,18 @@ async def bearer_of(children: Documents, closed: Document) -> tuple[Document | N
     return record, name
 
 
+async def names_of(children: Documents, record: Document) -> list[str]:
+    """The ids under which this child was ever known: its own, and those of closed records that it stands for."""
+    found, ahead = [record.id], list(record.state.get("merged", ()))
+    while ahead:
+        name = ahead.pop()
+        if name not in found:
+            found.append(name)
+            closed = await children.load(name)
+            ahead += closed.state.get("merged", ()) if closed is not None else ()
+    return found
+
+
 async def closed_among(store: Store, children: Iterable[str]) -> set[str]:
     """Those of these records that became part of another one."""
     docs = await store.get_many(CHILDREN, children, ["state.merged_into"])

@@ -325,6 +325,16 @@ def merged_into(doc: Document) -> str | None:
     return doc.state.get("merged_into")
 
 
+def reopened(doc: Document, third: str) -> None:
+    """A third record stands for this closed one again."""
+    doc.state["restored_as"] = third
+
+
+def stands_for(doc: Document) -> str | None:
+    """The record that has to be asked instead of this closed one; None for one that is open."""
+    return doc.state.get("restored_as") or merged_into(doc)
+
+
 def merges(doc: Document) -> Mapping[str, Any]:
     """What became part of this record: id -> what it carried."""
     found: Mapping[str, Any] = doc.state.get("merges", {})

@@ -124,7 +124,13 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
         passage = passage_of(request)
         child = passage.about.id
         before = _place(cursors, cursor, child)
-        rows = await accesses_of(runtime.store, child, before, limit + 1)
+        # Who looked at a record that became part of this one looked at this child.
+        found = {
+            (row["at"], row["_id"]): row
+            for name in await kept.names_of(children, passage.about)
+            for row in await accesses_of(runtime.store, name, before, limit + 1)
+        }
+        rows = [found[place] for place in sorted(found, reverse=True)]
         page = rows[:limit]
         following = cursors.seal([child, page[-1]["at"], page[-1]["_id"]]) if len(rows) > limit else None
         body = {"items": [shown.access_json(row, passage.who) for row in page], "next": following}

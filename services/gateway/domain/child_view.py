@@ -9,6 +9,7 @@ Everything here is a pure function on the view's `state` (plain JSON values, dat
     cut_off          those of them from whom address and whereabouts are hidden (支援措置)
     grants           id -> {relative, relation, sections, until}
     stays            id -> {municipality, clinics, since, until, begun}
+    merged           closed records that this one stands for
     residences       the towns that it left: [{municipality, since, until, name as it was then}]
     move             an announced move: {move_id, to_municipality, effective_on, confirmed}
     held, held_at    who is being refused while a permission of theirs is taken away: primary data, see holds.py
@@ -92,6 +93,8 @@ def sections_of(state: State, relative: str, today: date) -> frozenset[str]:
 def _registered(state: State, event: r.ChildRegistered, revision: int) -> None:
     state["guardians"] = sorted({*state.get("guardians", ()), *event.guardians})
     state["alive"] = True
+    if event.restored_from is not None:
+        state["merged"] = [event.restored_from]
     _facts(state, event.child, revision)
 
 
@@ -146,6 +149,7 @@ def _merged(state: State, event: r.ChildrenMerged, revision: int) -> None:
 
 def _unmerged(state: State, event: r.ChildrenUnmerged, revision: int) -> None:
     state.setdefault("restored", {})[event.other] = event.restored_as
+    state["merged"] = [one for one in state.get("merged", ()) if one != event.other]
     for response, one in list(state.get("questionnaires", {}).items()):
         if one.get("came_with") == event.other:
             del state["questionnaires"][response]
@@ -174,7 +178,7 @@ def _merged_away(state: State, event: r.MergedAway, revision: int) -> None:
 
 def close(state: State) -> None:
     """A tombstone: which record it became part of, how far the clinics were told, and the questionnaires begun for it."""
-    names = ("merged_into", "restored", "feeds", "held", "held_at", "questionnaires", "answers")
+    names = ("merged_into", "merged", "restored", "feeds", "held", "held_at", "questionnaires", "answers")
     kept: State = {name: state[name] for name in names if name in state}
     state.clear()
     state.update(kept)

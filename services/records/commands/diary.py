@@ -70,7 +70,7 @@ async def write_entry(
 async def _follow(records: Records, child: str, entry: str) -> None:
     """Take an entry along whose record was merged away while it was written: the merge looked before it was there."""
     known = await records.children.load(child)
-    into = kept.merged_into(known) if known is not None else None
+    into = kept.stands_for(known) if known is not None else None
     if into is None:
         return
 

@@ -25,7 +25,7 @@ async def file_questionnaire(records: Records, response: str, submitted: Questio
         return {}
 
     child = submitted.child
-    while (doc := await records.children.load(child)) is not None and (into := kept.merged_into(doc)) is not None:
-        # It was begun for a record that became part of another one meanwhile.
+    while (doc := await records.children.load(child)) is not None and (into := kept.stands_for(doc)) is not None:
+        # It was begun for a record that became part of another one meanwhile, or was taken out of it again.
         child = into
     await records.children.change(child, decide, Command(derived_id("filed", event_id), ""))

@@ -222,10 +222,10 @@ async def _take_piece(records: Records, doc: Document, groups: list[ChildRows], 
     keys = {rows.ref: _ref_key(records, doc.state["municipality"], rows.ref) for rows in piece}
     before = await kept.children_of_refs(records.store, keys.values())
     known = await records.children.load_many(before.values())
-    # A record that became part of another one is read there.
-    merged = {key: child.state["merged_into"] for key, child in known.items() if child.state.get("merged_into")}
-    into = await records.children.load_many(merged.values())
-    known |= {key: into[other] for key, other in merged.items() if other in into}
+    # A record that became part of another one is read there, one that was taken out again where it stands alone.
+    while merged := {key: into for key, child in known.items() if (into := kept.stands_for(child)) is not None}:
+        others = await records.children.load_many(merged.values())
+        known |= {key: others.get(into, Document(id=into)) for key, into in merged.items()}
     alike = await kept.children_like(records.store, (rows.traits.key for rows in piece if rows.traits))
     taken: dict[str, tuple[ChildRows, Taken, Document]] = {}
     while piece:

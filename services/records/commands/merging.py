@@ -212,6 +212,12 @@ async def _leave(records: Records, saga: Doc) -> None:
     # Somebody has just said that they are two: nobody is asked again.
     await kept.keep_apart(records.store, saga["municipality"], pair_id(saga["first"], third))
 
+    def reopen(doc: Document) -> Doc:
+        kept.reopened(doc, third)
+        return {}
+
+    await records.children.change(saga["second"], reopen)
+
     def decide(doc: Document) -> Doc:
         if kept.made_before(doc, kept.command_of_saga(saga)) is not None:
             return {}

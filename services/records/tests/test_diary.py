@@ -1,6 +1,8 @@
 """The diary: whose words it holds, who sees which entry, and that what is deleted is gone."""
 
+import dataclasses
 from datetime import date, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,6 +10,7 @@ import pytest
 
 from services.records import store as kept
 from services.records.commands import diary as commands
+from services.records.commands.diary import add_photo, read_photo
 from services.records.domain.access import Caller
 from services.records.domain.photos import MAX_BYTES
 from services.records.tests.conftest import Door
@@ -22,10 +25,13 @@ from services.records.tests.families import (
     STRANGER,
     TODAY,
 )
-from shared.documents import Document
+from shared.documents import Command, Document
+from shared.files import files_of
 from shared.ids import new_id
 from shared.testing import photos as invented
 from shared.testing.photos import CANARY, FORMATS, Format
+from shared.testing.s3_server import S3Server
+from shared.tests.test_files import s3, s3_settings  # noqa: F401 - a fixture
 
 ENTRY: dict[str, Any] = {"on": "2026-11-20", "text": "はじめて笑った。\n家族みんなで👨‍👩‍👧", "first": "smile"}
 
@@ -313,6 +319,27 @@ async def test_no_stored_and_no_served_byte_tells_where_a_photo_was_taken(diary:
         for word in (CANARY.encode(), b"Exif", b"GPS", b"xmpmeta", b"ICC_PROFILE"):
             assert word not in data
     assert len(await diary.files()) == 2
+
+
+async def test_no_byte_on_an_s3_server_tells_where_a_photo_was_taken(
+    diary: Diary,
+    s3: tuple[S3Server, int],  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    server, port = s3
+    files = files_of(s3_settings(tmp_path, port), diary.door.runtime.store, "photo_files")
+    records = dataclasses.replace(diary.door.app.state.records, files=files)
+    for number, data in enumerate([*map(invented.photo, FORMATS), invented.polyglot()]):
+        entry = await diary.writes()
+        given, _ = await add_photo(records, MOTHER, diary.child, entry, data, Command(f"{number:032}", ""))
+        for small in (False, True):
+            served = await read_photo(records, FATHER, diary.child, entry, given["id"], small=small)
+            assert served in server.objects.values()
+    assert len(server.objects) == 2 * (len(FORMATS) + 1)
+    for stored in server.objects.values():
+        for word in (CANARY.encode(), b"Exif", b"GPS", b"xmpmeta", b"ICC_PROFILE", b"<script"):
+            assert word not in stored
+    await files.close()
 
 
 async def test_a_photo_sent_twice_is_one_photo(diary: Diary) -> None:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from services.records import store as kept
 from services.records.commands import merging as commands
+from services.records.commands.filing import file_questionnaire
 from services.records.commands.imports import work_on
 from services.records.commands.moves import turn_days
 from services.records.domain import doses, duplicates, merging
@@ -35,6 +36,7 @@ from services.records.tests.families import (
     Child,
 )
 from shared.documents import Command, Document
+from shared.events.questionnaire import QuestionnaireSubmitted
 from shared.events.records import (
     AccessGranted,
     ChildRegistered,
@@ -324,7 +326,7 @@ async def test_the_diary_and_its_photos_follow_and_come_back(door: Door) -> None
     await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": second, "reason": "二重登録"})
     for who in (MOTHER, FATHER):
         assert len((await door.does(who, "GET", f"/v1/children/{first}/diary"))["items"]) == 2
-        for size in ("", "?size=small"):
+        for size in ("", "?small=true"):
             assert (await door.call(who, "GET", f"/v1/children/{first}{file}{size}")).status_code == 200
     assert (await door.call(FATHER, "GET", f"/v1/children/{first}{file}")).content == before
     assert (await door.call(FATHER, "GET", f"/v1/children/{second}{file}")).status_code == 404
@@ -361,6 +363,29 @@ async def test_an_entry_that_is_being_written_while_its_record_is_merged_away_fo
         await door.does(FATHER, "POST", f"/v1/children/{second}/diary", {"on": "2026-08-12", "text": "間に合った"})
     texts = [one["text"] for one in (await door.does(FATHER, "GET", f"/v1/children/{first}/diary"))["items"]]
     assert texts == ["間に合った", "はじめての海"]
+
+
+async def test_what_comes_by_a_closed_records_id_goes_to_whichever_record_stands_for_it(door: Door) -> None:
+    """Questionnaires that were begun for it, and rows of a town's file that mean it."""
+    records = door.app.state.records
+    row = ("17", BODY["birth_date"], "女", "若葉", "ひかり", "わかば", "ヒカリ")
+    first, second = await door.family(), (await imported(door, *row))["child"]
+
+    async def files(response: str) -> None:
+        submitted = QuestionnaireSubmitted(
+            child=second, form="f", form_version="1", answers=(), submitted_by="m", submitted_at=NOON
+        )
+        await file_questionnaire(records, response, submitted, f"event-{response}")
+
+    await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": second, "reason": "二重登録"})
+    await files("while-merged")
+    assert (await imported(door, *row))["child"] == first
+    undone = await door.does(NURSE, "POST", f"/v1/children/{first}/merges/{second}/undo", {"reason": "双子だった"})
+    third = undone["restored"]
+    await files("afterwards")
+    assert (await imported(door, *row))["child"] == third
+    assert set((await of(door, first)).questionnaires) == {"while-merged"}
+    assert set((await of(door, third)).questionnaires) == {"afterwards"}
 
 
 async def test_a_stay_that_came_with_a_merge_begins_and_ends_on_its_days_on_either_record(door: Door) -> None:

@@ -12,6 +12,8 @@ from services.gateway.tests.door.world import (
     CLINIC,
     FAMILY,
     NEIGHBOUR,
+    NEIGHBOURS,
+    OTHER_TOWN,
     PEOPLE,
     TODAY,
     TOWN,
@@ -261,3 +263,34 @@ async def test_every_answer_about_a_child_left_its_row_before(world: World) -> N
         await world.ask(who, "GET", path)
         rows = await world.audit(whose=CHILD)
         assert [(row["who"], row["action"]) for row in rows[before:]] == [(PEOPLE[who].subject, action)]  # type: ignore[union-attr]
+
+
+async def test_who_looked_at_a_record_that_became_part_of_this_one_is_shown_with_it_and_goes_with_it_again(
+    world: World,
+) -> None:
+    assert (await world.ask("other_nurse", "GET", f"/v1/children/{NEIGHBOUR}")).status_code == 200
+    staff = r.Actor(subject="nurse-1", role="staff", organisation=TOWN)
+
+    async def looked(child: str, who: str = "mother") -> list[str]:
+        found = []
+        path: str | None = f"/v1/children/{child}/accesses?limit=1"
+        while path:
+            answer = await world.ask(who, "GET", path)
+            found += [one["organisation"] for one in answer.json()["items"] if one.get("organisation")]
+            path = answer.links["next"]["url"] if "next" in answer.links else None
+        return found
+
+    assert OTHER_TOWN not in await looked(CHILD)
+    merged = r.ChildrenMerged(other=NEIGHBOUR, other_revision=1, carried={}, reason="twice", by=staff)
+    await world.tells(CHILD, merged, after=len(FAMILY))
+    await world.tells(NEIGHBOUR, r.MergedAway(into=CHILD, by=staff), after=len(NEIGHBOURS))
+    assert (await looked(CHILD)).count(OTHER_TOWN) == 1
+
+    third = "d" * 32
+    undone = r.ChildrenUnmerged(other=NEIGHBOUR, restored_as=third, removed={}, reason="twins", by=staff)
+    await world.tells(CHILD, undone, after=len(FAMILY) + 1)
+    await world.tells(
+        third, r.ChildRegistered(child=facts(), guardians=("mother-2",), restored_from=NEIGHBOUR, by=staff)
+    )
+    assert OTHER_TOWN not in await looked(CHILD)
+    assert (await looked(third, "other_mother")).count(OTHER_TOWN) == 1
