@@ -721,6 +721,97 @@ class ImportRows(Answer):
     next: str | None
 
 
+class GrowthWarning(Answer):
+    """Something unlikely in a measurement, which is kept all the same."""
+
+    pointer: str
+    code: Literal["unusual-for-age", "smaller-than-before", "sudden-change"]
+    ja: str
+    en: str
+
+
+class Measured(Created):
+    """A measurement that was recorded, and what is unlikely in it."""
+
+    warnings: list[GrowthWarning]
+
+
+class GrowthSetShown(Answer):
+    """A set of curves and the days on which handbooks carried it."""
+
+    id: str
+    name: str
+    name_en: str
+    source: str
+    confidence: Literal["high", "medium", "low"]
+    effective_from: date
+    effective_to: date | None
+    values_held: bool
+
+
+class StandingShown(Answer):
+    """What one set says of a value: z-score and percentile where it gives them, else between which percentiles."""
+
+    set: str
+    in_use_then: bool = Field(description="On the day of the measurement")
+    in_use_now: bool
+    values_held: bool
+    band: str | None = Field(default=None, description="below_p3, p3_to_p50, …, above_p97")
+    z: float | None = None
+    percentile: float | None = None
+
+
+class ValueShown(Answer):
+    """One value of a measurement, in kg or cm."""
+
+    value: float
+    standings: list[StandingShown]
+
+
+class MeasurementShown(Answer):
+    """A measurement; compared at the corrected age (修正月齢) where the child was born before 37 weeks."""
+
+    id: str
+    measured_on: date
+    age_days: int
+    corrected_age_days: int
+    chest_cm: float | None
+    values: dict[Literal["weight_kg", "length_cm", "head_cm"], ValueShown]
+    warnings: list[GrowthWarning]
+
+
+class Velocity(Answer):
+    """Gain a month between two measurements."""
+
+    measure: Literal["weight_kg", "length_cm", "head_cm"]
+    from_: date = Field(alias="from")
+    to: date
+    days: int
+    per_month: float
+
+
+class Curve(Answer):
+    """The lines of one set for this child's sex: [age in days, a value for each percentile]."""
+
+    set: str
+    measure: Literal["weight_kg", "length_cm", "head_cm"]
+    percentiles: list[int]
+    points: list[list[float]]
+
+
+class Growth(Answer):
+    """How a child grows."""
+
+    child: str
+    birth_date: date
+    sex: Literal["F", "M", "U"]
+    corrected_by_days: int
+    sets: list[GrowthSetShown]
+    measurements: list[MeasurementShown]
+    velocity: list[Velocity]
+    curves: list[Curve]
+
+
 class Items(Answer):
     """A list."""
 
@@ -843,7 +934,8 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "GET /v1/children/{child}/kept": (200, Kept),
     "POST /v1/children/{child}/doses": (201, Created),
     "POST /v1/children/{child}/checkups": (201, Created),
-    "POST /v1/children/{child}/growth": (201, Created),
+    "POST /v1/children/{child}/growth": (201, Measured),
+    "GET /v1/children/{child}/growth": (200, Growth),
     "POST /v1/children/{child}/conditions": (201, Created),
     "POST /v1/children/{child}/death": (201, Created),
     "POST /v1/children/{child}/guardian-codes": (201, Anything),
@@ -894,6 +986,7 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
 FILES: dict[str, tuple[str, ...]] = {
     "GET /v1/children/{child}/handbook": ("application/pdf", "application/json", "application/fhir+json"),
     "GET /v1/children/{child}/diary/{entry}/photos/{photo}": ("image/jpeg",),
+    "GET /v1/children/{child}/growth.svg": ("image/svg+xml",),
     "GET /v1/announcements/{announcement}/call-list": ("text/csv",),
     "GET /v1/unsubscriptions/{token}": ("text/plain",),
 }
@@ -927,6 +1020,11 @@ QUERIES: dict[str, tuple[tuple[str, dict[str, Any], str], ...]] = {
     ),
     "GET /v1/municipalities/{code}/imports/{batch}/rows": (
         ("outcome", {"enum": ["new", "known", "refused"]}, "Only the rows with this outcome"),
+    ),
+    "GET /v1/children/{child}/growth.svg": (
+        ("measure", {"enum": ["weight_kg", "length_cm", "head_cm"]}, "What is drawn; the weight unless said otherwise"),
+        ("set", {"type": "string", "maxLength": 40}, "The set of curves; today's Japanese one, or the WHO's"),
+        ("beside", {"type": "string"}, "A brother or sister to be drawn into it; may be repeated, three at most"),
     ),
     "GET /v1/children/{child}/diary": (("firsts", {"type": "boolean"}, "Only the firsts (できたよ記念日)"),),
     "GET /v1/children/{child}/diary/{entry}/photos/{photo}": (

@@ -20,6 +20,7 @@ RELATION_PATIENCE_S = 0.3
 """A relation that was just made may be milliseconds behind in the view. Unknown and not yours wait equally long."""
 
 FRESH_WAIT_S = 5.0
+MOST_BESIDE = 3
 PURPOSES = {
     "guardian": "own-family",
     "clinic": "care",
@@ -91,6 +92,8 @@ class Admission:
             passage.child = await _child_at(row, passage, asked)
             passage.whose.append(passage.child)
             await self._child(passage)
+            if row.beside:
+                await self._beside(passage, parse_qs(asked.query, max_num_fields=50).get("beside", []))
             return
         resource = Resource(rules.KIND_OF_THING[row.thing])
         if row.thing == "town":
@@ -119,6 +122,14 @@ class Admission:
         )
         if consent is not None and record.state["municipality"] != who.municipality:
             passage.purpose = consent["purpose"]
+
+    async def _beside(self, passage: Passage, others: list[str]) -> None:
+        """The same for each further child: it is shown, so it is asked about and audited."""
+        for other in others[:MOST_BESIDE]:
+            record = await self._children.load(other) if re.fullmatch(SEGMENT, other) else None
+            if record is None or not self.allows_child(passage.who, passage.row.action, record):
+                raise NotFound
+            passage.whose.append(other)
 
     def allows_child(self, who: Principal, action: str, record: Document | None) -> bool:
         """Whether this principal may do this to this child, as the gateway's view knows it."""

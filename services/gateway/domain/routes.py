@@ -50,6 +50,8 @@ class Route:
     """What its body may be."""
     max_body: int = 0
     """Bytes of a body, where it is larger than the setting allows for others."""
+    beside: bool = False
+    """`?beside=` names further children, each of whom the caller must be allowed to do the same with."""
     within_s: float = 10.0
     """In which time the body has to be here, and then the owner's answer."""
 
@@ -77,6 +79,8 @@ ROUTES: tuple[Route, ...] = (
     _child("POST", "/doses/{dose}/retraction", "changeDose", "records", creates=True),
     _child("POST", "/checkups", "recordCheckup", "records", creates=True),
     _child("POST", "/growth", "measureGrowth", "records", creates=True),
+    _child("GET", "/growth", "readGrowth", "records"),
+    _child("GET", "/growth.svg", "readGrowth", "records", beside=True),
     _child("POST", "/conditions", "recordCondition", "records", creates=True),
     _child("POST", "/conditions/{condition}/retraction", "changeCondition", "records", creates=True),
     _child("POST", "/death", "tellDeath", "records", creates=True),

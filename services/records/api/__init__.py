@@ -2,12 +2,24 @@
 
 from fastapi import APIRouter
 
-from services.records.api import children, death, diary, doses, family, handbook, imports, merging, moves, observations
+from services.records.api import (
+    children,
+    death,
+    diary,
+    doses,
+    family,
+    growth,
+    handbook,
+    imports,
+    merging,
+    moves,
+    observations,
+)
 from services.records.commands.records import Records
 from shared.service import Runtime
 
 
 def routers(runtime: Runtime, records: Records) -> list[APIRouter]:
     """Every route of the service."""
-    modules = (children, doses, observations, death, family, diary, moves, merging, imports, handbook)
+    modules = (children, doses, growth, observations, death, family, diary, moves, merging, imports, handbook)
     return [module.router(runtime, records) for module in modules]

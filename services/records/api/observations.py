@@ -1,4 +1,4 @@
-"""Checkups, measurements, conditions."""
+"""Checkups and conditions."""
 
 from typing import Annotated
 
@@ -20,7 +20,6 @@ from services.records.commands import observations as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.checkups import CheckupWish
 from services.records.domain.conditions import ConditionWish
-from services.records.domain.growth import GrowthWish
 from shared.service import Runtime, answer, api_router
 
 
@@ -29,16 +28,6 @@ class CheckupBody(Body):
 
     kind: Token
     done_on: Day
-
-
-class GrowthBody(Body):
-    """A measurement: weight in kg, lengths in cm, at least one of them."""
-
-    measured_on: Day
-    weight_kg: float | None = None
-    length_cm: float | None = None
-    head_cm: float | None = None
-    chest_cm: float | None = None
 
 
 class ConditionBody(Body):
@@ -66,27 +55,6 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         wish = CheckupWish(kind=body.kind, done_on=body.done_on)
         given, doc = await commands.record_checkup(records, asked.caller, child, wish, command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/checkups/{given['id']}")
-
-    @routes.post("/v1/children/{child}/growth", status_code=201)
-    async def growth(
-        child: str,
-        body: GrowthBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
-        """Record a measurement."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
-        wish = GrowthWish(
-            measured_on=body.measured_on,
-            weight_kg=body.weight_kg,
-            length_cm=body.length_cm,
-            head_cm=body.head_cm,
-            chest_cm=body.chest_cm,
-        )
-        given, doc = await commands.measure(records, asked.caller, child, wish, command)
-        return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/growth/{given['id']}")
 
     @routes.post("/v1/children/{child}/conditions", status_code=201)
     async def condition(

@@ -10,6 +10,7 @@ from joserfc.jwk import ECKey
 
 from services.records import store as kept
 from services.records.commands.diary import entries_seen
+from services.records.commands.growth import charts
 from services.records.commands.records import Records
 from services.records.domain import handbook, handbook_fhir, handbook_pack, handbook_pdf
 from services.records.domain.access import Caller, check, check_role
@@ -46,7 +47,7 @@ async def export(records: Records, caller: Caller, child: str, form: Format) -> 
         return _json(handbook_pack.seal(book, key))
     qr = handbook_pack.qr_text(book, key) if key is not None else None
     async with _setting:
-        return await asyncio.to_thread(handbook_pdf.pages, book, _template(), qr)
+        return await asyncio.to_thread(handbook_pdf.pages, book, _template(), qr, charts(record, records.today))
 
 
 def public_keys(records: Records) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""Record checkups, measurements and conditions."""
+"""Record checkups and conditions."""
 
 from services.records.commands.records import Records, add_entry, change_entry
-from services.records.domain import checkups, conditions, growth
+from services.records.domain import checkups, conditions
 from services.records.domain.access import Caller, check_role
 from shared.documents import Command, Document
 from shared.store import Doc
@@ -16,20 +16,6 @@ async def record_checkup(
         records,
         child,
         lambda record: checkups.record_checkup(record, wish, caller, checkup_id=command.id, today=records.today),
-        command,
-        {"id": command.id},
-    )
-
-
-async def measure(
-    records: Records, caller: Caller, child: str, wish: growth.GrowthWish, command: Command
-) -> tuple[Doc, Document]:
-    """Record a measurement."""
-    check_role(caller, "measure")
-    return await add_entry(
-        records,
-        child,
-        lambda record: growth.measure(record, wish, caller, measurement_id=command.id, today=records.today),
         command,
         {"id": command.id},
     )

@@ -77,7 +77,8 @@ async def add_entry(records: Records, child: str, facts: Facts, command: Command
         if known is not None:
             return known
         record = kept.record_of(doc)
-        given = {**answer, "revision": told(doc, record, facts(record), records.now)}
+        revision = told(doc, record, facts(record), records.now)
+        given = {**answer, "revision": revision}
         kept.remember_made(doc, command, given)
         return given
 

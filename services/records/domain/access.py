@@ -20,6 +20,7 @@ Verb = Literal[
     "change_dose",
     "record_checkup",
     "measure",
+    "read_growth",
     "record_condition",
     "change_condition",
     "issue_codes",
@@ -48,6 +49,7 @@ MAY: dict[Verb, frozenset[Role]] = {
     # A guardian's word would take the child off its town's not-yet list (未受診者): whoever examined it says so.
     "record_checkup": frozenset({"clinic", "staff", "system"}),
     "measure": frozenset({"guardian", "clinic", "staff", "system"}),
+    "read_growth": frozenset({"guardian", "clinic", "staff", "system"}),
     "record_condition": frozenset({"guardian", "clinic", "staff", "system"}),
     "change_condition": frozenset({"guardian", "clinic", "staff", "system"}),
     "issue_codes": frozenset({"staff", "system"}),
@@ -74,6 +76,9 @@ LENT: frozenset[Verb] = frozenset(
     {"record_dose", "change_dose", "record_checkup", "measure", "record_condition", "change_condition"}
 )
 """What a town may do to whose record a stay lends it."""
+
+_SHARED: dict[Verb, Section] = {"read_diary": "diary", "read_growth": "growth"}
+"""What a relative reads here, and the section that a guardian must have shared for it."""
 
 _PROVENANCE: dict[Role, Provenance] = {
     "guardian": "guardian",
@@ -147,12 +152,13 @@ def check(record: Record, caller: Caller, verb: Verb, today: date) -> None:
     check_role(caller, verb)
     if is_related(record, caller, today):
         return
-    if verb == "read_diary" and _shared_with(record, caller.subject, "diary", today):
+    section = _SHARED.get(verb)
+    if section is not None and _shared_with(record, caller.subject, section, today):
         return
     if caller.role == "staff" and _trusted(record, caller.municipality, today):
         # A town that the guardian consented to reads; one to which a stay (里帰り) lends the record writes as well.
         lent = record.consents[caller.municipality or ""].stay is not None
-        if verb == "read_history" or (lent and verb in LENT):
+        if verb in {"read_history", "read_growth"} or (lent and verb in LENT):
             return
     raise NotFound
 

@@ -7,7 +7,7 @@ from services.records.domain.access import Caller, check
 from services.records.domain.days import check_day
 from services.records.domain.findings import Findings
 from services.records.domain.record import Record
-from shared.events.records import ChildEvent, GrowthMeasured
+from shared.events.records import GrowthMeasured
 
 MOST_MEASUREMENTS = 1_000
 BOUNDS = {"weight_kg": (0.2, 200.0), "length_cm": (20.0, 220.0), "head_cm": (15.0, 70.0), "chest_cm": (15.0, 150.0)}
@@ -25,7 +25,7 @@ class GrowthWish:
     chest_cm: float | None = None
 
 
-def measure(record: Record, wish: GrowthWish, caller: Caller, *, measurement_id: str, today: date) -> list[ChildEvent]:
+def measure(record: Record, wish: GrowthWish, caller: Caller, *, measurement_id: str, today: date) -> GrowthMeasured:
     """Record a measurement. Raises Forbidden, NotFound, Invalid with every broken rule."""
     check(record, caller, "measure", today)
     findings = Findings()
@@ -45,14 +45,12 @@ def measure(record: Record, wish: GrowthWish, caller: Caller, *, measurement_id:
     if len(record.growth) >= MOST_MEASUREMENTS:
         findings.add("", "too-many", "記録の上限に達しました。", f"A record holds {MOST_MEASUREMENTS} measurements.")
     findings.refuse()
-    return [
-        GrowthMeasured(
-            measurement_id=measurement_id,
-            measured_on=wish.measured_on,
-            weight_kg=wish.weight_kg,
-            length_cm=wish.length_cm,
-            head_cm=wish.head_cm,
-            chest_cm=wish.chest_cm,
-            by=caller.actor,
-        )
-    ]
+    return GrowthMeasured(
+        measurement_id=measurement_id,
+        measured_on=wish.measured_on,
+        weight_kg=wish.weight_kg,
+        length_cm=wish.length_cm,
+        head_cm=wish.head_cm,
+        chest_cm=wish.chest_cm,
+        by=caller.actor,
+    )

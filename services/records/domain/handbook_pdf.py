@@ -2,7 +2,7 @@
 
 import io
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ FONTS = Path(pylopdf_fonts_jp.__file__).parent
 """Noto Sans JP and Noto Serif JP (SIL OFL 1.1), pinned as a package like everything else."""
 
 
-def pages(handbook: Mapping[str, Any], template: str, qr: str | None) -> bytes:
-    """The PDF, A4. What families wrote goes in as data, never as markup. Takes up to seconds: use a thread."""
+def pages(handbook: Mapping[str, Any], template: str, qr: str | None, charts: Sequence[str] = ()) -> bytes:
+    """The PDF, A4; `charts` are SVG. What families wrote goes in as data, never as markup. Takes up to seconds: use a thread."""
     inputs: dict[str, str] = {
         "handbook": json.dumps(handbook, ensure_ascii=False),
+        "charts": json.dumps(list(charts), ensure_ascii=False),
         "qr": _svg(qr) if qr is not None else "",
     }
     # Its types want the folders of fonts to be of the same type as the source.

@@ -71,6 +71,8 @@ EXPECTED: dict[str, str] = {
     "POST /v1/children/{child}/doses/{dose}/retraction": RECORDING,
     "POST /v1/children/{child}/checkups": EXAMINING,
     "POST /v1/children/{child}/growth": RECORDING,
+    "GET /v1/children/{child}/growth": CONSENTED,
+    "GET /v1/children/{child}/growth.svg": CONSENTED,
     "POST /v1/children/{child}/conditions": RECORDING,
     "POST /v1/children/{child}/conditions/{condition}/retraction": RECORDING,
     "POST /v1/children/{child}/death": FAMILY_TOWN,
