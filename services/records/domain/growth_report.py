@@ -50,20 +50,20 @@ def warnings(record: Record, measured: GrowthMeasured) -> list[Warned]:
     """What is unlikely in a measurement, by itself and beside its neighbours."""
     found = []
     facts = record.facts
-    if facts.sex in {"F", "M"}:
-        age = (measured.measured_on - facts.birth_date).days - corrected_by(facts, measured.measured_on)
-        for measure in MEASURES:
-            value = getattr(measured, measure)
-            z = who_z(facts.sex, measure, age, value) if value is not None else None  # type: ignore[arg-type]
-            if z is not None and not UNUSUAL[measure][0] <= z <= UNUSUAL[measure][1]:
-                found.append(
-                    Warned(
-                        f"/{measure}",
-                        "unusual-for-age",
-                        "この月齢ではまれな値です。単位と小数点を確かめてください。",
-                        "This is rare at this age: look at the unit and the decimal point.",
-                    )
+    # Before its due date a preterm child is compared with a newborn: a wrong decimal point is seen all the same.
+    age = max(0, (measured.measured_on - facts.birth_date).days - corrected_by(facts, measured.measured_on))
+    for measure in MEASURES:
+        value = getattr(measured, measure)
+        z = who_z(facts.sex, measure, age, value) if value is not None else None
+        if z is not None and not UNUSUAL[measure][0] <= z <= UNUSUAL[measure][1]:
+            found.append(
+                Warned(
+                    f"/{measure}",
+                    "unusual-for-age",
+                    "この月齢ではまれな値です。単位と小数点を確かめてください。",
+                    "This is rare at this age: look at the unit and the decimal point.",
                 )
+            )
     others = [one for one in record.growth.values() if one.measurement_id != measured.measurement_id]
     for measure in ("length_cm", "head_cm"):
         if _shrinks(others, measured, measure):
@@ -195,7 +195,7 @@ def _standing(
     found: dict[str, Any] = {"set": each.id, "in_use_then": each.in_use(then), "in_use_now": each.in_use(today)}
     if not each.lines:
         return {**found, "values_held": False}
-    standing = each.standing(facts.sex, measure, age, value)  # type: ignore[arg-type]
+    standing = each.standing(facts.sex, measure, age, value)
     if standing is None:
         return None
     return {**found, "values_held": True, "band": standing.band, "z": standing.z, "percentile": standing.percentile}

@@ -16,7 +16,6 @@ from pygrowup import Observation
 from pygrowup.tables.by_day import hcfa, lfa, wfa
 
 Measure = Literal["weight_kg", "length_cm", "head_cm"]
-Sex = Literal["F", "M"]
 MEASURES: tuple[Measure, ...] = ("weight_kg", "length_cm", "head_cm")
 DAYS_PER_MONTH = 365.25 / 12
 WHO_PERCENTILES = (3, 15, 50, 85, 97)
@@ -24,7 +23,7 @@ SURVEY_PERCENTILES = (3, 50, 97)
 LAST_DAY = 1_856
 """The WHO's standards end here (five years); the older reference has no head circumference and no other source of length."""
 
-_TABLES = {"weight_kg": wfa.DATA, "length_cm": lfa.DATA, "head_cm": hcfa.DATA}
+_TABLES: dict[Measure, Any] = {"weight_kg": wfa.DATA, "length_cm": lfa.DATA, "head_cm": hcfa.DATA}
 _SEXES = {"F": "female", "M": "male"}
 _NORMAL = NormalDist()
 
@@ -71,17 +70,17 @@ class GrowthSet:
     confidence: Literal["high", "medium", "low"]
     effective_from: date
     effective_to: date | None = None
-    lines: Mapping[tuple[Sex, Measure], Lines] = field(default_factory=dict)
+    lines: Mapping[tuple[str, Measure], Lines] = field(default_factory=dict)
 
     def of(self, sex: str, measure: Measure) -> Lines | None:
         """Its lines for this sex and measure, if it has any."""
-        return self.lines.get((sex, measure))  # type: ignore[call-overload, no-any-return]
+        return self.lines.get((sex, measure))
 
     def in_use(self, day: date) -> bool:
         """Whether handbooks carried it on that day."""
         return self.effective_from <= day and (self.effective_to is None or day <= self.effective_to)
 
-    def standing(self, sex: Sex, measure: Measure, age_days: int, value: float) -> Standing | None:
+    def standing(self, sex: str, measure: Measure, age_days: int, value: float) -> Standing | None:
         """Where the value stands at that age; None where the set says nothing."""
         lines = self.lines.get((sex, measure))
         there = lines.at(age_days) if lines is not None else None
@@ -95,9 +94,9 @@ class GrowthSet:
         )
 
 
-def who_z(sex: Sex, measure: Measure, age_days: int, value: float) -> float | None:
+def who_z(sex: str, measure: Measure, age_days: int, value: float) -> float | None:
     """The z-score by the WHO's standards; None beyond their ages or measures. Lengths lie below two years, stand from there."""
-    if not 0 <= age_days <= LAST_DAY:
+    if sex not in _SEXES or not 0 <= age_days <= LAST_DAY:
         return None
     born = date(2000, 1, 1)
     seen = Observation(_SEXES[sex], dob=born, date_of_observation=born + timedelta(days=age_days))
@@ -131,10 +130,10 @@ def read(found: Mapping[str, Any]) -> tuple[GrowthSet, ...]:
     return tuple(sets)
 
 
-def _who_lines() -> dict[tuple[Sex, Measure], Lines]:
+def _who_lines() -> dict[tuple[str, Measure], Lines]:
     """Each percentile from the published L, M and S: M·(1 + L·S·z)^(1/L), a point a week in the first quarter, then one a month."""
     ages = [*range(0, 91, 7), *(round(month * DAYS_PER_MONTH) for month in range(3, 61)), LAST_DAY]
-    found: dict[tuple[Sex, Measure], Lines] = {}
+    found: dict[tuple[str, Measure], Lines] = {}
     for sex, name in _SEXES.items():
         for measure, table in _TABLES.items():
             by_day = table[name]
@@ -142,7 +141,7 @@ def _who_lines() -> dict[tuple[Sex, Measure], Lines]:
                 tuple(_of_lms(by_day[age], _NORMAL.inv_cdf(percent / 100)) for percent in WHO_PERCENTILES)
                 for age in ages
             )
-            found[sex, measure] = Lines(WHO_PERCENTILES, tuple(map(float, ages)), rows)  # type: ignore[index]
+            found[sex, measure] = Lines(WHO_PERCENTILES, tuple(map(float, ages)), rows)
     return found
 
 
@@ -153,9 +152,9 @@ def _of_lms(lms: Mapping[str, Any], z: float) -> float:
     return float(median * (1 + power * spread * z) ** (1 / power))
 
 
-def _survey_lines(bands: Mapping[str, Any]) -> dict[tuple[Sex, Measure], Lines]:
+def _survey_lines(bands: Mapping[str, Any]) -> dict[tuple[str, Measure], Lines]:
     """A band's value belongs to its middle: one month wide before the twelfth, six from there; 0 is the day of birth."""
-    found: dict[tuple[Sex, Measure], Lines] = {}
+    found: dict[tuple[str, Measure], Lines] = {}
     for sex, measures in bands.items():
         for measure, rows in measures.items():
             ordered = sorted(rows.items())

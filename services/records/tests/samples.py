@@ -5,6 +5,7 @@ from typing import Any
 
 from joserfc.jwk import ECKey
 
+from services.records.commands.growth import charts
 from services.records.commands.handbook import _template
 from services.records.domain import checkups, conditions, growth, handbook, handbook_pack, handbook_pdf
 from services.records.tests.families import CLINIC, MOTHER, NOON, TODAY, TOWN, Child
@@ -52,8 +53,8 @@ DIARY: list[dict[str, Any]] = [
 ]
 
 
-def sample() -> dict[str, Any]:
-    """The handbook of an invented child."""
+def sample_child() -> Child:
+    """An invented child with something of everything."""
     child = Child(
         family="髙橋", given="ひかり", family_kana="タカハシ", birth_weight_g=3_012, district="みどり台一丁目"
     )
@@ -69,16 +70,22 @@ def sample() -> dict[str, Any]:
             length_cm=length,
             head_cm=34.0 + number * 2.5,
         )
-        child.happens(growth.measure(child.record, wish, CLINIC, measurement_id=f"m{number}", today=TODAY))
+        child.happens([growth.measure(child.record, wish, CLINIC, measurement_id=f"m{number}", today=TODAY)])
     for kind, day in (("checkup_1m", date(2026, 6, 2)), ("checkup_3m", date(2026, 8, 10))):
         done = checkups.CheckupWish(kind=kind, done_on=day)
         child.happens(checkups.record_checkup(child.record, done, CLINIC, checkup_id=kind, today=TODAY))
     had = conditions.ConditionWish(code="varicella_disease", since=date(2026, 11, 1))
     child.happens(conditions.record_condition(child.record, had, MOTHER, condition_id="c1", today=TODAY))
-    return handbook.handbook("sample-child", child.record, names=NAMES, diary=DIARY, issued_at=NOON)
+    return child
+
+
+def sample() -> dict[str, Any]:
+    """Its handbook."""
+    return handbook.handbook("sample-child", sample_child().record, names=NAMES, diary=DIARY, issued_at=NOON)
 
 
 def sample_pdf(key: ECKey) -> bytes:
     """Its pages."""
     book = sample()
-    return handbook_pdf.pages(book, _template(), handbook_pack.qr_text(book, key))
+    curves = charts(sample_child().record, TODAY)
+    return handbook_pdf.pages(book, _template(), handbook_pack.qr_text(book, key), curves)

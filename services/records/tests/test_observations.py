@@ -64,8 +64,8 @@ def test_a_slip_of_the_pen_is_no_measurement(values: dict[str, float], pointer: 
 
 def test_a_guardian_measures_at_home() -> None:
     wish = growth.GrowthWish(measured_on=DAY, weight_kg=6.1)
-    (event,) = growth.measure(family().record, wish, MOTHER, measurement_id="m", today=TODAY)
-    assert event.weight_kg == 6.1  # type: ignore[attr-defined]
+    event = growth.measure(family().record, wish, MOTHER, measurement_id="m", today=TODAY)
+    assert event.weight_kg == 6.1
 
 
 @pytest.mark.parametrize(

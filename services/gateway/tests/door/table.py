@@ -2,7 +2,7 @@
 
 The child lives in TOWN, its guardian is `mother`; `removed` was its guardian; `clinic` has consent in force, the consent
 of `expired` ended yesterday, `other_clinic` never had one. Whereabouts are hidden from `cut_off`; `grandmother` has a grant
-to the plan, that of `uncle` ended yesterday; the record is lent to the town of `visited`, and a move back to that of `other_nurse`, where it lived before, was announced. Everybody else belongs to another family or town.
+to plan, diary and growth, that of `uncle` ended yesterday; the record is lent to the town of `visited`, and a move back to that of `other_nurse`, where it lived before, was announced. Everybody else belongs to another family or town.
 """
 
 PEOPLE = (
@@ -44,6 +44,7 @@ ARRIVING = "                  401  403  403  403  403  403  403  403  403  403  
 FORMER_TOWN = "               401  403  403  403  403  403  403  403  403  403  404  200  404  404  200  403"
 EITHER_TOWN = "               401  403  403  403  403  403  403  403  403  403  200  200  404  200  200  403"
 CONSENTED = "                 401  200  404  404  404  404  404  200  404  404  200  404  200  200  404  403"
+GROWTH = "                    401  200  404  404  404  200  404  200  404  404  200  404  200  200  404  403"
 FAMILY_STAFF = "              401  200  404  404  404  404  404  403  403  403  200  404  404  403  403  403"
 
 # The owner decides whose it is: the door asks for the role only.
@@ -71,8 +72,8 @@ EXPECTED: dict[str, str] = {
     "POST /v1/children/{child}/doses/{dose}/retraction": RECORDING,
     "POST /v1/children/{child}/checkups": EXAMINING,
     "POST /v1/children/{child}/growth": RECORDING,
-    "GET /v1/children/{child}/growth": CONSENTED,
-    "GET /v1/children/{child}/growth.svg": CONSENTED,
+    "GET /v1/children/{child}/growth": GROWTH,
+    "GET /v1/children/{child}/growth.svg": GROWTH,
     "POST /v1/children/{child}/conditions": RECORDING,
     "POST /v1/children/{child}/conditions/{condition}/retraction": RECORDING,
     "POST /v1/children/{child}/death": FAMILY_TOWN,

@@ -28,6 +28,7 @@ from services.gateway.tests.door.world import (
     World,
     dose,
 )
+from shared.clock import tokyo_time
 from shared.events import records as r
 from shared.ids import binding_id
 from shared.settings import Settings
@@ -222,6 +223,8 @@ async def test_what_the_owner_refuses_refuses_nobody(world: World) -> None:
 
 
 async def test_a_hold_that_its_process_left_behind_is_lifted_when_the_owner_knows_of_nothing(world: World) -> None:
+    # Her grant ends with today: eleven minutes from now must be today still.
+    world.runtime.clock.move_to(tokyo_time(TODAY, 12))
     holds = Holds(world.view("children").documents, world.runtime.clock)
     await holds.put(CHILD, ["guardian:grandmother-1"])
     world.owners.answers["/internal/events"] = JSONResponse({"head": N, "events": []})

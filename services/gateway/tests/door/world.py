@@ -106,7 +106,12 @@ FAMILY: tuple[Event, ...] = (
     r.GuardianAdded(guardian="father-2", proven_by="code"),
     r.GuardianCutOff(guardian="father-2", by=r.Actor(subject="nurse-1", role="staff", organisation=TOWN)),
     r.AccessGranted(
-        grant_id="g1", relative="grandmother-1", relation="grandparent", sections=("plan", "diary"), until=TODAY, by=BY
+        grant_id="g1",
+        relative="grandmother-1",
+        relation="grandparent",
+        sections=("plan", "diary", "growth"),
+        until=TODAY,
+        by=BY,
     ),
     r.AccessGranted(
         grant_id="g2",
