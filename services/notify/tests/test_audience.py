@@ -10,11 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from services.notify import store as kept
 from services.notify.domain import audience
 from services.notify.domain.audience import AudienceError, Contact, Family, Town, due_line, is_everyone, matches, reach
+from services.notify.subscribers import child_moved, child_registered, merged_away
+from shared.documents import Document
+from shared.events import records as r
 
 TOWN, TODAY = "131016", date(2026, 11, 23)
 SCHEMA = json.loads(Path(audience.__file__).parents[1].joinpath("audience.schema.json").read_text(encoding="utf-8"))
+BY = r.Actor(subject="nurse-1", role="staff", organisation="139912")
+FACTS = r.ChildFacts(
+    birth_date=date(2026, 5, 1),
+    sex="F",
+    name=r.PersonName(family="若葉", given="ひかり", family_kana="ワカバ", given_kana="ヒカリ"),
+    municipality="139912",
+    district="みどり台",
+)
 VALID = jsonschema.Draft202012Validator(SCHEMA)
 
 
@@ -258,3 +270,19 @@ def test_what_the_schema_refuses_is_refused(anything: Any) -> None:
 def test_everyone_is_nobody_left_out_now_or_later(wanted: dict[str, Any], *, everyone: bool) -> None:
     town = (child("2025-01-01", district="一丁目"), child("2024-01-01", district="一丁目"))
     assert is_everyone(wanted, Town(town), TODAY) is everyone
+
+
+@pytest.mark.parametrize("end", [r.MergedAway(into="a" * 32, by=BY), r.ChildRetracted(reason="undone", by=BY)])
+def test_of_a_closed_record_nothing_is_left_but_lines_to_empty(end: r.MergedAway | r.ChildRetracted) -> None:
+    """Its guardians are told as those of the record that stands for it, once; a late plan brings nothing back."""
+    doc = Document(id="c" * 32)
+    registered = r.ChildRegistered(child=FACTS, guardians=("mother-1",), by=BY)
+    moved = r.ChildMoved(from_municipality="139912", to_municipality="139921", effective_on=FACTS.birth_date, by=BY)
+    nothing: Any = None
+    child_registered(doc, registered, nothing)
+    child_moved(doc, moved, nothing)
+    merged_away(doc, end, nothing)
+    assert doc.state == {"silenced": True, "left": ["139912", "139921"]}
+    assert set(kept.audience_lines(doc).values()) == {""}
+    assert {pack.partition(":")[0] for pack, _ in kept.audience_lines(doc)} == {"139912", "139921"}
+    assert kept.bond_rows(doc) == {}
