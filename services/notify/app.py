@@ -54,6 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
         pusher=pusher,
     )
     reminders = Reminders(
+        pregnancies=runtime.documents(kept.PREGNANCIES),
         notices=notices,
         families=runtime.documents(kept.FAMILIES),
         texts=yaml.safe_load(TEXTS.read_text(encoding="utf-8")),

@@ -174,7 +174,8 @@ def pregnancy_corrected(doc: Document, event: r.PregnancyCorrected, envelope: En
 
 def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) -> None:
     # After a loss nothing cheerful follows; after a birth the child has a line of its own.
-    doc.state["silenced"] = True
+    # Of the mother's own checkups she is still reminded, unless there was a loss.
+    doc.state.update(silenced=True, lost=event.outcome == "loss")
 
 
 def plan_changed(doc: Document, event: s.PlanChanged, envelope: Envelope) -> None:

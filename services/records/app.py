@@ -13,6 +13,7 @@ from services.records.commands.diary import keeper
 from services.records.commands.imports import worker
 from services.records.commands.merging import saga_keeper
 from services.records.commands.moves import day_keeper, turn_days
+from services.records.commands.pregnancies import birth_keeper
 from services.records.commands.records import Records
 from services.records.subscribers import subscribe
 from shared.files import files_of
@@ -36,6 +37,7 @@ def create_app(settings: Settings) -> FastAPI:
         organisations=runtime.documents(kept.ORGANISATIONS),
         diary=runtime.documents(kept.DIARY),
         imports=runtime.documents(kept.IMPORTS),
+        pregnancies=runtime.documents(kept.PREGNANCIES),
         files=files_of(settings, runtime.store, "photo_files"),
         import_files=files_of(settings, runtime.store, "import_files"),
         handbook_key=_handbook_key(settings),
@@ -55,6 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
         lambda: keeper(records),
         lambda: day_keeper(records),
         lambda: saga_keeper(records),
+        lambda: birth_keeper(records),
         lambda: worker(records),
     ]
     runtime.on_clock.append(turn)

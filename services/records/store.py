@@ -1,7 +1,7 @@
 """Documents and domain objects of records; the only file that names its collections.
 
 Primary (never rebuilt): `children` (the records and the head of records.child), `guardian_codes` (which child a code
-belongs to), `days` (on which day a child is looked at again), `sagas` (merges that are under way), `told_apart`, `diary`
+belongs to), `days` (on which day a child is looked at again), `sagas` (merges that are under way), `told_apart`, `pregnancies` (and the head of records.pregnancy), `diary`
 (entries), `photos` (which files there should be), `imports` (files that towns handed in, and how far each is),
 `import_rows` (what became of each row), `import_refs` (which child a town's own number means). View (rebuilt from the
 gateway's history): `organisations`.
@@ -15,6 +15,7 @@ from typing import Any
 
 from services.records.domain.access import Caller
 from services.records.domain.duplicates import Traits
+from services.records.domain.pregnancy import Pregnancy
 from services.records.domain.record import GuardianCode, Record, Share
 from shared.clock import read_instant, wire_instant
 from shared.documents import Command, Document, from_store
@@ -25,11 +26,15 @@ from shared.events.records import (
     ChildDied,
     ChildEvent,
     ChildFacts,
+    ChildRegistered,
     ConditionRecorded,
     ConsentGiven,
     Dose,
     GrowthMeasured,
+    GuardianAdded,
     MoveAnnounced,
+    PregnancyCheckupRecorded,
+    PregnancyEnded,
     QuestionnaireFiled,
     StayPlanned,
 )
@@ -48,6 +53,7 @@ APART = "told_apart"
 IMPORTS = "imports"
 IMPORT_ROWS = "import_rows"
 IMPORT_REFS = "import_refs"
+PREGNANCIES = "pregnancies"
 CODES_KEPT_S = 90 * 24 * 3600
 
 _PARTS: dict[str, type[Data]] = {
@@ -74,6 +80,8 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(CHILDREN, ["state.match"])
     await store.ensure_index(DIARY, ["state.child", "state.place"])
     await store.ensure_index(IMPORTS, ["state.municipality"])
+    await store.ensure_index(PREGNANCIES, ["state.woman"])
+    await store.ensure_index(PREGNANCIES, ["state.municipality"])
     await store.ensure_index(IMPORTS, ["state.open"], where={"state.open": {"$gte": 1}})
     await store.ensure_index(IMPORT_ROWS, ["batch", "row"])
     await store.ensure_index(PHOTOS, ["look_at"], where={"look_at": {"$gte": 0}})
@@ -392,6 +400,68 @@ async def keep_apart(store: Store, town: str, pair: str) -> None:
 async def told_apart(store: Store, town: str) -> set[str]:
     """The pairs of which somebody said that they are two children."""
     return {row["_id"] for row in await store.find(APART, {"town": town}, fields=["_id"])}
+
+
+# Pregnancies ------------------------------------------------------------------------------------------------------
+
+
+def pregnancy_of(doc: Document) -> Pregnancy:
+    """The pregnancy that a document holds."""
+    state = doc.state
+    return Pregnancy(
+        woman=state["woman"],
+        municipality=state["municipality"],
+        expected=date.fromisoformat(state["expected"]),
+        confirmed=state["confirmed"],
+        checkups=_read(PregnancyCheckupRecorded, state["checkups"]),
+        doses=_read(Dose, state["doses"]),
+        ended=PregnancyEnded.model_validate(state["ended"]) if state.get("ended") else None,
+    )
+
+
+def keep_pregnancy(doc: Document, pregnancy: Pregnancy) -> None:
+    """Put the pregnancy into its document, for the commit that is to come."""
+    doc.state |= {
+        "woman": pregnancy.woman,
+        "municipality": pregnancy.municipality,
+        "expected": pregnancy.expected.isoformat(),
+        "confirmed": pregnancy.confirmed,
+        "checkups": {key: _plain(one) for key, one in pregnancy.checkups.items()},
+        "doses": {key: _plain(one) for key, one in pregnancy.doses.items()},
+        "ended": _plain(pregnancy.ended) if pregnancy.ended is not None else None,
+    }
+
+
+def begin_birth(doc: Document, children: Mapping[str, Sequence[Data]], ended: PregnancyEnded, command: Command) -> None:
+    """From here on the birth only goes forward; whoever finds it half done has all that is needed."""
+    doc.state["birth"] = {
+        "children": {child: [_plain(event) for event in events] for child, events in children.items()},
+        "ended": _plain(ended),
+        "command": [command.id, command.digest],
+    }
+
+
+def birth_of(doc: Document) -> tuple[dict[str, tuple[ChildRegistered, GuardianAdded]], PregnancyEnded, Command] | None:
+    """What is left of a birth that was begun: (the children's first facts, the end that is to be told, its command)."""
+    birth = doc.state.get("birth")
+    if birth is None:
+        return None
+    children = {
+        child: (ChildRegistered.model_validate(first), GuardianAdded.model_validate(second))
+        for child, (first, second) in birth["children"].items()
+    }
+    return children, PregnancyEnded.model_validate(birth["ended"]), Command(*birth["command"])
+
+
+def end_birth(doc: Document) -> None:
+    """Every child has its record."""
+    del doc.state["birth"]
+
+
+async def pregnancies_of(store: Store, woman: str | None, municipality: str | None) -> list[Document]:
+    """A woman's pregnancies, or a town's."""
+    where = {"state.woman": woman} if woman is not None else {"state.municipality": municipality}
+    return [from_store(row) for row in await store.find(PREGNANCIES, where)]
 
 
 # Days -------------------------------------------------------------------------------------------------------------

@@ -90,6 +90,12 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         found, doc = await commands.answer_pre_check(planning, principal, question, command, plan)
         return answer(doc, "schedule.plan", found, status=201)
 
+    @routes.get("/v1/pregnancies/{pregnancy}/plan")
+    async def plan_of_pregnancy(pregnancy: str, authorization: Authorization = None) -> JSONResponse:
+        """The woman's own plan: doses and checkups of the pregnancy, and hers after the birth."""
+        principal = runtime.principal(authorization)
+        return JSONResponse(commands.plan_of_pregnancy(planning, await planning.plans.load(pregnancy), principal))
+
     @routes.get("/v1/children/{child}/plan")
     async def plan(
         child: str,

@@ -77,7 +77,7 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
     if state.get("silenced"):
         plan: Doc = {"rule_set": planning.rules.id, "as_of": today.isoformat(), "items": [], "doses": []}
     else:
-        plan = kept.plain(plan_to_json(make_plan(planning.rules, kept.history_of(state), today)))
+        plan = _counted(planning, state)
     state["plan"] = plan if before is None or _differs(before, plan) else before
     armed, cancelled = _rearm(planning, doc, plan)
     if state["plan"] is not before or armed or cancelled:
@@ -116,8 +116,16 @@ async def plans_and_recounts(planning: Planning) -> AsyncIterator[tuple[str, boo
         doc = await planning.plans.load(row["_id"])
         if doc is None or "child" not in doc.state or doc.state.get("silenced"):
             continue
-        plan = kept.plain(plan_to_json(make_plan(planning.rules, kept.history_of(doc.state), planning.today)))
+        plan = _counted(planning, doc.state)
         yield doc.id, "plan" in doc.state and not _differs(doc.state["plan"], plan)
+
+
+def _counted(planning: Planning, state: Doc) -> Doc:
+    plan: Doc = kept.plain(plan_to_json(make_plan(planning.rules, kept.history_of(state), planning.today)))
+    if state["child"].get("born"):
+        # The pregnancy is over: what is left are the mother's own checkups.
+        plan["items"] = [item for item in plan["items"] if item["series"].startswith("postnatal_")]
+    return plan
 
 
 def _differs(before: Doc, plan: Doc) -> bool:
@@ -315,6 +323,15 @@ def plan_on(planning: Planning, doc: Document | None, principal: Principal, on: 
     """The plan as it would be on another day, from the same history."""
     state = _readable(planning, doc, principal).state
     return plan_to_json(make_plan(planning.rules, kept.history_of(state), on))
+
+
+def plan_of_pregnancy(planning: Planning, doc: Document | None, principal: Principal) -> Doc:
+    """The woman's plan of today; a child's is found where children are."""
+    state = _readable(planning, doc, principal).state
+    if not kept.is_pregnancy(state) or "plan" not in state:
+        raise NotFound
+    plan: Doc = state["plan"]
+    return plan
 
 
 def catch_up_of(

@@ -46,7 +46,7 @@ def history_of(state: Doc) -> History:
     """What the rules need to know of a child, from its plan document."""
     child = state["child"]
     return History(
-        birth_date=date.fromisoformat(child["birth_date"]),
+        birth_date=day(child["birth_date"]),
         sex=child["sex"],
         doses=tuple(
             DoseGiven(
@@ -67,11 +67,17 @@ def history_of(state: Doc) -> History:
         ),
         municipality=child["municipality"],
         gestation_days=child.get("gestation_days"),
+        expected_delivery=day(child.get("expected_delivery")),
         checkups=tuple(
             CheckupDone(kind=one["kind"], on=date.fromisoformat(one["done_on"]))
             for _, one in sorted(state.get("checkups", {}).items())
         ),
     )
+
+
+def is_pregnancy(state: Doc) -> bool:
+    """Whether the plan is a pregnant woman's: no child of the town yet, and nobody's sibling."""
+    return bool(state.get("child", {}).get("expected_delivery"))
 
 
 def follow_up_id(child: str, series: str, dose_number: int) -> str:
@@ -85,7 +91,7 @@ def due_rows(doc: Document) -> dict[str, Doc]:
     What is not due yet has a row where its window may begin to close first: that day comes without a new plan.
     """
     state = doc.state
-    if state.get("silenced") or "plan" not in state:
+    if state.get("silenced") or "plan" not in state or is_pregnancy(state):
         return {}
     rows: dict[str, Doc] = {}
     for item in state["plan"]["items"]:
@@ -121,7 +127,7 @@ def reminder_rows(doc: Document) -> dict[str, Doc]:
 
 def resident_rows(doc: Document) -> dict[str, Doc]:
     """The town that counts this child."""
-    if "child" not in doc.state or doc.state.get("silenced"):
+    if "child" not in doc.state or doc.state.get("silenced") or is_pregnancy(doc.state):
         return {}
     return {doc.id: {"municipality": doc.state["child"]["municipality"]}}
 
@@ -149,6 +155,8 @@ def stored_plan(state: Doc) -> Plan:
 
 def family_rows(doc: Document) -> dict[str, Doc]:
     """Which guardians this child has: how siblings find each other."""
+    if is_pregnancy(doc.state):
+        return {}
     return {
         f"{guardian}:{doc.id}": {"guardian": guardian, "child": doc.id} for guardian in doc.state.get("guardians", {})
     }

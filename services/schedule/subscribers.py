@@ -28,6 +28,11 @@ RELEVANT = frozenset(
         r.ChildrenUnmerged,
         r.MergedAway,
         r.ChildRetracted,
+        r.PregnancyRegistered,
+        r.PregnancyCorrected,
+        r.PregnancyCheckupRecorded,
+        r.MaternalDoseRecorded,
+        r.PregnancyEnded,
     )
 )
 """The facts after which a plan is counted anew and announced or confirmed."""
@@ -59,6 +64,11 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.ConsentWithdrawn: consent_withdrawn,
             r.ChildMoved: child_moved,
             r.ChildDied: child_died,
+            r.PregnancyRegistered: pregnancy_registered,
+            r.PregnancyCorrected: pregnancy_corrected,
+            r.PregnancyCheckupRecorded: pregnancy_checkup_recorded,
+            r.MaternalDoseRecorded: dose_recorded,
+            r.PregnancyEnded: pregnancy_ended,
             r.DeathRetracted: death_retracted,
             r.ChildrenUnmerged: children_unmerged,
             r.MergedAway: merged_away,
@@ -78,6 +88,7 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
         derived=kept.CONSENT_DERIVED,
     )
     runtime.follow(r.ChildEvent.topic(), plans)
+    runtime.follow(r.PregnancyEvent.topic(), plans)
     runtime.follow(q.ResponseEvent.topic(), consents)
     return plans
 
@@ -102,7 +113,9 @@ def _facts(child: r.ChildFacts) -> dict[str, object]:
     }
 
 
-def dose_recorded(doc: Document, event: r.DoseRecorded | r.DoseCorrected, envelope: Envelope) -> None:
+def dose_recorded(
+    doc: Document, event: r.DoseRecorded | r.DoseCorrected | r.MaternalDoseRecorded, envelope: Envelope
+) -> None:
     _known(doc)
     dose = event.dose
     doc.state.setdefault("doses", {})[dose.id] = {
@@ -191,6 +204,42 @@ def child_died(doc: Document, event: r.ChildDied, envelope: Envelope) -> None:
 
 def death_retracted(doc: Document, event: r.DeathRetracted, envelope: Envelope) -> None:
     doc.state.pop("silenced", None)
+
+
+def pregnancy_registered(doc: Document, event: r.PregnancyRegistered, envelope: Envelope) -> None:
+    """The woman has a plan of her own, counted from the expected date of delivery."""
+    doc.tenant = event.municipality
+    doc.state.update(
+        {
+            "child": {
+                "birth_date": None,
+                "sex": "F",
+                "municipality": event.municipality,
+                "expected_delivery": event.expected_delivery.isoformat(),
+            },
+            "guardians": {event.guardian: True},
+        }
+    )
+
+
+def pregnancy_corrected(doc: Document, event: r.PregnancyCorrected, envelope: Envelope) -> None:
+    _known(doc)
+    doc.state["child"]["expected_delivery"] = event.expected_delivery.isoformat()
+
+
+def pregnancy_checkup_recorded(doc: Document, event: r.PregnancyCheckupRecorded, envelope: Envelope) -> None:
+    _known(doc)
+    done = {"kind": "pregnancy_checkup", "done_on": event.done_on.isoformat()}
+    doc.state.setdefault("checkups", {})[event.checkup_id] = done
+
+
+def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) -> None:
+    """After a birth her own checkups (産婦健診) count from that day; after a loss nothing is said any more."""
+    _known(doc)
+    if event.outcome == "loss":
+        doc.state["silenced"] = True
+    else:
+        doc.state["child"] |= {"expected_delivery": event.ended_on.isoformat(), "born": True}
 
 
 def _known(doc: Document) -> None:

@@ -352,7 +352,7 @@ class PregnancyEvent(Event):
 
 
 class PregnancyRegistered(PregnancyEvent):
-    """A pregnancy was notified (妊娠届)."""
+    """A pregnancy was notified (妊娠届) to the town, by the woman herself or at its desk, and the town has confirmed it."""
 
     guardian: str
     municipality: str
@@ -365,6 +365,32 @@ class PregnancyCorrected(PregnancyEvent):
 
     expected_delivery: date
     reason: str
+    by: Actor
+
+
+UrineTest = Literal["negative", "trace", "1+", "2+", "3+"]
+
+
+class PregnancyCheckupRecorded(PregnancyEvent):
+    """A checkup of the pregnancy (妊婦健診) took place; by the woman from her paper, or by the town."""
+
+    checkup_id: str
+    done_on: date
+    weight_kg: float | None = None
+    systolic_mmhg: int | None = None
+    diastolic_mmhg: int | None = None
+    fundal_height_cm: float | None = None
+    urine_protein: UrineTest | None = None
+    urine_sugar: UrineTest | None = None
+    result: Literal["normal", "watch", "treat"] | None = None
+    organisation: str | None = None
+    by: Actor
+
+
+class MaternalDoseRecorded(PregnancyEvent):
+    """The woman was vaccinated for the child's sake (母子免疫); by the woman or the town, for schedule."""
+
+    dose: Dose
     by: Actor
 
 

@@ -117,3 +117,71 @@ async def test_the_record_is_shown_as_it_stood(house: House) -> None:
     assert {name: value for name, value in (await at(datetime.now(UTC))).items() if name != "at"} == now
     long_ago = await house.mother.call("GET", f"{path}?at=2020-01-01T00:00:00Z")
     assert long_ago.status_code == 404
+
+
+async def test_a_pregnancy_is_followed_everywhere_and_ends_in_twins(house: House) -> None:
+    due = TODAY + timedelta(days=12)
+    wish = {"municipality": TOWN, "expected_delivery": due.isoformat()}
+    notified = await house.mother.post("/v1/pregnancies", wish)
+    path = f"/v1/pregnancies/{notified['id']}"
+    assert notified["confirmed"] is False
+    await house.nurse.post(f"{path}/confirmation", expect=200)
+
+    async def plan() -> dict[str, str]:
+        answer = await house.mother.call("GET", f"{path}/plan")
+        return {one["series"]: one["status"] for one in answer.json()["items"]} if answer.is_success else {}
+
+    async def planned() -> bool:
+        return "pregnancy_checkup" in await plan()
+
+    await until(planned, "the woman has a plan")
+    week = {"pregnancy_week": {"from": 38, "under": 39}}
+
+    async def reached(number: int) -> bool:
+        return await house.reach(week) == number
+
+    await until(lambda: reached(1), "a notice for her week reaches her")
+    measured = {"done_on": TODAY.isoformat(), "weight_kg": 61.2, "systolic_mmhg": 118, "diastolic_mmhg": 72}
+    await house.mother.post(f"{path}/checkups", {**measured, "urine_protein": "negative"})
+    stranger = await house.api.sign_in(f"stranger-{house.mark}", "guardian")
+    for rest in ("", "/plan"):
+        assert (await stranger.call("GET", f"{path}{rest}")).status_code == 404
+
+    name = {"family": "若葉", "given": "ひかり", "family_kana": "ワカバ", "given_kana": "ヒカリ"}
+    children = [{"sex": "F", "name": name, "birth_weight_g": 2500}, {"sex": "M", "name": name, "birth_weight_g": 2400}]
+    born = {"outcome": "birth", "ended_on": TODAY.isoformat(), "children": children}
+    first, second = (await house.nurse.post(f"{path}/outcome", born))["children"]
+    assert (await house.nurse.call("POST", f"{path}/outcome", born)).status_code == 409
+
+    async def hers() -> Any:
+        found = [await house.mother.call("GET", f"/v1/children/{child}") for child in (first, second)]
+        return [one.json() for one in found] if all(one.is_success for one in found) else None
+
+    one, other = await until(hers, "the twins are hers")
+    assert one["twin_group"] == other["twin_group"]
+    await until(lambda: reached(0), "no notice for the pregnancy any more")
+
+    async def mothers() -> bool:
+        return set(await plan()) == {"postnatal_2w", "postnatal_1m"}
+
+    await until(mothers, "her own checkups are left")
+
+
+async def test_after_a_loss_nothing_cheerful_is_said(house: House) -> None:
+    wish = {"guardian": house.mother.subject, "municipality": TOWN}
+    due = (TODAY + timedelta(days=140)).isoformat()
+    pregnancy = await house.nurse.post("/v1/pregnancies", {**wish, "expected_delivery": due})
+    path = f"/v1/pregnancies/{pregnancy['id']}"
+    week = {"pregnancy_week": {"from": 20, "under": 21}}
+
+    async def reached() -> bool:
+        return await house.reach(week) == 1
+
+    async def silent() -> bool:
+        plan = await house.mother.call("GET", f"{path}/plan")
+        return await house.reach(week) == 0 and plan.is_success and plan.json()["items"] == []
+
+    await until(reached, "a notice for her week reaches her")
+    await house.nurse.post(f"{path}/outcome", {"outcome": "loss", "ended_on": TODAY.isoformat()})
+    await until(silent, "no notice, no plan")
+    assert (await house.mother.get(path))["silenced"] is True

@@ -9,7 +9,7 @@ from services.gateway.api.dev_clock import ClockBody
 from services.gateway.api.dev_token import TokenWish
 from services.gateway.api.directory import ClinicBody, MunicipalityBody, StaffBody
 from services.gateway.api.places import PlaceBody
-from shared.events.records import Relation, Section
+from shared.events.records import Relation, Section, UrineTest
 from shared.events.schedule import Reason, Why
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -146,6 +146,59 @@ class DeathBody(Body):
     """On which day the child died; with the answer every cheerful message stops."""
 
     died_on: date
+
+
+class PregnancyBody(Body):
+    """A pregnancy; `guardian` is the woman's own id, which staff name and she herself may leave out."""
+
+    guardian: Words | None = None
+    municipality: Municipality
+    expected_delivery: date
+
+
+class ExpectedDeliveryBody(Body):
+    """The expected date of delivery as it should be, and why."""
+
+    expected_delivery: date
+    reason: Why500
+
+
+class PregnancyCheckupBody(Body):
+    """A checkup: weight in kg, blood pressure in mmHg, height of the fundus in cm."""
+
+    done_on: date
+    weight_kg: float | None = Field(default=None, ge=25, le=250)
+    systolic_mmhg: int | None = Field(default=None, ge=50, le=260)
+    diastolic_mmhg: int | None = Field(default=None, ge=20, le=180)
+    fundal_height_cm: float | None = Field(default=None, ge=5, le=60)
+    urine_protein: UrineTest | None = None
+    urine_sugar: UrineTest | None = None
+    result: Literal["normal", "watch", "treat"] | None = None
+
+
+class MaternalDoseBody(Body):
+    """A dose against RSV (母子免疫ワクチン)."""
+
+    given_on: date
+    product: Words | None = None
+    lot: str | None = None
+
+
+class NewbornBody(Body):
+    """A child that was born; weight in grams."""
+
+    sex: Literal["F", "M", "U"]
+    name: NameBody
+    district: Words | None = None
+    birth_weight_g: int | None = Field(default=None, ge=200, le=8_000)
+
+
+class OutcomeBody(Body):
+    """How a pregnancy ended: a birth of one or several, or a loss."""
+
+    outcome: Literal["birth", "loss"]
+    ended_on: date
+    children: list[NewbornBody] = []
 
 
 class CodesBody(Body):
@@ -892,6 +945,12 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/children/{child}/merges": MergeBody,
     "POST /v1/children/{child}/merges/{other}/undo": ReasonBody,
     "POST /v1/municipalities/{code}/duplicates/{pair}/dismissal": NothingBody,
+    "POST /v1/pregnancies": PregnancyBody,
+    "POST /v1/pregnancies/{pregnancy}/confirmation": NothingBody,
+    "POST /v1/pregnancies/{pregnancy}/expected-delivery": ExpectedDeliveryBody,
+    "POST /v1/pregnancies/{pregnancy}/checkups": PregnancyCheckupBody,
+    "POST /v1/pregnancies/{pregnancy}/doses": MaternalDoseBody,
+    "POST /v1/pregnancies/{pregnancy}/outcome": OutcomeBody,
     "POST /v1/pre-checks": PreCheckBody,
     "PUT /v1/municipalities/{code}/follow-ups/{follow_up}": FollowUpBody,
     "POST /v1/lot-recalls": LotRecallBody,
@@ -954,6 +1013,12 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "DELETE /v1/children/{child}/diary/{entry}": (200, Created),
     "POST /v1/children/{child}/diary/{entry}/photos": (201, PhotoShown),
     "DELETE /v1/children/{child}/diary/{entry}/photos/{photo}": (200, Created),
+    "POST /v1/pregnancies": (201, Created),
+    "GET /v1/pregnancies": (200, Items),
+    "GET /v1/pregnancies/{pregnancy}": (200, Anything),
+    "POST /v1/pregnancies/{pregnancy}/checkups": (201, Created),
+    "POST /v1/pregnancies/{pregnancy}/doses": (201, Created),
+    "POST /v1/pregnancies/{pregnancy}/outcome": (201, Anything),
     "POST /v1/pre-checks": (201, Verdict),
     "GET /v1/children/{child}/catch-up": (200, Anything),
     "POST /v1/children/{child}/stays": (201, Created),
@@ -997,6 +1062,7 @@ WITHOUT_BODY = frozenset(
         "POST /v1/municipalities/{code}/duplicates/{pair}/dismissal",
         "POST /v1/announcements/{announcement}/deliveries/repeat",
         "POST /v1/unsubscriptions/{token}",
+        "POST /v1/pregnancies/{pregnancy}/confirmation",
         "POST /v1/children/{child}/move/confirmation",
         "POST /v1/children/{child}/move/cancellation",
         "POST /v1/children/{child}/stays/{stay}/end",

@@ -33,6 +33,7 @@ class Reminders:
 
     notices: Notices
     families: Documents
+    pregnancies: Documents
     texts: Mapping[str, Any]
 
 
@@ -111,7 +112,9 @@ def _put_aside(fired: _Fired, now: datetime) -> Doc:
 
 async def _known(reminders: Reminders, child: str) -> bool:
     doc = await reminders.families.load(child)
-    return doc is not None and ("child" in doc.state or bool(doc.state.get("silenced")))
+    if doc is not None and ("child" in doc.state or bool(doc.state.get("silenced"))):
+        return True
+    return await reminders.pregnancies.load(child) is not None
 
 
 async def _concerned(reminders: Reminders, fired: _Fired) -> tuple[list[str], str]:
@@ -121,12 +124,20 @@ async def _concerned(reminders: Reminders, fired: _Fired) -> tuple[list[str], st
     """
     doc = await reminders.families.load(fired.child)
     if doc is None or "child" not in doc.state or doc.state.get("silenced"):
-        return [], ""
+        return await _expecting(reminders, fired.child)
     line = f"{fired.event.series}:{fired.event.dose_number}"
     read = doc.read_to(PlanEvent.stream, fired.child) >= fired.revision
     if read and "to_do" in doc.state and line not in doc.state["to_do"]:
         return [], ""
     return sorted(doc.state.get("guardians", {})), doc.state["child"]["municipality"]
+
+
+async def _expecting(reminders: Reminders, pregnancy: str) -> tuple[list[str], str]:
+    """(the woman, her town) when it is a pregnancy's reminder: none after a loss."""
+    doc = await reminders.pregnancies.load(pregnancy)
+    if doc is None or "pregnancy" not in doc.state or doc.state.get("lost"):
+        return [], ""
+    return sorted(doc.state.get("guardians", {})), doc.state["pregnancy"]["municipality"]
 
 
 async def _deliver(reminders: Reminders, fired: _Fired) -> None:

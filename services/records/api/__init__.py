@@ -14,6 +14,7 @@ from services.records.api import (
     merging,
     moves,
     observations,
+    pregnancies,
 )
 from services.records.commands.records import Records
 from shared.service import Runtime
@@ -21,5 +22,18 @@ from shared.service import Runtime
 
 def routers(runtime: Runtime, records: Records) -> list[APIRouter]:
     """Every route of the service."""
-    modules = (children, doses, growth, observations, death, family, diary, moves, merging, imports, handbook)
+    modules = (
+        children,
+        doses,
+        growth,
+        observations,
+        death,
+        family,
+        diary,
+        moves,
+        merging,
+        imports,
+        handbook,
+        pregnancies,
+    )
     return [module.router(runtime, records) for module in modules]

@@ -88,7 +88,8 @@ async def run(records: Records, saga: Doc) -> None:
 
 async def resume(records: Records, *, older_than: timedelta = LEFT_BEHIND_AFTER) -> int:
     """Go on with what a process left half done; how many there were."""
-    left = await kept.sagas_before(records.store, datetime.now(UTC) - older_than)
+    found = await kept.sagas_before(records.store, datetime.now(UTC) - older_than)
+    left = [saga for saga in found if saga["kind"] in {"merge", "separate"}]
     for saga in left:
         with contextlib.suppress(Problem):
             await run(records, saga)

@@ -27,6 +27,7 @@ class Records:
     organisations: Documents
     diary: Documents
     imports: Documents
+    pregnancies: Documents
     files: Files
     import_files: Files
     secret: bytes

@@ -33,6 +33,8 @@ Verb = Literal[
     "stay",
     "merge",
     "tell_death",
+    "follow_pregnancy",
+    "confirm_pregnancy",
     "move",
     "read_history",
     "read_diary",
@@ -62,6 +64,8 @@ MAY: dict[Verb, frozenset[Role]] = {
     "stay": frozenset({"guardian"}),
     "merge": frozenset({"staff"}),
     "tell_death": frozenset({"guardian", "staff", "system"}),
+    "follow_pregnancy": frozenset({"guardian", "staff", "system"}),
+    "confirm_pregnancy": frozenset({"staff", "system"}),
     "move": frozenset({"staff", "system"}),
     "read_history": frozenset({"guardian", "clinic", "staff", "system"}),
     # The diary is the family's own: no clinic, no town.

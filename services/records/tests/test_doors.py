@@ -79,6 +79,14 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{merged}/merges/{other}/undo": (403, 403, 403, 403, 200, 404, 403, 403),
     "POST /v1/children/{child}/death": (201, 404, 403, 403, 201, 404, 201, 403),
     "POST /v1/children/{dead}/death/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies": (201, 422, 403, 403, 201, 422, 201, 403),
+    "GET /v1/pregnancies": (200, 200, 403, 403, 200, 200, 200, 403),
+    "GET /v1/pregnancies/{pregnancy}": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{notified}/confirmation": (403, 403, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/expected-delivery": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/checkups": (201, 404, 403, 403, 201, 404, 201, 403),
+    "POST /v1/pregnancies/{pregnancy}/doses": (201, 404, 403, 403, 201, 404, 201, 403),
+    "POST /v1/pregnancies/{pregnancy}/outcome": (201, 404, 403, 403, 201, 404, 201, 403),
     "POST /v1/children/{child}/stays": (201, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/stays/{stay}/end": (200, 404, 403, 403, 403, 403, 403, 403),
     "GET /v1/children/{child}/handbook": (200, 404, 403, 403, 200, 404, 403, 403),
@@ -101,6 +109,7 @@ TABLE: dict[str, tuple[int, ...]] = {
 
 
 ENTRY = {"on": "2026-11-20", "text": "歩いた", "first": "walk"}
+PREGNANCY = {"guardian": MOTHER.subject, "municipality": TOWN, "expected_delivery": "2027-03-01"}
 TABLE_FILE = town_files.as_csv(town_files.good_rows(1))
 PHOTO = invented.photo("jpeg", width=32, height=24)
 
@@ -121,6 +130,14 @@ def body_for(route: str, made: dict[str, str]) -> Any:
     if route.endswith(("/retraction", "/removal", "/undo")):
         return {"reason": "slip"}
     last = route.rsplit("/", 1)[-1]
+    if "/v1/pregnancies" in route:
+        return {
+            "pregnancies": PREGNANCY,
+            "expected-delivery": {"expected_delivery": "2027-03-03", "reason": "ultrasound"},
+            "checkups": {"done_on": "2026-11-20", "weight_kg": 55.2},
+            "doses": {"given_on": "2026-11-20", "lot": "AB0001"},
+            "outcome": {"outcome": "loss", "ended_on": "2026-11-20"},
+        }.get(last)
     return {
         "doses": {"given_on": "2026-09-02", "cvx": "170"},
         "{clinics}": {"given_on": "2026-07-05", "cvx": "08", "reason": "wrong day"},
@@ -150,6 +167,7 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
     names = {
         "{merged}": "{child}",
         "{moving}": "{child}",
+        "{notified}": "{pregnancy}",
         "{dead}": "{child}",
         "{cut_off}": "{guardian}",
         "{clinics}": "{dose}",
@@ -190,6 +208,10 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         batch = await door.does(NURSE, "POST", path, TABLE_FILE, content_type="text/csv")
         await imports.work_on(door.app.state.records, batch["id"])
         more |= {"batch": batch["id"]}
+    if "{pregnancy}" in route:
+        more |= {"pregnancy": (await door.does(NURSE, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
+    if "{notified}" in route:
+        more |= {"notified": (await door.does(MOTHER, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
     if "{dead}" in route:
         await door.does(MOTHER, "POST", f"/v1/children/{child}/death", {"died_on": "2026-11-22"})
         more |= {"dead": child}

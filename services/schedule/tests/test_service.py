@@ -243,6 +243,31 @@ async def test_a_death_told_wrongly_gives_plan_reminders_and_list_back(town: Tow
     assert {line["child"] for line in await not_yet(town.planning, NURSE, TOWN, "due")} == {"c1"}
 
 
+async def test_a_pregnant_woman_has_a_plan_until_it_ends(town: Town) -> None:
+    """Week 28 on 2026-11-23: the dose against RSV is due; a correction moves it; after the birth her own checkups are left."""
+    due = date(2026, 11, 23) + timedelta(days=84)
+    await town.hears("p1", r.PregnancyRegistered(guardian="mother-1", municipality=TOWN, expected_delivery=due, by=BY))
+
+    async def items() -> dict[str, str]:
+        return {item["series"]: item["status"] for item in (await town.state("p1"))["plan"]["items"]}
+
+    before = await items()
+    assert before["rsv_maternal"] == "due"
+    assert {"pregnancy_checkup", "postnatal_2w", "postnatal_1m"} <= set(before)
+    later = due + timedelta(days=14)
+    await town.hears("p1", r.PregnancyCorrected(expected_delivery=later, reason="ultrasound", by=BY))
+    assert (await items())["rsv_maternal"] != "due"
+    # She is no child of the town: neither on its list nor in its coverage.
+    assert await not_yet(town.planning, NURSE, TOWN, "due") == []
+    assert (await coverage_of(town.planning, NURSE, TOWN))["children"] == 0
+    await town.hears("p1", r.PregnancyEnded(outcome="birth", ended_on=date(2026, 11, 23), children=("c",), by=BY))
+    assert set(await items()) == {"postnatal_2w", "postnatal_1m"}
+    await town.hears("p2", r.PregnancyRegistered(guardian="m", municipality=TOWN, expected_delivery=due, by=BY))
+    await town.hears("p2", r.PregnancyEnded(outcome="loss", ended_on=date(2026, 11, 23), by=BY))
+    assert (await town.state("p2"))["plan"]["items"] == []
+    assert "armed" not in {one["state"] for one in (await town.state("p2"))["reminders"].values()}
+
+
 async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town) -> None:
     await town.registers("c1", date(2026, 9, 22))
     await town.news()

@@ -1,0 +1,216 @@
+"""Pregnancies: notified, followed, ended; a birth opens the children's records as a saga (protocol W5).
+
+The outcome is committed first, with all that the children's records open with: from then on nothing else may be written.
+Then each child's record is opened under an id that follows from the pregnancy, then the end is told. Whoever finds a birth half
+done goes on from the pregnancy's own document: each step that was done does nothing again.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterable
+from datetime import UTC, date, datetime, timedelta
+
+from services.records import store as kept
+from services.records.commands.records import Records, told
+from services.records.domain import pregnancy as rules
+from services.records.domain.access import Caller, Verb, check_role
+from services.records.domain.pregnancy import Pregnancy
+from services.records.domain.record import opened
+from shared.documents import Command, Document
+from shared.events.records import PregnancyEvent
+from shared.problems import Conflict, NotFound, invalid
+from shared.store import Doc
+
+STREAM = PregnancyEvent.stream
+LOOK_EVERY_S = 5.0
+LEFT_BEHIND_AFTER = timedelta(seconds=10)
+Facts = Callable[[Pregnancy], Iterable[PregnancyEvent]]
+
+
+def _tell(doc: Document, pregnancy: Pregnancy, events: Iterable[PregnancyEvent], now: datetime) -> int:
+    doc.tenant = pregnancy.municipality
+    for event in events:
+        rules.apply(pregnancy, event)
+        doc.emit(event, now)
+    kept.keep_pregnancy(doc, pregnancy)
+    return doc.heads.get(f"{STREAM.replace('.', '/')}:{doc.id}", 0)
+
+
+async def notify(
+    records: Records, caller: Caller, woman: str | None, municipality: str, expected: date, command: Command
+) -> tuple[Doc, Document]:
+    """Notify a pregnancy; its id is the command's, so that notifying twice is notifying once."""
+    check_role(caller, "follow_pregnancy")
+    whose = woman or (caller.subject if caller.role == "guardian" else None)
+    if whose is None:
+        raise invalid("/guardian", "missing", "届出をした本人を指定してください。", "Name the woman.")
+    pregnancy, events = rules.notify(whose, municipality, expected, caller, records.today)
+    town = await records.organisations.load(municipality)
+    if town is None or town.state.get("kind") != "municipality":
+        raise invalid(
+            "/municipality", "organisation-unknown", "この市区町村は登録されていません。", "This town is not known."
+        )
+
+    def decide(doc: Document) -> Doc:
+        revision = _tell(doc, pregnancy, events, records.now)
+        answer = {"id": doc.id, "confirmed": pregnancy.confirmed, "revision": revision}
+        kept.remember_made(doc, command, answer)
+        return answer
+
+    return await records.pregnancies.create(command.id, decide, command)
+
+
+async def record(
+    records: Records,
+    caller: Caller,
+    pregnancy: str,
+    facts: Facts,
+    command: Command,
+    answer: Doc,
+    *,
+    verb: Verb = "follow_pregnancy",
+) -> tuple[Doc, Document]:
+    """Let facts change the pregnancy; the same command never does it twice."""
+    check_role(caller, verb)
+
+    def decide(doc: Document) -> Doc:
+        known = kept.made_before(doc, command)
+        if known is not None:
+            return known
+        found = kept.pregnancy_of(doc)
+        events = facts(found)
+        if kept.birth_of(doc) is not None:
+            raise Conflict("Its outcome is being recorded.")
+        given = {**answer, "revision": _tell(doc, found, events, records.now)}
+        kept.remember_made(doc, command, given)
+        return given
+
+    return await records.pregnancies.change(pregnancy, decide, command)
+
+
+async def end(
+    records: Records, caller: Caller, pregnancy: str, wish: rules.EndWish, command: Command
+) -> tuple[Doc, Document]:
+    """Record how it ended; the children of a birth have their records when this answers."""
+    check_role(caller, "follow_pregnancy")
+    doc = await records.pregnancies.load(pregnancy)
+    if doc is None:
+        raise NotFound
+    rules.check(kept.pregnancy_of(doc), caller)
+    saga = {"_id": command.id, "kind": "birth", "pregnancy": pregnancy, "at": datetime.now(UTC)}
+
+    def decide(doc: Document) -> Doc:
+        if kept.made_before(doc, command) is not None:
+            return {}
+        birth = kept.birth_of(doc)
+        if birth is not None:
+            if birth[2].id == command.id:
+                return {}
+            raise Conflict("Its outcome is being recorded.")
+        found = kept.pregnancy_of(doc)
+        children = rules.births(found, wish, caller, pregnancy_id=pregnancy, today=records.today)
+        kept.begin_birth(doc, children, rules.end(wish, list(children), caller), command)
+        return {}
+
+    # Before the first step: a crash at any point is found by it.
+    await kept.begin_saga(records.store, saga)
+    try:
+        await records.pregnancies.change(pregnancy, decide)
+    except Conflict:
+        raise
+    except Exception:
+        await kept.end_saga(records.store, command.id)
+        raise
+    await run(records, saga)
+    doc = await records.pregnancies.load(pregnancy)
+    known = kept.made_before(doc, command) if doc is not None else None
+    if doc is None or known is None:
+        raise Conflict
+    return known, doc
+
+
+async def run(records: Records, saga: Doc) -> None:
+    """Do what is left of a birth, or a loss: open the children's records, tell the end."""
+    doc = await records.pregnancies.load(saga["pregnancy"])
+    birth = kept.birth_of(doc) if doc is not None else None
+    if birth is not None:
+        children, ended, command = birth
+        for child, (first, second) in children.items():
+
+            def open_record(doc: Document, first: object = first, second: object = second) -> Doc:
+                record = opened(first)  # type: ignore[arg-type]
+                doc.tenant = record.facts.municipality
+                doc.emit(first, records.now)  # type: ignore[arg-type]
+                told(doc, record, [second], records.now)  # type: ignore[list-item]
+                return {}
+
+            with contextlib.suppress(Conflict):  # it has its record already
+                await records.children.create(child, open_record)
+
+        def tell_the_end(doc: Document) -> Doc:
+            if kept.birth_of(doc) is None:
+                return {}
+            kept.end_birth(doc)
+            revision = _tell(doc, kept.pregnancy_of(doc), [ended], records.now)
+            answer = {"id": doc.id, "outcome": ended.outcome, "children": list(ended.children), "revision": revision}
+            kept.remember_made(doc, command, answer)
+            return {}
+
+        await records.pregnancies.change(saga["pregnancy"], tell_the_end)
+    await kept.end_saga(records.store, saga["_id"])
+
+
+async def resume(records: Records, *, older_than: timedelta = LEFT_BEHIND_AFTER) -> int:
+    """Go on with births that a process left half done; how many there were."""
+    left = await kept.sagas_before(records.store, datetime.now(UTC) - older_than)
+    births = [saga for saga in left if saga["kind"] == "birth"]
+    for saga in births:
+        await run(records, saga)
+    return len(births)
+
+
+async def birth_keeper(records: Records) -> None:
+    """Look every few seconds."""
+    await resume(records)
+    await asyncio.sleep(LOOK_EVERY_S)
+
+
+def shown(doc: Document) -> Doc:
+    """A pregnancy as the woman and her town see it."""
+    found = kept.pregnancy_of(doc)
+    ended = found.ended
+    return {
+        "id": doc.id,
+        "municipality": found.municipality,
+        "expected_delivery": found.expected.isoformat(),
+        "confirmed": found.confirmed,
+        "silenced": ended is not None and ended.outcome == "loss",
+        "checkups": [
+            {"id": key, **one.model_dump(mode="json", exclude_none=True, exclude={"by", "checkup_id"})}
+            for key, one in sorted(found.checkups.items(), key=lambda item: (item[1].done_on, item[0]))
+        ],
+        "doses": [one.model_dump(mode="json", exclude_none=True) for _, one in sorted(found.doses.items())],
+        **(ended.model_dump(mode="json", include={"outcome", "ended_on", "children"}) if ended is not None else {}),
+    }
+
+
+async def read(records: Records, caller: Caller, pregnancy: str) -> Doc:
+    """One pregnancy; raises Forbidden, NotFound."""
+    check_role(caller, "follow_pregnancy")
+    doc = await records.pregnancies.load(pregnancy)
+    if doc is None:
+        raise NotFound
+    rules.check(kept.pregnancy_of(doc), caller)
+    return shown(doc)
+
+
+async def listed(records: Records, caller: Caller) -> list[Doc]:
+    """The caller's own pregnancies, or those of the caller's town."""
+    check_role(caller, "follow_pregnancy")
+    woman = caller.subject if caller.role == "guardian" else None
+    docs = await kept.pregnancies_of(records.store, woman, caller.municipality)
+    lines = [
+        {name: shown(doc)[name] for name in ("id", "municipality", "expected_delivery", "confirmed", "silenced")}
+        for doc in docs
+    ]
+    return sorted(lines, key=lambda line: (line["expected_delivery"], line["id"]))

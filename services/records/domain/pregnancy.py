@@ -1,0 +1,317 @@
+"""A pregnancy (妊娠): notified, confirmed by the town, followed by checkups and doses, and ended once, by a birth or a loss.
+
+Dates of delivery count 280 days (40 weeks and 0 days) from the last period.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Literal
+
+from services.records.domain.access import Caller, check_role
+from services.records.domain.children import GESTATION_DAYS, ChildWish, register
+from services.records.domain.findings import Findings
+from shared.events.records import (
+    ChildRegistered,
+    Dose,
+    GuardianAdded,
+    MaternalDoseRecorded,
+    PregnancyCheckupRecorded,
+    PregnancyCorrected,
+    PregnancyEnded,
+    PregnancyEvent,
+    PregnancyRegistered,
+)
+from shared.ids import derived_id, is_municipality_code
+from shared.problems import Conflict, Invalid, NotFound
+
+TERM_DAYS = 280
+LATEST_DAYS = 21
+MOST_ENTRIES = 100
+MOST_CHILDREN = 8
+BOUNDS: Mapping[str, tuple[float, float]] = {
+    "weight_kg": (25, 250),
+    "systolic_mmhg": (50, 260),
+    "diastolic_mmhg": (20, 180),
+    "fundal_height_cm": (5, 60),
+}
+
+
+@dataclass(slots=True)
+class Pregnancy:
+    """What is known of one pregnancy."""
+
+    woman: str
+    municipality: str
+    expected: date
+    confirmed: bool = False
+    checkups: dict[str, PregnancyCheckupRecorded] = field(default_factory=dict)
+    doses: dict[str, Dose] = field(default_factory=dict)
+    ended: PregnancyEnded | None = None
+
+    @property
+    def began(self) -> date:
+        """The first day of the last period."""
+        return self.expected - timedelta(days=TERM_DAYS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckupWish:
+    """A checkup as somebody wishes to record it: weight in kg, pressure in mmHg, height of the fundus in cm."""
+
+    done_on: date
+    weight_kg: float | None = None
+    systolic_mmhg: int | None = None
+    diastolic_mmhg: int | None = None
+    fundal_height_cm: float | None = None
+    urine_protein: Any = None
+    urine_sugar: Any = None
+    result: Any = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndWish:
+    """How it ended, and the children of a birth."""
+
+    outcome: Literal["birth", "loss"]
+    ended_on: date
+    children: tuple[ChildWish, ...] = ()
+
+
+def apply(pregnancy: Pregnancy, event: PregnancyEvent) -> None:
+    """Let one fact change the pregnancy."""
+    match event:
+        case PregnancyRegistered():
+            pregnancy.confirmed = True
+        case PregnancyCorrected():
+            pregnancy.expected = event.expected_delivery
+        case PregnancyCheckupRecorded():
+            pregnancy.checkups[event.checkup_id] = event
+        case MaternalDoseRecorded():
+            pregnancy.doses[event.dose.id] = event.dose
+        case PregnancyEnded():
+            pregnancy.ended = event
+
+
+def check(pregnancy: Pregnancy, caller: Caller) -> None:
+    """Raise Forbidden for the role, NotFound unless it is the woman herself or her town."""
+    check_role(caller, "follow_pregnancy")
+    hers = caller.role == "guardian" and caller.subject == pregnancy.woman
+    towns = caller.role != "guardian" and caller.municipality == pregnancy.municipality
+    if not (hers or towns):
+        raise NotFound
+
+
+def notify(
+    woman: str, municipality: str, expected: date, caller: Caller, today: date
+) -> tuple[Pregnancy, list[PregnancyEvent]]:
+    """Notify a pregnancy: at the town's desk it is confirmed at once, a woman's own word waits for the town.
+
+    Raises Forbidden, and Invalid with every broken rule.
+    """
+    check_role(caller, "follow_pregnancy")
+    findings = Findings()
+    _plausible(expected, today, findings)
+    if not is_municipality_code(municipality):
+        findings.add(
+            "/municipality",
+            "municipality-code",
+            "全国地方公共団体コードではありません。",
+            "This is no municipality code.",
+        )
+    elif caller.role != "guardian" and caller.municipality != municipality:
+        findings.add(
+            "/municipality",
+            "municipality-foreign",
+            "自分の市区町村の住民だけを登録できます。",
+            "A municipality registers its own residents only.",
+        )
+    if caller.role == "guardian" and woman != caller.subject:
+        findings.add("/guardian", "not-yourself", "本人だけが届け出できます。", "Only the woman herself may notify it.")
+    findings.refuse()
+    pregnancy = Pregnancy(woman, municipality, expected)
+    return pregnancy, [] if caller.role == "guardian" else confirm(pregnancy, caller)
+
+
+def confirm(pregnancy: Pregnancy, caller: Caller) -> list[PregnancyEvent]:
+    """The town confirms what the woman notified. Raises Forbidden, NotFound, Conflict when it has done so."""
+    check_role(caller, "confirm_pregnancy")
+    check(pregnancy, caller)
+    if pregnancy.confirmed:
+        raise Conflict("It is confirmed already.")
+    return [
+        PregnancyRegistered(
+            guardian=pregnancy.woman,
+            municipality=pregnancy.municipality,
+            expected_delivery=pregnancy.expected,
+            by=caller.actor,
+        )
+    ]
+
+
+def correct(pregnancy: Pregnancy, expected: date, reason: str, caller: Caller, today: date) -> list[PregnancyEvent]:
+    """Put the expected date of delivery right. Raises Forbidden, NotFound, Conflict, Invalid."""
+    _open(pregnancy, caller)
+    findings = Findings()
+    _plausible(expected, today, findings)
+    findings.refuse()
+    if expected == pregnancy.expected:
+        return []
+    return [PregnancyCorrected(expected_delivery=expected, reason=reason, by=caller.actor)]
+
+
+def record_checkup(
+    pregnancy: Pregnancy, wish: CheckupWish, caller: Caller, *, checkup_id: str, today: date
+) -> list[PregnancyEvent]:
+    """Record a checkup. Raises Forbidden, NotFound, Conflict, Invalid with every broken rule."""
+    _open(pregnancy, caller)
+    findings = Findings()
+    _within_pregnancy(pregnancy, wish.done_on, today, "/done_on", findings)
+    for name, (low, high) in BOUNDS.items():
+        value = getattr(wish, name)
+        if value is not None and not low <= value <= high:
+            findings.add(
+                f"/{name}",
+                "out-of-range",
+                f"{low}から{high}の間で入力してください。",
+                f"It must be from {low} to {high}.",
+            )
+    if wish.systolic_mmhg is not None and wish.diastolic_mmhg is not None and wish.diastolic_mmhg >= wish.systolic_mmhg:
+        findings.add(
+            "/diastolic_mmhg", "not-below-systolic", "最低血圧が最高血圧以上です。", "It must be below the systolic."
+        )
+    if any(one.done_on == wish.done_on for one in pregnancy.checkups.values()):
+        findings.add("/done_on", "already-recorded", "この日の健診は記録済みです。", "That day's checkup is recorded.")
+    _room(pregnancy.checkups, findings)
+    findings.refuse()
+    return [
+        PregnancyCheckupRecorded(
+            checkup_id=checkup_id,
+            done_on=wish.done_on,
+            weight_kg=wish.weight_kg,
+            systolic_mmhg=wish.systolic_mmhg,
+            diastolic_mmhg=wish.diastolic_mmhg,
+            fundal_height_cm=wish.fundal_height_cm,
+            urine_protein=wish.urine_protein,
+            urine_sugar=wish.urine_sugar,
+            result=wish.result,
+            organisation=caller.acts_for,
+            by=caller.actor,
+        )
+    ]
+
+
+def record_dose(
+    pregnancy: Pregnancy,
+    given_on: date,
+    product: str | None,
+    lot: str | None,
+    caller: Caller,
+    *,
+    dose_id: str,
+    today: date,
+    now: datetime,
+) -> list[PregnancyEvent]:
+    """Record the maternal dose against RSV. Raises Forbidden, NotFound, Conflict, Invalid."""
+    _open(pregnancy, caller)
+    findings = Findings()
+    _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
+    if any(one.given_on == given_on for one in pregnancy.doses.values()):
+        findings.add("/given_on", "already-recorded", "この日の接種は記録済みです。", "That day's dose is recorded.")
+    _room(pregnancy.doses, findings)
+    findings.refuse()
+    dose = Dose(
+        id=dose_id,
+        given_on=given_on,
+        code="rsv_maternal",
+        cvx="305",
+        product=product,
+        lot=lot,
+        provenance=caller.provenance,
+        organisation=caller.acts_for,
+        recorded_at=now,
+    )
+    return [MaternalDoseRecorded(dose=dose, by=caller.actor)]
+
+
+def births(
+    pregnancy: Pregnancy, wish: EndWish, caller: Caller, *, pregnancy_id: str, today: date
+) -> dict[str, list[ChildRegistered | GuardianAdded]]:
+    """The children of a birth and how their records open: ids follow from the pregnancy, so nobody is born twice.
+
+    Raises Forbidden, NotFound, Conflict for a second outcome, Invalid with every broken rule of every child.
+    """
+    _open(pregnancy, caller)
+    findings = Findings()
+    born = wish.outcome == "birth"
+    days = (wish.ended_on - pregnancy.began).days
+    if wish.ended_on > today:
+        findings.add("/ended_on", "in-the-future", "未来の日付です。", "The day is in the future.")
+    if days < 0:
+        findings.add("/ended_on", "before-the-pregnancy", "妊娠の前の日付です。", "The day is before the pregnancy.")
+    elif born and not GESTATION_DAYS[0] <= days <= GESTATION_DAYS[1]:
+        findings.add(
+            "/ended_on",
+            "implausible",
+            "予定日から考えにくい日付です。予定日を確認してください。",
+            "This does not fit the expected date; please look at that first.",
+        )
+    if born != bool(wish.children) or len(wish.children) > MOST_CHILDREN:
+        findings.add(
+            "/children", "how-many", "出生のときだけ、こどもを1人以上。", "A birth has children, a loss has none."
+        )
+    findings.refuse()
+    group = derived_id("twins", pregnancy_id) if len(wish.children) > 1 else None
+    found: dict[str, list[ChildRegistered | GuardianAdded]] = {}
+    broken: list[Any] = []
+    town = Caller(caller.subject, "system", municipality=pregnancy.municipality)
+    for place, child in enumerate(wish.children):
+        try:
+            whole = replace(child, birth_date=wish.ended_on, gestation_days=days, twin_group=group)
+            first, *_ = register(whole, town, today)
+        except Invalid as refused:
+            broken += [replace(one, pointer=f"/children/{place}{one.pointer}") for one in refused.errors]
+            continue
+        if isinstance(first, ChildRegistered):
+            found[derived_id("born", pregnancy_id, str(place))] = [
+                ChildRegistered(child=first.child, guardians=(pregnancy.woman,), by=caller.actor),
+                GuardianAdded(guardian=pregnancy.woman, proven_by="registration"),
+            ]
+    if broken:
+        raise Invalid(errors=tuple(broken))
+    return found
+
+
+def end(wish: EndWish, children: Sequence[str], caller: Caller) -> PregnancyEnded:
+    """It ended so."""
+    return PregnancyEnded(outcome=wish.outcome, ended_on=wish.ended_on, children=tuple(children), by=caller.actor)
+
+
+def _open(pregnancy: Pregnancy, caller: Caller) -> None:
+    check(pregnancy, caller)
+    if not pregnancy.confirmed:
+        raise Conflict("The town has not confirmed it yet.")
+    if pregnancy.ended is not None:
+        raise Conflict("It has ended.")
+
+
+def _plausible(expected: date, today: date, findings: Findings) -> None:
+    if not today - timedelta(days=LATEST_DAYS) <= expected <= today + timedelta(days=TERM_DAYS):
+        findings.add(
+            "/expected_delivery",
+            "implausible",
+            "出産予定日として考えられない日付です。",
+            "No pregnancy of today has this expected date of delivery.",
+        )
+
+
+def _within_pregnancy(pregnancy: Pregnancy, day: date, today: date, pointer: str, findings: Findings) -> None:
+    if day > today:
+        findings.add(pointer, "in-the-future", "未来の日付です。", "The day is in the future.")
+    if day < pregnancy.began:
+        findings.add(pointer, "before-the-pregnancy", "妊娠の前の日付です。", "The day is before the pregnancy.")
+
+
+def _room(entries: Mapping[str, object], findings: Findings) -> None:
+    if len(entries) >= MOST_ENTRIES:
+        findings.add("", "too-many", "記録の上限に達しました。", f"A pregnancy holds {MOST_ENTRIES} of them.")

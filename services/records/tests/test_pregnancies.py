@@ -1,0 +1,196 @@
+"""Pregnancies: notified, confirmed, followed, and ended once."""
+
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from services.records import store as kept
+from services.records.commands import pregnancies
+from services.records.domain import pregnancy as rules
+from services.records.domain.access import Caller
+from services.records.domain.children import ChildWish
+from services.records.tests.conftest import Door
+from services.records.tests.families import (
+    MOTHER,
+    NURSE,
+    OTHER_NURSE,
+    OTHER_TOWN,
+    STRANGER,
+    TODAY,
+    TOWN,
+)
+from services.records.tests.test_children import places
+from shared.ids import derived_id
+from shared.problems import Conflict, Invalid, NotFound
+
+EXPECTED = TODAY + timedelta(days=10)
+NAME = {"family": "若葉", "given": "ひかり", "family_kana": "ワカバ", "given_kana": "ヒカリ"}
+
+
+def pregnant(expected: date = EXPECTED, by: Caller = NURSE) -> rules.Pregnancy:
+    """A pregnancy that the town knows of."""
+    found, events = rules.notify(MOTHER.subject, TOWN, expected, by, TODAY)
+    for event in events:
+        rules.apply(found, event)
+    return found
+
+
+def newborn(**changes: Any) -> ChildWish:
+    given: dict[str, Any] = {"birth_date": TODAY, "sex": "F", "municipality": TOWN, "birth_weight_g": 3_010, **NAME}
+    return ChildWish(**{**given, **changes})
+
+
+def birth(*children: ChildWish, on: date = TODAY) -> rules.EndWish:
+    return rules.EndWish(outcome="birth", ended_on=on, children=children)
+
+
+def test_what_a_woman_notifies_waits_for_her_town() -> None:
+    found = pregnant(by=MOTHER)
+    assert not found.confirmed
+    with pytest.raises(Conflict):
+        rules.births(found, birth(newborn()), MOTHER, pregnancy_id="p", today=TODAY)
+    with pytest.raises(NotFound):
+        rules.confirm(found, OTHER_NURSE)
+    for event in rules.confirm(found, NURSE):
+        rules.apply(found, event)
+    assert found.confirmed
+
+
+@pytest.mark.parametrize(
+    ("woman", "town", "expected", "by", "found"),
+    [
+        (MOTHER.subject, TOWN, TODAY + timedelta(days=281), NURSE, {"/expected_delivery": "implausible"}),
+        (MOTHER.subject, TOWN, TODAY - timedelta(days=22), NURSE, {"/expected_delivery": "implausible"}),
+        (MOTHER.subject, OTHER_TOWN, EXPECTED, NURSE, {"/municipality": "municipality-foreign"}),
+        (MOTHER.subject, "000000", EXPECTED, MOTHER, {"/municipality": "municipality-code"}),
+        (MOTHER.subject, TOWN, EXPECTED, STRANGER, {"/guardian": "not-yourself"}),
+    ],
+)
+def test_an_impossible_notification_is_refused(
+    woman: str, town: str, expected: date, by: Caller, found: dict[str, str]
+) -> None:
+    with pytest.raises(Invalid) as refused:
+        rules.notify(woman, town, expected, by, TODAY)
+    assert places(refused.value) == found
+
+
+@pytest.mark.parametrize(
+    ("values", "found"),
+    [
+        ({"weight_kg": 5840.0}, {"/weight_kg": "out-of-range"}),
+        ({"systolic_mmhg": 70, "diastolic_mmhg": 110}, {"/diastolic_mmhg": "not-below-systolic"}),
+        ({"fundal_height_cm": 265.0}, {"/fundal_height_cm": "out-of-range"}),
+        ({"done_on": TODAY + timedelta(days=1)}, {"/done_on": "in-the-future"}),
+        ({"done_on": EXPECTED - timedelta(days=281)}, {"/done_on": "before-the-pregnancy"}),
+    ],
+)
+def test_a_slip_of_the_pen_is_no_checkup(values: dict[str, Any], found: dict[str, str]) -> None:
+    wish = rules.CheckupWish(**{"done_on": TODAY, **values})
+    with pytest.raises(Invalid) as refused:
+        rules.record_checkup(pregnant(), wish, MOTHER, checkup_id="k", today=TODAY)
+    assert places(refused.value) == found
+
+
+@pytest.mark.parametrize(
+    ("wish", "found"),
+    [
+        (birth(), {"/children": "how-many"}),
+        (rules.EndWish(outcome="loss", ended_on=TODAY, children=(newborn(),)), {"/children": "how-many"}),
+        (birth(newborn(), on=TODAY + timedelta(days=1)), {"/ended_on": "in-the-future"}),
+        (birth(newborn(), on=TODAY - timedelta(days=160)), {"/ended_on": "implausible"}),
+        (birth(newborn(), newborn(birth_weight_g=25)), {"/children/1/birth_weight_g": "out-of-range"}),
+    ],
+)
+def test_an_impossible_outcome_is_refused(wish: rules.EndWish, found: dict[str, str]) -> None:
+    with pytest.raises(Invalid) as refused:
+        rules.births(pregnant(), wish, NURSE, pregnancy_id="p", today=TODAY)
+    assert places(refused.value) == found
+
+
+def test_it_ends_once() -> None:
+    found = pregnant()
+    rules.apply(found, rules.end(rules.EndWish(outcome="loss", ended_on=TODAY), (), NURSE))
+    with pytest.raises(Conflict):
+        rules.births(found, birth(newborn()), NURSE, pregnancy_id="p", today=TODAY)
+    with pytest.raises(Conflict):
+        rules.correct(found, EXPECTED, "x", NURSE, TODAY)
+
+
+def twins() -> dict[str, Any]:
+    child = {"sex": "F", "name": NAME, "birth_weight_g": 2_400}
+    return {"outcome": "birth", "ended_on": TODAY.isoformat(), "children": [child, {**child, "sex": "M"}]}
+
+
+async def _notified(door: Door) -> str:
+    body = {"guardian": MOTHER.subject, "municipality": TOWN, "expected_delivery": EXPECTED.isoformat()}
+    return str((await door.does(NURSE, "POST", "/v1/pregnancies", body))["id"])
+
+
+@pytest.mark.integration
+async def test_twins_are_born_once_whoever_repeats(door: Door) -> None:
+    pregnancy = await _notified(door)
+    path = f"/v1/pregnancies/{pregnancy}/outcome"
+    first = await door.does(NURSE, "POST", path, twins(), Idempotency_Key="born")
+    assert await door.does(NURSE, "POST", path, twins(), Idempotency_Key="born") == first
+    assert (await door.call(NURSE, "POST", path, twins())).status_code == 409
+    assert first["children"] == [derived_id("born", pregnancy, str(place)) for place in (0, 1)]
+    one, other = [(await door.document(child))["state"] for child in first["children"]]
+    assert one["facts"]["twin_group"] == other["facts"]["twin_group"]
+    assert [one["facts"]["sex"], other["facts"]["sex"]] == ["F", "M"]
+    assert one["facts"]["gestation_days"] == 270
+    assert [bound["guardian"] for bound in one["guardians"]] == [MOTHER.subject]
+    assert await door.runtime.store.count(kept.CHILDREN, {}) == 2
+    seen = await door.does(MOTHER, "GET", f"/v1/pregnancies/{pregnancy}")
+    assert (seen["outcome"], seen["children"], seen["silenced"]) == ("birth", first["children"], False)
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("opened", [0, 1, 2])
+async def test_w5_a_birth_left_half_done_goes_on(door: Door, monkeypatch: pytest.MonkeyPatch, opened: int) -> None:
+    """The process ends after so many children had their record; the keeper finds it, and a repeat gets its answer."""
+    pregnancy = await _notified(door)
+    records = door.app.state.records
+    create, left = records.children.create, [opened]
+
+    async def until_the_end(*given: Any) -> Any:
+        if not left[0]:
+            raise SystemError
+        left[0] -= 1
+        return await create(*given)
+
+    path = f"/v1/pregnancies/{pregnancy}/outcome"
+    with monkeypatch.context() as crash:
+        crash.setattr(records.children, "create", until_the_end)
+        if opened == 2:
+            crash.setattr(records.pregnancies, "change", _fails_the_second_time(records.pregnancies.change))
+        assert (await door.call(NURSE, "POST", path, twins(), Idempotency_Key="born")).status_code == 500
+    assert await door.runtime.store.count(kept.CHILDREN, {}) == opened
+    # Meanwhile nothing else may be written, and no other outcome told.
+    assert (await door.call(NURSE, "POST", path, {"outcome": "loss", "ended_on": "2026-11-20"})).status_code == 409
+    assert await pregnancies.resume(records, older_than=timedelta(0)) >= 1
+    assert await pregnancies.resume(records, older_than=timedelta(0)) == 0
+    assert await door.runtime.store.count(kept.CHILDREN, {}) == 2
+    again = await door.does(NURSE, "POST", path, twins(), Idempotency_Key="born")
+    assert len(again["children"]) == 2
+
+
+def _fails_the_second_time(change: Any) -> Any:
+    calls: list[int] = []
+
+    async def changing(*given: Any, **more: Any) -> Any:
+        calls.append(1)
+        if len(calls) > 1:
+            raise SystemError
+        return await change(*given, **more)
+
+    return changing
+
+
+@pytest.mark.integration
+async def test_a_refused_outcome_leaves_nothing_behind(door: Door) -> None:
+    pregnancy = await _notified(door)
+    wrong = {**twins(), "children": []}
+    assert (await door.call(NURSE, "POST", f"/v1/pregnancies/{pregnancy}/outcome", wrong)).status_code == 422
+    assert await door.runtime.store.count(kept.SAGAS, {}) == 0
+    await door.does(NURSE, "POST", f"/v1/pregnancies/{pregnancy}/outcome", twins())
