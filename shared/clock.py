@@ -9,8 +9,8 @@ TOKYO = ZoneInfo("Asia/Tokyo")
 class Clock:
     """The time of this process; a development platform may move it, production never does."""
 
-    def __init__(self) -> None:
-        self._offset = timedelta()
+    def __init__(self, wrong_by: timedelta = timedelta()) -> None:
+        self._offset = wrong_by
 
     def now(self) -> datetime:
         """The present instant, UTC."""

@@ -78,7 +78,7 @@ class Follower:
             # The broker answers at once when there is something; an idle reader asks twice a second, not twenty times.
             batch_timeout_ms=IDLE_WAIT_MS,
             fetch_max_wait_ms=IDLE_WAIT_MS,
-            max_poll_interval_ms=120_000,
+            max_poll_interval_ms=self._settings.max_poll_interval_ms,
             session_timeout_ms=10_000,
             heartbeat_interval_ms=2_000,
             # A process that is started again under its name takes its partitions back at once, without a rebalance.

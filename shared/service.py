@@ -8,7 +8,7 @@ import json
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any
 
 import prometheus_client
@@ -65,7 +65,7 @@ class Runtime:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.clock = Clock()
+        self.clock = Clock(timedelta(seconds=settings.clock_skew_s))
         self.store = Store.connect(
             settings.mongo_url,
             settings.mongo_database,

@@ -79,9 +79,13 @@ class Settings(BaseSettings):
 
     otel_endpoint: str | None = None
     crash_at: str | None = None
+    clock_skew_s: int = Field(default=0, description="Development only: by how much this process's clock is wrong")
     outbox_depth_document: int = 500
     outbox_depth_service: int = 50_000
     sweep_after_ms: int = 3_000
+    max_poll_interval_ms: int = Field(
+        default=120_000, gt=0, description="How long a handler may take before its partitions go to somebody else"
+    )
     reconcile_every_s: float = Field(default=600.0, gt=0, description="How often views are compared with owners' heads")
     stop_after_rejections: int = 100
     requests_per_second: float = Field(default=200.0, gt=0, description="Steady rate of one principal at the gateway")
@@ -99,7 +103,7 @@ class Settings(BaseSettings):
     def _production_is_strict(self) -> "Settings":
         """A development door left open stops a production start."""
         if self.environment == "production":
-            for name in ("egress_allowed_origin", "provider_origins", "issuer_key_file", "crash_at"):
+            for name in ("egress_allowed_origin", "provider_origins", "issuer_key_file", "crash_at", "clock_skew_s"):
                 if getattr(self, name):
                     raise ValueError(
                         f"HAGUKUMI_{name.upper()} is a development setting: production does not start with it"

@@ -273,7 +273,7 @@ class Platform(RunningPlatform):
         self._done("stores", begun, f"{len(self.stores)} document stores")
         self.kafka.process.wait_ready(within)
         self._done("kafka", begun, f"Kafka {self.kafka_bootstrap}")
-        _run(self._apply_topology)
+        self.describe_broker()
         self._done("topology", begun, "Topics, users and rights")
         if self._watch:
             self.supervisor.watch()
@@ -294,6 +294,10 @@ class Platform(RunningPlatform):
     def _done(self, what: str, begun: float, words: str) -> None:
         self.timings[what] = round(time.monotonic() - begun, 2)
         self._say(words)
+
+    def describe_broker(self) -> None:
+        """Give the broker its topics, users and rights; those that are there stay."""
+        _run(self._apply_topology)
 
     async def _apply_topology(self) -> None:
         admin = self.kafka.admin()

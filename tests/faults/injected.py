@@ -6,7 +6,10 @@ Processes end by their own number; a supervisor starts them again as Kubernetes 
 import asyncio
 import json
 import random
+import resource
+import shutil
 import signal
+import sys
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -308,6 +311,19 @@ async def f6_broker_unreachable(rig: Rig, load: Load, seconds: float) -> int:
     return 1
 
 
+async def f5_empty_broker(rig: Rig, load: Load) -> int:
+    """F5: the broker comes back with no topic, no user and no offset; everything there is again comes from archives."""
+    broker = rig.platform.kafka
+    await rig.off(broker.stop)
+    await load.acknowledged(5)
+    await rig.off(partial(shutil.rmtree, broker.folder / "log"))
+    await rig.off(broker.start)
+    await rig.off(rig.platform.describe_broker)
+    await load.acknowledged(20)
+    await all_ready(rig)
+    return 1
+
+
 async def f7_stores(rig: Rig, load: Load, frozen_s: float) -> int:
     """F7: each store killed and started again, then the record's own frozen; nothing is acknowledged that is not kept."""
     for name in SERVICES:
@@ -326,6 +342,20 @@ async def f7_stores(rig: Rig, load: Load, frozen_s: float) -> int:
     return len(SERVICES) + 1
 
 
+async def f10_clocks(rig: Rig, load: Load) -> int:
+    """F10: the processes' clocks differ by up to 20 minutes; nothing is ordered by them (G11)."""
+    wrong = dict(zip(SERVICES, (600, -600, 0, 600, -600), strict=True))
+    for skews in (wrong, dict.fromkeys(SERVICES, 0)):
+        for name, seconds in skews.items():
+            process = rig.platform.service(name)
+            process.environment["HAGUKUMI_CLOCK_SKEW_S"] = str(seconds)
+            await rig.off(process.stop)
+            await rig.off(process.start)
+            await wait_until(partial(rig.platform.is_ready, name), f"{name} is ready again")
+        await load.acknowledged(20)
+    return len(SERVICES)
+
+
 async def f11_slow_reader(rig: Rig, load: Load, seconds: float) -> int:
     """F11: one reader does nothing for a while; writes and the other readers go on (G10)."""
     process = rig.platform.service("notify")
@@ -342,6 +372,31 @@ async def f11_slow_reader(rig: Rig, load: Load, seconds: float) -> int:
     return 1
 
 
+async def f12_slow_handler(rig: Rig, load: Load, times: int, seconds: float) -> int:
+    """F12: a handler takes longer than the poll interval, while its process lives: its store stands still."""
+    process = rig.platform.service("schedule")
+    process.environment["HAGUKUMI_MAX_POLL_INTERVAL_MS"] = "3000"
+    second = another(rig, "schedule")
+    await rig.off(process.stop)
+    await rig.off(process.start)
+    await rig.off(second.start)
+    await rig.off(second.wait_ready)
+    store = rig.platform.store("schedule").process
+    for _ in range(times):
+        await load.acknowledged(3)
+        store.signal(signal.SIGSTOP)
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            store.signal(signal.SIGCONT)
+    process.environment.pop("HAGUKUMI_MAX_POLL_INTERVAL_MS")
+    await rig.off(second.stop)
+    await rig.off(process.stop)
+    await rig.off(process.start)
+    await all_ready(rig)
+    return times
+
+
 async def f13_rebalances(rig: Rig, load: Load, times: int) -> int:
     """F13: a second replica comes and goes, again and again, while events flow."""
     for _ in range(times):
@@ -351,6 +406,41 @@ async def f13_rebalances(rig: Rig, load: Load, times: int) -> int:
         await load.acknowledged(5)
         await rig.off(second.stop)
     return times
+
+
+async def f14_disk_full(rig: Rig, load: Load, seconds: float) -> int:
+    """F14: no file may grow any more, first at the record's store, then at the broker; then there is room again.
+
+    A limit on the size of files (RLIMIT_FSIZE) answers every write with an error, as a full disk does, to this process alone.
+    """
+    for process in (rig.platform.store("records").process, rig.platform.kafka.process):
+        starts = process.starts
+        if process.pid is not None:
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (1, resource.RLIM_INFINITY))
+        await asyncio.sleep(seconds)
+        # Who met a full disk is started again once there is room; some have ended by themselves.
+        if process.starts == starts:
+            await rig.off(process.kill9)
+        await _dies(process, starts, "it was started again")
+        await rig.off(process.wait_ready)
+        await load.acknowledged(10, within=120)
+    await all_ready(rig)
+    return 2
+
+
+async def f17_rebuilds(rig: Rig, load: Load, views: Sequence[tuple[str, str]]) -> int:
+    """F17: each view is built anew and swapped beside live traffic, by the operators' own command."""
+    for service, view in views:
+        asked = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "shared.ops", "rebuild", service, view, "--data", str(rig.data)),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+        said, _ = await asked.communicate()
+        if asked.returncode != 0:
+            raise AssertionError(f"{service} {view}: {said.decode()[-500:]}")
+        await load.acknowledged(3)
+    return len(views)
 
 
 async def f19_polite_stops(rig: Rig, load: Load) -> list[tuple[str, int | None, float]]:

@@ -3,9 +3,10 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from deploy.local.platform import Platform
@@ -107,10 +108,12 @@ class Stage:
 
 
 @asynccontextmanager
-async def set_up(folder: Path, report: Report, children: int = CHILDREN) -> AsyncIterator[Stage]:
+async def set_up(
+    folder: Path, report: Report, children: int = CHILDREN, settings: Mapping[str, str] | None = None
+) -> AsyncIterator[Stage]:
     """The platform with a small town whose guardians all have a browser that takes pushes."""
     async with AsyncExitStack() as stack:
-        platform = stack.enter_context(await asyncio.to_thread(Platform.start, folder))
+        platform = stack.enter_context(await asyncio.to_thread(partial(Platform.start, folder, settings=settings)))
         rig = await settle_in(platform, children)
         stack.push_async_callback(rig.close)
         key = await rig.families[0].guardian.get("/v1/push-key")

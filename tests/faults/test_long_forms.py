@@ -42,6 +42,26 @@ async def test_slow_reader_rebalances_and_polite_stops(tmp_path: Path, report: R
         assert [(name, code) for name, code, seconds in ends if code != 0 or seconds > STOPS_WITHIN_S] == []
 
 
+async def test_a_broker_that_forgot_everything(tmp_path: Path, report: Report) -> None:
+    """F5: what has no later event to show the gap is found by the reconciler (R4)."""
+    async with set_up(tmp_path, report, settings={"HAGUKUMI_RECONCILE_EVERY_S": "10"}) as on:
+        await on.under("F5 every topic empty", lambda: injected.f5_empty_broker(on.rig, on.load))
+
+
+async def test_clocks_handlers_and_rebuilds(tmp_path: Path, report: Report) -> None:
+    views = (("gateway", "children"), ("gateway", "plans"), ("notify", "families"), ("schedule", "consents"))
+    async with set_up(tmp_path, report) as on:
+        await on.under("F10 clocks wrong by 10 minutes", lambda: injected.f10_clocks(on.rig, on.load))
+        await on.under("F12 a handler over the poll interval", lambda: injected.f12_slow_handler(on.rig, on.load, 3, 6))
+        await on.under("F17 views rebuilt under load", lambda: injected.f17_rebuilds(on.rig, on.load, views))
+
+
+@pytest.mark.skipif(not os.environ.get("SOAK"), reason="a full disk is asked for: make faults SOAK=60")
+async def test_a_full_disk(tmp_path: Path, report: Report) -> None:
+    async with set_up(tmp_path, report) as on:
+        await on.under("F14 disk full", lambda: injected.f14_disk_full(on.rig, on.load, 10))
+
+
 async def test_a_push_service_that_fails(tmp_path: Path, report: Report) -> None:
     """F15: 500, an answer that never comes, 429, a token that is gone; nobody gets a message twice."""
     async with set_up(tmp_path, report) as on:
