@@ -7,7 +7,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.notify import store as kept
@@ -51,6 +51,7 @@ def test_a_newer_version_takes_over_whole_on_its_day() -> None:
     assert in_force(both, date(2026, 3, 31)) == ()
 
 
+@settings(deadline=None)
 @given(st.dates(date(2020, 1, 1), date(2026, 12, 31)))
 def test_a_childhood_gets_each_article_once_and_in_order(born: date) -> None:
     child = Family("c", born, None, ("g",))

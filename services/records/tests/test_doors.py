@@ -59,6 +59,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{child}/doses/{mothers}/retraction": (200, 404, 403, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/checkups": (403, 403, 201, 404, 201, 404, 201, 403),
     "POST /v1/children/{child}/growth": (201, 404, 201, 404, 201, 404, 201, 403),
+    "GET /v1/children/{child}/growth": (200, 404, 200, 404, 200, 404, 200, 403),
+    "GET /v1/children/{child}/growth.svg": (200, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/conditions": (201, 404, 201, 404, 201, 404, 201, 403),
     "POST /v1/children/{child}/conditions/{condition}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/guardian-codes": (403, 403, 403, 403, 201, 404, 201, 403),
@@ -191,7 +193,7 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         MOTHER,
         "POST",
         f"/v1/children/{child}/invitations",
-        {"relation": "friend", "sections": ["growth"], "until": "2026-12-24"},
+        {"relation": "friend", "sections": ["checkups"], "until": "2026-12-24"},
     )
     await door.does(FATHER, "POST", "/v1/guardian-links", {"code": codes["codes"][1]["code"]})
     await door.does(STRANGER, "POST", "/v1/guardian-links", {"code": invited["code"]})
