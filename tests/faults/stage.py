@@ -71,7 +71,7 @@ class Stage:
         try:
             await injected.wait_async(arrived, "everything has arrived")
         except TimeoutError:
-            assert left == [], "unhealed after a minute"
+            assert left == [], f"unhealed after a minute: {left[:10]}"
 
     async def check(self) -> Findings:
         """I1 to I8."""

@@ -5,7 +5,7 @@ Presentation attributes only: the door's content security policy lets no style i
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from xml.sax.saxutils import escape
+from html import escape
 
 from services.records.domain.growth_report import corrected_by, in_order
 from services.records.domain.growth_sets import DAYS_PER_MONTH, GrowthSet, Lines, Measure
