@@ -63,6 +63,10 @@ class Settings(BaseSettings):
     mail_password_file: Path | None = None
     mail_from: str = ""
     mail_security: Literal["starttls", "tls", "none"] = "starttls"
+    quiet_from: int = Field(default=22, ge=0, le=23, description="Hour in Tokyo from which only emergencies are pushed")
+    quiet_to: int = Field(
+        default=7, ge=0, le=23, description="Hour at which the night ends; equal to its begin: no night"
+    )
     public_url: str = Field(default="", description="Where guardians reach the gateway; links in mails begin with it")
 
     url_records: str = ""

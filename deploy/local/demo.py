@@ -98,7 +98,13 @@ async def birth_is_notified(story: Story) -> None:
 
         staff = await story.api.sign_in(f"nurse-{FIRST}", "staff", municipality=FIRST, profession="public_health_nurse")
         story.staff = staff
-        before = await _count_children(staff)
+        both = {story.child, twin["subject"]}
+
+        async def told_of_both() -> set[str] | None:
+            listed = await _children(staff)
+            return listed if both <= listed else None
+
+        before = await until(told_of_both, "the town's list tells of both births")
         broken = {
             **story.facts,
             "birth_date": "2026-13-01",
@@ -115,7 +121,7 @@ async def birth_is_notified(story: Story) -> None:
             f"each broken field is named: {places}",
         )
         demand(all(error["code"] for error in refused["errors"]), "each error has a code")
-        demand(await _count_children(staff) == before, "nothing was stored of the broken birth")
+        demand(await _children(staff) == before, "nothing was stored of the broken birth")
         say(
             1,
             f"month 13, a wrong type, an unknown field, a foreign municipality → MessageRefused {sorted(places)}, nothing stored",
@@ -123,16 +129,16 @@ async def birth_is_notified(story: Story) -> None:
     await _broker_refuses(story)
 
 
-async def _count_children(staff: Caller) -> int:
-    count = 0
+async def _children(staff: Caller) -> set[str]:
+    found: set[str] = set()
     path = "/v1/children?limit=200"
     while path:
         answer = await staff.call("GET", path, fresh=False)
         demand(answer.status_code == 200, f"the town's list answered {answer.status_code}: {answer.text[:300]}")
-        count += len(answer.json()["items"])
+        found |= {child["id"] for child in answer.json()["items"]}
         link = answer.links.get("next")
         path = link["url"] if link else ""
-    return count
+    return found
 
 
 async def _broker_refuses(story: Story) -> None:

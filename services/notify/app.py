@@ -33,6 +33,7 @@ from services.notify.commands.library import Library, deliver_content, load_arti
 from services.notify.commands.pushing import IN_FLIGHT, Pusher
 from services.notify.commands.reminders import Reminders, deliver_late
 from services.notify.commands.training import Training, load_courses
+from services.notify.domain.preferences import Night
 from services.notify.subscribers import subscribe
 from shared.egress import Egress
 from shared.service import Runtime, create_service
@@ -52,6 +53,7 @@ def create_app(settings: Settings) -> FastAPI:
         mailboxes=runtime.documents(kept.MAILBOXES),
         pages=runtime.documents(kept.PAGES),
         pusher=pusher,
+        night=Night(settings.quiet_from, settings.quiet_to),
     )
     reminders = Reminders(
         pregnancies=runtime.documents(kept.PREGNANCIES),

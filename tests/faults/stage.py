@@ -111,9 +111,10 @@ class Stage:
 async def set_up(
     folder: Path, report: Report, children: int = CHILDREN, settings: Mapping[str, str] | None = None
 ) -> AsyncIterator[Stage]:
-    """The platform with a small town whose guardians all have a browser that takes pushes."""
+    """The platform with a small town whose guardians all have a browser that takes pushes, at any hour of the night too."""
+    by_day = {"HAGUKUMI_QUIET_FROM": "0", "HAGUKUMI_QUIET_TO": "0", **(settings or {})}
     async with AsyncExitStack() as stack:
-        platform = stack.enter_context(await asyncio.to_thread(partial(Platform.start, folder, settings=settings)))
+        platform = stack.enter_context(await asyncio.to_thread(partial(Platform.start, folder, settings=by_day)))
         rig = await settle_in(platform, children)
         stack.push_async_callback(rig.close)
         key = await rig.families[0].guardian.get("/v1/push-key")

@@ -1,7 +1,7 @@
 """Publishing, correcting and recalling notices, and their preview."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -10,6 +10,7 @@ from services.notify.commands.attachments import attachments_of
 from services.notify.commands.pushing import Pusher
 from services.notify.domain import audience as audiences
 from services.notify.domain import notices
+from services.notify.domain.preferences import Night
 from shared.auth import Principal
 from shared.clock import read_instant, tokyo_day, wire_instant
 from shared.documents import Command, Document, Documents
@@ -36,6 +37,7 @@ class Notices:
     mailboxes: Documents
     pages: Documents
     pusher: Pusher
+    night: Night = field(default_factory=Night)
 
     @property
     def now(self) -> datetime:

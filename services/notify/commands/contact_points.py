@@ -182,7 +182,11 @@ async def preferences(points: ContactPoints, principal: Principal) -> Doc:
         "language": chosen.get("language", "ja"),
         "digest": bool(chosen.get("digest", False)),
         "topics": topics,
-        "quiet_hours": {"from": "22:00", "to": "07:00", "zone": "Asia/Tokyo"},
+        "quiet_hours": {
+            "from": f"{points.settings.quiet_from:02}:00",
+            "to": f"{points.settings.quiet_to:02}:00",
+            "zone": "Asia/Tokyo",
+        },
     }
 
 

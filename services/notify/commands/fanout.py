@@ -11,7 +11,6 @@ from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.ladder import begin, target_of
 from services.notify.commands.pushing import PushTarget
-from services.notify.domain.preferences import quiet_until
 from shared.clock import read_instant
 from shared.documents import Document
 from shared.events.base import Envelope
@@ -97,7 +96,7 @@ async def push_page(notices: Notices, announcement: str, page: int) -> None:
     if doc.state["urgency"] == "emergency":
         await begin(notices, doc, page, still_wanted)
         return
-    morning = quiet_until(notices.now)
+    morning = notices.night.quiet_until(notices.now)
     if morning is not None:
         waits = {"announcement": announcement, "page": page}
         await kept.put_later(notices.store, f"{announcement}:{page}", morning, waits)

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.pushing import PushTarget
-from services.notify.domain.preferences import quiet_until
 from services.notify.domain.reminder_texts import PUSH_TITLE, reminder_text
 from shared.documents import Document, Documents
 from shared.events.base import Envelope
@@ -189,7 +188,7 @@ async def _tell(notices: Notices, item: Doc) -> None:
 
 async def _push(reminders: Reminders, fired: _Fired) -> None:
     """Now, or in the morning."""
-    morning = quiet_until(reminders.notices.now)
+    morning = reminders.notices.night.quiet_until(reminders.notices.now)
     if morning is None:
         await push_fired(reminders, fired)
         return

@@ -1,6 +1,7 @@
 """Which messages reach a guardian by which channel, and when: the guardian's choice, and what holds where nothing was chosen."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -12,7 +13,6 @@ WAYS = {"push": PUSH, "line": ("line",), "sms": ("sms",), "mail": ("mail",)}
 TOPICS = ("notices", "reminders", "library")
 DEFAULT_WAYS = ("push", "line", "mail")
 """An SMS costs the town money and is kept for emergencies, unless a guardian asks for it."""
-QUIET_FROM, QUIET_TO = 22, 7
 DIGEST_HOUR = 18
 
 
@@ -43,13 +43,21 @@ def digest_titles(count: int) -> dict[str, str]:
     }
 
 
-def quiet_until(now: datetime) -> datetime | None:
-    """When the night's quiet (22:00 to 7:00 in Tokyo) ends, or None by day."""
-    here = now.astimezone(TOKYO)
-    if QUIET_TO <= here.hour < QUIET_FROM:
-        return None
-    morning = here.replace(hour=QUIET_TO, minute=0, second=0, microsecond=0)
-    return morning if here.hour < QUIET_TO else morning + timedelta(days=1)
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The hours in Tokyo during which only emergencies are pushed; from and to the same hour: there is no night."""
+
+    begins: int = 22
+    ends: int = 7
+
+    def quiet_until(self, now: datetime) -> datetime | None:
+        """When the night's quiet ends, or None by day."""
+        here = now.astimezone(TOKYO)
+        into = (here.hour - self.begins) % 24
+        if into >= (self.ends - self.begins) % 24:
+            return None
+        morning = here.replace(hour=self.ends, minute=0, second=0, microsecond=0)
+        return morning if here.hour < self.ends else morning + timedelta(days=1)
 
 
 def next_digest(now: datetime) -> datetime:

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import httpx
@@ -16,7 +16,7 @@ from services.notify.app import create_app
 from services.notify.tests.town import ALARM, BY, MOTHER, NOTICE, NURSE, TOWN, WHY, Town
 from shared import bus
 from shared.auth import InternalTokens, Principal
-from shared.clock import Clock
+from shared.clock import TOKYO, Clock
 from shared.documents import Document
 from shared.events.base import Envelope, Event
 from shared.events.gateway import MunicipalityOpened, StaffAssigned
@@ -70,7 +70,7 @@ async def test_a_notice_and_a_reminder_over_kafka(
     ):
         town = Town(app, http, gateway)
         # By day: at night only emergencies are pushed.
-        town.runtime.clock.move_to(now.replace(hour=3, minute=0))
+        town.runtime.clock.move_to(datetime.combine(Clock().today(), time(12), TOKYO))
         name = PersonName(family="若葉", given="ひかり", family_kana="ワカバ", given_kana="ヒカリ")
         facts = ChildFacts(birth_date=Clock().today(), sex="F", name=name, municipality=TOWN)
         item = PlanItem(series="mr1", dose_number=1, status="due", why=WHY)

@@ -6,9 +6,10 @@ import pytest
 
 from services.notify import store as kept
 from services.notify.commands.later import send_digests, send_later
-from services.notify.domain.preferences import next_digest, quiet_until
+from services.notify.domain.preferences import Night, next_digest
 from services.notify.tests.providers import Providers, is_reached_by
 from services.notify.tests.town import FATHER, MOTHER, NURSE, Town
+from shared.clock import TOKYO
 
 pytestmark = pytest.mark.integration
 
@@ -29,7 +30,15 @@ SIX_PM = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
     ],
 )
 def test_from_ten_to_seven(now: datetime, until: datetime | None) -> None:
-    assert quiet_until(now) == until
+    assert Night().quiet_until(now) == until
+
+
+@pytest.mark.parametrize("hour", range(24))
+def test_other_hours(hour: int) -> None:
+    """A night that does not pass midnight, and none at all."""
+    now = MORNING.astimezone(TOKYO).replace(hour=hour, minute=30)
+    assert Night(5, 5).quiet_until(now) is None
+    assert Night(1, 6).quiet_until(now) == (now.replace(hour=6, minute=0) if 1 <= hour < 6 else None)
 
 
 def test_the_digest_is_at_six() -> None:

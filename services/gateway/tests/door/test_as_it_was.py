@@ -91,7 +91,7 @@ async def test_who_may_read_is_asked_of_today_and_whereabouts_stay_hidden(world:
         assert hidden.status_code == 200
         assert not any(word in hidden.text for word in (TOWN, OTHER_TOWN, "みどり台", "wakaba", "医師"))
         grandmother = await world.ask("grandmother", "GET", at)
-        assert set(grandmother.json()) == {"id", "at", "birth_date", "sex", "name"}
+        assert set(grandmother.json()) == {"id", "at", "birth_date", "sex", "name", "growth"}
 
 
 @pytest.mark.parametrize(
