@@ -11,7 +11,8 @@ from bench.harness import Row, Stopwatch
 from bench.schedule_plan import PLAIN
 from deploy.local.store import LocalStore
 from services.schedule import store as kept
-from services.schedule.commands import Planning, turn_the_day
+from services.schedule.commands.planning import Planning
+from services.schedule.commands.recounting import turn_the_day
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe
 from shared.bus import envelope_of

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Header, Query, Request
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.schedule import commands
-from services.schedule.commands import Planning, Question
+from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list
+from services.schedule.commands.planning import Planning
+from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
+from services.schedule.commands.reading import catch_up_of, plan_is_fresh, plan_on, pregnancy_plan
 from shared.cursors import Cursors
 from shared.documents import Document, mark
 from shared.problems import Busy, invalid
@@ -87,14 +89,14 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
             expires_on=body.expires_on,
             on=body.on or planning.today,
         )
-        found, doc = await commands.answer_pre_check(planning, principal, question, command, plan)
+        found, doc = await answer_pre_check(planning, principal, question, command, plan)
         return answer(doc, "schedule.plan", found, status=201)
 
     @routes.get("/v1/pregnancies/{pregnancy}/plan")
     async def plan_of_pregnancy(pregnancy: str, authorization: Authorization = None) -> JSONResponse:
         """The woman's own plan: doses and checkups of the pregnancy, and hers after the birth."""
         principal = runtime.principal(authorization)
-        return JSONResponse(commands.plan_of_pregnancy(planning, await planning.plans.load(pregnancy), principal))
+        return JSONResponse(pregnancy_plan(planning, await planning.plans.load(pregnancy), principal))
 
     @routes.get("/v1/children/{child}/plan")
     async def plan(
@@ -106,7 +108,7 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         """The plan as it would be on another day."""
         principal = runtime.principal(authorization)
         doc = await _until_fresh(planning, child, hagukumi_revision)
-        return JSONResponse(commands.plan_on(planning, doc, principal, on or planning.today))
+        return JSONResponse(plan_on(planning, doc, principal, on or planning.today))
 
     @routes.get("/v1/children/{child}/catch-up")
     async def catch_up(
@@ -119,12 +121,12 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         """The fewest visits that complete what is open."""
         principal = runtime.principal(authorization)
         doc = await _until_fresh(planning, child, hagukumi_revision)
-        return JSONResponse(commands.catch_up_of(planning, doc, principal, ill_until, closed or []))
+        return JSONResponse(catch_up_of(planning, doc, principal, ill_until, closed or []))
 
     @routes.get("/v1/municipalities/{code}/coverage")
     async def coverage(code: str, authorization: Authorization = None) -> JSONResponse:
         """How the town's children stand for each series."""
-        return JSONResponse(await commands.coverage_of(planning, runtime.principal(authorization), code))
+        return JSONResponse(await coverage_of(planning, runtime.principal(authorization), code))
 
     @routes.get("/v1/municipalities/{code}/not-yet")
     async def not_yet(
@@ -136,7 +138,7 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
     ) -> JSONResponse:
         """The not-yet list of a municipality."""
         principal = runtime.principal(authorization)
-        lines = await commands.not_yet(planning, principal, code, kind)
+        lines = await not_yet_list(planning, principal, code, kind)
         total = len(lines)
         children = len({line["child"] for line in lines})
         if cursor is not None:
@@ -153,7 +155,7 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
     async def follow_up(code: str, line: str, body: FollowUpBody, authorization: Authorization = None) -> JSONResponse:
         """Say who follows up, and how far they are."""
         principal = runtime.principal(authorization)
-        found, doc = await commands.follow_up(planning, principal, code, line, body.state, body.responsible)
+        found, doc = await assign_follow_up(planning, principal, code, line, body.state, body.responsible)
         return answer(doc, "schedule.plan", found)
 
     @routes.post("/v1/lot-recalls", status_code=201)
@@ -166,7 +168,7 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         """Recall a lot."""
         principal = runtime.principal(authorization)
         command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        found, doc = await commands.recall_lot(planning, principal, body.product, body.lot, body.reason, command)
+        found, doc = await recall_lot(planning, principal, body.product, body.lot, body.reason, command)
         return answer(doc, "schedule.lot", found, status=201)
 
     return routes
@@ -198,7 +200,7 @@ async def _until_fresh(planning: Planning, child: str, revision: str | None) -> 
             wanted[mark(stream, subject)] = int(number)
     pause = 0.01
     waited = 0.0
-    while not commands.plan_is_fresh(plan := await planning.plans.load(child), wanted):
+    while not plan_is_fresh(plan := await planning.plans.load(child), wanted):
         if waited >= FRESH_WAIT_S:
             raise Busy
         await asyncio.sleep(pause)

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from services.schedule import store as kept
-from services.schedule.commands import Planning, recount
+from services.schedule.commands.planning import Planning
+from services.schedule.commands.recounting import recount
 from shared.documents import Document
 from shared.events import questionnaire as q
 from shared.events import records as r

@@ -91,7 +91,7 @@ MUTATIONS = (
              "shared/tests/test_reading.py"),
     Mutation("D3", "send what is no longer wanted", "services/notify/commands/pushing.py",
              "wanted = await still_wanted(target)", "wanted = True", "services/notify/tests/test_push_promises.py"),
-    Mutation("D4", "fire a reminder again", "services/schedule/commands.py",
+    Mutation("D4", "fire a reminder again", "services/schedule/commands/reminders.py",
              '        reminder["state"] = "fired"\n', "", "services/schedule/tests/test_service.py"),
     Mutation("D2", "inbox items with new ids", "services/notify/store.py",
              '"_id": derived_id(source, recipient, "inbox"),', '"_id": new_id(),', "F2"),

@@ -9,19 +9,12 @@ from typing import Any
 import pytest
 
 from services.schedule import store as kept
-from services.schedule.commands import (
-    Planning,
-    Question,
-    answer_pre_check,
-    catch_up_of,
-    coverage_of,
-    fire_reminders,
-    follow_up,
-    not_yet,
-    plans_and_recounts,
-    recall_lot,
-    turn_the_day,
-)
+from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list
+from services.schedule.commands.planning import Planning
+from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
+from services.schedule.commands.reading import catch_up_of
+from services.schedule.commands.recounting import plans_and_recounts, turn_the_day
+from services.schedule.commands.reminders import fire_reminders
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe
 from shared.auth import Principal
@@ -229,7 +222,7 @@ async def test_nothing_fires_after_a_death(town: Town) -> None:
     await turn_the_day(town.planning)
     assert await fire_reminders(town.planning) == 0
     assert (await town.state("c1"))["plan"]["items"] == []
-    assert await not_yet(town.planning, NURSE, TOWN, "due") == []
+    assert await not_yet_list(town.planning, NURSE, TOWN, "due") == []
 
 
 async def test_a_death_told_wrongly_gives_plan_reminders_and_list_back(town: Town) -> None:
@@ -240,7 +233,7 @@ async def test_a_death_told_wrongly_gives_plan_reminders_and_list_back(town: Tow
     await town.hears("c1", r.DeathRetracted(reason="another child", by=BY))
     after = await town.state("c1")
     assert (after["plan"], after["reminders"]) == (before["plan"], before["reminders"])
-    assert {line["child"] for line in await not_yet(town.planning, NURSE, TOWN, "due")} == {"c1"}
+    assert {line["child"] for line in await not_yet_list(town.planning, NURSE, TOWN, "due")} == {"c1"}
 
 
 async def test_a_pregnant_woman_has_a_plan_until_it_ends(town: Town) -> None:
@@ -258,7 +251,7 @@ async def test_a_pregnant_woman_has_a_plan_until_it_ends(town: Town) -> None:
     await town.hears("p1", r.PregnancyCorrected(expected_delivery=later, reason="ultrasound", by=BY))
     assert (await items())["rsv_maternal"] != "due"
     # She is no child of the town: neither on its list nor in its coverage.
-    assert await not_yet(town.planning, NURSE, TOWN, "due") == []
+    assert await not_yet_list(town.planning, NURSE, TOWN, "due") == []
     assert (await coverage_of(town.planning, NURSE, TOWN))["children"] == 0
     await town.hears("p1", r.PregnancyEnded(outcome="birth", ended_on=date(2026, 11, 23), children=("c",), by=BY))
     assert set(await items()) == {"postnatal_2w", "postnatal_1m"}
@@ -284,12 +277,12 @@ async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town)
 async def test_the_not_yet_list_has_everybody_who_waits_and_nobody_else(town: Town) -> None:
     await town.registers("late", date(2026, 1, 10))
     await town.registers("young", date(2026, 11, 20))
-    lines = await not_yet(town.planning, NURSE, TOWN, "overdue")
+    lines = await not_yet_list(town.planning, NURSE, TOWN, "overdue")
     assert {line["child"] for line in lines} == {"late"}
     series = {line["series"] for line in lines if line["child"] == "late"}
     assert {"hepb", "bcg"} <= series
     await town.hears("late", town.dose(1, "bcg", date(2026, 11, 22)))
-    again = await not_yet(town.planning, NURSE, TOWN, "overdue")
+    again = await not_yet_list(town.planning, NURSE, TOWN, "overdue")
     assert "bcg" not in {line["series"] for line in again}
 
 
@@ -302,7 +295,9 @@ async def test_the_list_and_the_coverage_count_the_same_children(town: Town) -> 
     for ahead in (0, 12, 25):
         town.clock.move_to(tokyo_time(date(2026, 11, 23) + timedelta(days=ahead), 12))
         await turn_the_day(town.planning)
-        listed = Counter((line["series"], line["status"]) for line in await not_yet(town.planning, NURSE, TOWN, "due"))
+        listed = Counter(
+            (line["series"], line["status"]) for line in await not_yet_list(town.planning, NURSE, TOWN, "due")
+        )
         standing = await coverage_of(town.planning, NURSE, TOWN)
         counted = {
             (one["series"], urgency): number for one in standing["items"] for urgency, number in one["waiting"].items()
@@ -316,31 +311,31 @@ async def test_a_move_takes_the_child_to_the_other_towns_list(town: Town) -> Non
     other = "139921"
     move = r.ChildMoved(from_municipality=TOWN, to_municipality=other, effective_on=date(2026, 11, 23), by=BY)
     await town.hears("late", move)
-    assert await not_yet(town.planning, NURSE, TOWN, "due") == []
+    assert await not_yet_list(town.planning, NURSE, TOWN, "due") == []
     there = Principal("nurse-2", "staff", municipality=other)
-    assert await not_yet(town.planning, there, other, "due")
+    assert await not_yet_list(town.planning, there, other, "due")
 
 
 async def test_follow_ups_have_a_state_and_a_person(town: Town) -> None:
     await town.registers("late", date(2026, 1, 10))
-    line = (await not_yet(town.planning, NURSE, TOWN, "overdue"))[0]
+    line = (await not_yet_list(town.planning, NURSE, TOWN, "overdue"))[0]
     assert (line["state"], line["responsible"]) == ("unseen", None)
-    await follow_up(town.planning, NURSE, TOWN, line["id"], "contacted", "nurse-1")
-    again = next(one for one in await not_yet(town.planning, NURSE, TOWN, "overdue") if one["id"] == line["id"])
+    await assign_follow_up(town.planning, NURSE, TOWN, line["id"], "contacted", "nurse-1")
+    again = next(one for one in await not_yet_list(town.planning, NURSE, TOWN, "overdue") if one["id"] == line["id"])
     assert (again["state"], again["responsible"]) == ("contacted", "nurse-1")
     assert "FollowUpChanged" in await town.news()
 
 
 async def test_a_foreign_town_sees_and_changes_nothing(town: Town) -> None:
     await town.registers("late", date(2026, 1, 10))
-    line = (await not_yet(town.planning, NURSE, TOWN, "overdue"))[0]
+    line = (await not_yet_list(town.planning, NURSE, TOWN, "overdue"))[0]
     stranger = Principal("nurse-9", "staff", municipality="139921")
     with pytest.raises(NotFound):
-        await not_yet(town.planning, stranger, TOWN, "due")
+        await not_yet_list(town.planning, stranger, TOWN, "due")
     with pytest.raises(NotFound):
-        await follow_up(town.planning, stranger, "139921", line["id"], "moved", None)
+        await assign_follow_up(town.planning, stranger, "139921", line["id"], "moved", None)
     with pytest.raises(Forbidden):
-        await not_yet(town.planning, GUARDIAN, TOWN, "due")
+        await not_yet_list(town.planning, GUARDIAN, TOWN, "due")
 
 
 async def test_the_live_vaccine_interval_alone_stops_mr_and_day_28_allows_it(town: Town) -> None:
@@ -423,8 +418,8 @@ async def test_coverage_counts_every_child_of_the_town_exactly_once_in_each_seri
     for number, birth in enumerate([date(2026, 1, 10), date(2026, 9, 22), date(2024, 3, 1), date(2021, 5, 5)]):
         await town.registers(f"c{number}", birth)
     await town.hears("c3", r.ChildDied(died_on=date(2026, 11, 1), by=BY))
-    line = (await not_yet(town.planning, NURSE, TOWN, "overdue"))[0]
-    await follow_up(town.planning, NURSE, TOWN, line["id"], "done_elsewhere", "nurse-1")
+    line = (await not_yet_list(town.planning, NURSE, TOWN, "overdue"))[0]
+    await assign_follow_up(town.planning, NURSE, TOWN, line["id"], "done_elsewhere", "nurse-1")
     found = await coverage_of(town.planning, NURSE, TOWN)
     assert found["children"] == 3
     for one in found["items"]:

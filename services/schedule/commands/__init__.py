@@ -1,0 +1,1 @@
+"""What schedule does, a file for each thing that somebody wants of it."""
