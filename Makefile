@@ -56,7 +56,7 @@ bench: setup ## Measure how fast it is
 
 faults: setup ## Kill, freeze and cut off processes under load and look what is left (SOAK=seconds; MUTATIONS=1: take each rule away)
 	@if [ -n '$(MUTATIONS)' ]; then exec $(RUN) tests.faults.mutations; \
-	else FAULTS=long SOAK='$(SOAK)' exec $(RUN) pytest -rs tests/faults $(ARGS); fi
+	else FAULTS=long SOAK='$(SOAK)' exec $(RUN) pytest -rs -o timeout=7200 tests/faults $(ARGS); fi
 
 contracts: setup ## Write AsyncAPI, JSON Schema and OpenAPI to docs/contracts
 	@exec $(RUN) shared.contracts

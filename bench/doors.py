@@ -14,6 +14,7 @@ from deploy.local.client import Api, Caller
 from deploy.local.organisations import Organisations
 from deploy.local.platform import Platform
 from deploy.local.ports import free_port
+from shared.clock import Clock
 from shared.store import Store
 
 TOWN, CLINIC = "139912", "wakaba"
@@ -47,7 +48,7 @@ class Town:
         api = Api(platform.gateway_url)
         await Organisations(platform.data / "secrets" / "organisations.json").open(api)
         clinic = await api.sign_in("doctor-bench", "clinic", organisation=CLINIC)
-        birth = date.today() - timedelta(days=400)  # noqa: DTZ011 - any day will do
+        birth = Clock().today() - timedelta(days=400)
         found: list[str] = []
         guardians: list[Caller] = []
         for number in range(children):
@@ -89,7 +90,7 @@ class Town:
 
     def check(self, number: int, run: str) -> bytes:
         """A clinic asks before the needle."""
-        body = {"child": self.child(number), "cvx": "04", "lot": "B1", "on": date.today().isoformat()}  # noqa: DTZ011
+        body = {"child": self.child(number), "cvx": "04", "lot": "B1", "on": Clock().today().isoformat()}
         headers = self.headers(self.clinic) | {"idempotency-key": f"{run}-{number}"}
         return request("POST", "/v1/pre-checks", headers, json.dumps(body).encode())
 

@@ -6,7 +6,7 @@ import random
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -131,7 +131,7 @@ async def _families(store: Store, push: PushService, guardians: int) -> None:
     for start in range(0, guardians, 10 * BATCH):
         docs = []
         for one in people[start : start + 10 * BATCH]:
-            born = date.today() - timedelta(days=rng.randrange(30, 6 * 365))  # noqa: DTZ011 - any day will do
+            born = Clock().today() - timedelta(days=rng.randrange(30, 6 * 365))
             child: Doc = {"birth_date": born.isoformat(), "municipality": TOWN, "district": None, "attributes": []}
             docs.append(Document(id=new_id(), version=1, state={"child": child, "guardians": {one: True}}))
         await kept.LINES.write(store, docs)

@@ -3,13 +3,14 @@
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import asdict, dataclass
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from deploy.local.client import Api, Caller
 from deploy.local.platform import Platform
+from shared.clock import Clock
 from tests.faults.report import REPORTS, Report
 
 TOWN, OTHER_TOWN = "139912", "139921"
@@ -84,7 +85,7 @@ async def town(platform: Platform) -> AsyncIterator[Town]:
     }
     mother, clinic_desk = people["mother"], people["clinic"]
     facts = {
-        "birth_date": (date.today() - timedelta(days=90)).isoformat(),  # noqa: DTZ011 - any child will do
+        "birth_date": (Clock().today() - timedelta(days=90)).isoformat(),
         "sex": "F",
         "name": {"family": "若葉", "given": "ひかり", "family_kana": "ワカバ", "given_kana": "ヒカリ"},
         "municipality": TOWN,
@@ -93,7 +94,7 @@ async def town(platform: Platform) -> AsyncIterator[Town]:
     await mother.put(f"/v1/children/{child}/consents/{CLINIC}", {"purpose": "care"})
     dose = await clinic_desk.post(
         f"/v1/children/{child}/doses",
-        {"given_on": date.today().isoformat(), "cvx": "170", "lot": "CANARY01"},  # noqa: DTZ011
+        {"given_on": Clock().today().isoformat(), "cvx": "170", "lot": "CANARY01"},
     )
     mother.wrote.update(clinic_desk.wrote)
     yield Town(api, child, dose["id"], people)

@@ -19,16 +19,24 @@ _LOG4J = Path(__file__).with_name("kafka") / "log4j2.properties"
 class LocalKafka:
     """One broker with its own folder, users and rights. Acknowledged records survive `kill9()`.
 
-    The folder may move to other ports between two starts.
+    The folder may move to other ports between two starts. `behind`: the port of a proxy by which all its clients come.
     """
 
     def __init__(
-        self, data: Path, port: int = 0, controller_port: int = 0, *, supervisor: Supervisor, heap: str = "512m"
+        self,
+        data: Path,
+        port: int = 0,
+        controller_port: int = 0,
+        *,
+        supervisor: Supervisor,
+        heap: str = "512m",
+        behind: int = 0,
     ) -> None:
         self.data = data.resolve()
         self.folder = self.data / "kafka"
         self.port = port or free_port()
         self.controller_port = controller_port or free_port()
+        self._told_port = behind or self.port
         self.secrets = SecretFiles(self.data)
         self._heap = heap
         self._admin: KafkaAdmin | None = None
@@ -48,7 +56,7 @@ class LocalKafka:
     @property
     def bootstrap(self) -> str:
         """Where a client finds it."""
-        return f"{HOST}:{self.port}"
+        return f"{HOST}:{self._told_port}"
 
     def admin(self, **options: float) -> KafkaAdmin:
         """An admin client with every right."""
@@ -147,7 +155,7 @@ class LocalKafka:
             "node.id": "1",
             "controller.quorum.voters": f"1@{HOST}:{self.controller_port}",
             "listeners": f"CLIENT://{HOST}:{self.port},CONTROLLER://{HOST}:{self.controller_port}",
-            "advertised.listeners": f"CLIENT://{HOST}:{self.port}",
+            "advertised.listeners": f"CLIENT://{self.bootstrap}",
             "listener.security.protocol.map": "CLIENT:SASL_PLAINTEXT,CONTROLLER:SASL_PLAINTEXT",
             "inter.broker.listener.name": "CLIENT",
             "controller.listener.names": "CONTROLLER",

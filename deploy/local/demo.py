@@ -23,7 +23,7 @@ from deploy.local.client import Api, Caller, ClinicFeed, KafkaUser, MunicipalSys
 from deploy.local.errors import StackError
 from deploy.local.organisations import MUNICIPALITIES, Organisations
 from deploy.local.platform import Platform, RunningPlatform
-from shared.clock import tokyo_day, tokyo_time
+from shared.clock import Clock, tokyo_day, tokyo_time
 from shared.testing.push_service import PushService, Receiver
 
 FIRST, SECOND = sorted(MUNICIPALITIES)
@@ -427,7 +427,7 @@ def _answer(item: dict[str, Any]) -> dict[str, Any] | None:
     if kind == "integer":
         return {"link_id": link, "value": 2900 if "weight" in link else item.get("min", 1)}
     if kind == "date":
-        return {"link_id": link, "value": date.today().isoformat()}  # noqa: DTZ011 - any day will do
+        return {"link_id": link, "value": Clock().today().isoformat()}
     return {"link_id": link, "value": "なし"} if item.get("required") else None
 
 

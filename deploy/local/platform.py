@@ -170,7 +170,8 @@ class Service(Process):
 class Platform(RunningPlatform):
     """Starts the platform on a data folder and stops all of it; a second start on the folder finds its data again.
 
-    `settings` go to every service, `service_settings` to one; names are those of the environment.
+    `settings` go to every service, `service_settings` to one; names are those of the environment. `kafka_behind` is the
+    port of a proxy by which everybody reaches the broker.
     """
 
     def __init__(
@@ -182,6 +183,7 @@ class Platform(RunningPlatform):
         gateway_port: int = 0,
         settings: Mapping[str, str] | None = None,
         service_settings: Mapping[str, Mapping[str, str]] | None = None,
+        kafka_behind: int = 0,
         watch: bool = True,
         say: Say | None = None,
     ) -> None:
@@ -207,7 +209,13 @@ class Platform(RunningPlatform):
             ports = Ports(data)
             # A wish for the gateway's port must not be met by chance by another.
             fixed = {"gateway": gateway_port} if gateway_port else {}
-            self.kafka = LocalKafka(data, ports.of("kafka"), ports.of("kafka-controller"), supervisor=self.supervisor)
+            self.kafka = LocalKafka(
+                data,
+                ports.of("kafka"),
+                ports.of("kafka-controller"),
+                supervisor=self.supervisor,
+                behind=kafka_behind,
+            )
             self.stores = {
                 name: LocalStore(
                     data / "store" / name, ports.of(f"store-{name}"), supervisor=self.supervisor, name=name

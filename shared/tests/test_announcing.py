@@ -9,6 +9,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 
 from deploy.local.broker import LocalKafka
+from deploy.local.client import until
 from deploy.local.store import LocalStore
 from shared import bus
 from shared.bus import Producer, SendFailed, read_envelope
@@ -260,12 +261,12 @@ class Reader:
         await self.runtime.stop()
 
     async def until(self, subject: str, revision: int) -> Document:
-        async with asyncio.timeout(20):
-            while True:
-                doc = await self.view.documents.load(subject)
-                if doc is not None and doc.applied.get(mark("records.child", subject), 0) >= revision:
-                    return doc
-                await asyncio.sleep(0.02)
+        async def there() -> Document | None:
+            doc = await self.view.documents.load(subject)
+            return doc if doc and doc.applied.get(mark("records.child", subject), 0) >= revision else None
+
+        found: Document = await until(there, f"{subject} is read to {revision}")
+        return found
 
 
 async def publish(kafka: LocalKafka, events: Sequence[Envelope]) -> None:

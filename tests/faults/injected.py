@@ -11,7 +11,7 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -25,6 +25,7 @@ from deploy.local.processes import Process
 from shared.ids import event_id
 from tests.faults.checker import Letter, behind, dead_letters, heads, read_all
 from tests.faults.load import Load
+from tests.faults.proxy import Network, Proxy
 from tests.faults.rig import CANARY, CLINIC, SERVICES, TOWN, Rig
 
 CRASH_POINTS = {
@@ -340,6 +341,36 @@ async def f7_stores(rig: Rig, load: Load, frozen_s: float) -> int:
     await load.acknowledged(5, within=120)
     await all_ready(rig)
     return len(SERVICES) + 1
+
+
+async def f6_network(rig: Rig, load: Load, broker: Proxy, seconds: float) -> int:
+    """F6 by the network: the broker far away, its answers lost, nothing at all, every connection reset; writes stay accepted."""
+    ways = (Network.SLOW, Network.DEAF, Network.HOLE, Network.RESET)
+    for way in ways:
+        broker.set_to(way)
+        begun = time.monotonic()
+        while time.monotonic() < begun + seconds:
+            await load.acknowledged(3)
+            await asyncio.sleep(0.2)
+        broker.set_to(Network.OPEN)
+        await load.acknowledged(5)
+    assert broker.lost, "nobody was connected by the proxy"
+    await all_ready(rig)
+    return len(ways)
+
+
+async def f7_network(rig: Rig, load: Load, stores: Mapping[str, Proxy], seconds: float) -> int:
+    """F7 by the network: each of these stores far away, deaf (what was asked is done, nobody is told), gone, resetting."""
+    ways = (Network.SLOW, Network.DEAF, Network.HOLE, Network.RESET)
+    for proxy in stores.values():
+        for way in ways:
+            proxy.set_to(way)
+            await asyncio.sleep(seconds)
+            proxy.set_to(Network.OPEN)
+            await load.acknowledged(5, within=120)
+        assert proxy.lost, "nobody was connected by the proxy"
+    await all_ready(rig)
+    return len(ways) * len(stores)
 
 
 async def f10_clocks(rig: Rig, load: Load) -> int:

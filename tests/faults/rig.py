@@ -12,6 +12,7 @@ from pymongo import MongoClient
 from deploy.local.client import Api, Caller
 from deploy.local.organisations import Organisations
 from deploy.local.platform import Platform
+from shared.clock import Clock
 
 SERVICES = ("records", "schedule", "questionnaire", "notify", "gateway")
 TOWN, CLINIC = "139912", "wakaba"
@@ -40,7 +41,7 @@ class Rig:
     staff: Caller
     clinic: Caller
     families: list[Family] = field(default_factory=list)
-    today: date = field(default_factory=date.today)
+    today: date = field(default_factory=lambda: Clock().today())
 
     @property
     def data(self) -> Path:

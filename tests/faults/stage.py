@@ -3,18 +3,20 @@
 import asyncio
 import random
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
 from deploy.local.platform import Platform
+from deploy.local.ports import HOST, Ports
 from shared.testing.push_service import PushService, Receiver
 from tests.faults import checker, injected
 from tests.faults.checker import Findings, Letter
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
+from tests.faults.proxy import Proxy
 from tests.faults.report import Report, Row
 from tests.faults.rig import Rig, settle_in
 
@@ -35,6 +37,8 @@ class Stage:
     report: Report
     dice: random.Random
     letters: list[Letter] = field(default_factory=list)
+    network: Mapping[str, Proxy] = field(default_factory=dict)
+    """What stands before the broker (`kafka`) and before some services' stores, where the network is the fault."""
 
     async def under(self, name: str, fault: Callable[[], Awaitable[int]], *, loaded: bool = True) -> Findings:
         """One fault under load, a quiet period, the checker; a row in the table."""
@@ -109,12 +113,31 @@ class Stage:
 
 @asynccontextmanager
 async def set_up(
-    folder: Path, report: Report, children: int = CHILDREN, settings: Mapping[str, str] | None = None
+    folder: Path,
+    report: Report,
+    children: int = CHILDREN,
+    settings: Mapping[str, str] | None = None,
+    *,
+    proxied: Sequence[str] = (),
 ) -> AsyncIterator[Stage]:
-    """The platform with a small town whose guardians all have a browser that takes pushes, at any hour of the night too."""
+    """The platform with a small town whose guardians all have a browser that takes pushes, at any hour of the night too.
+
+    `proxied`: "kafka" and services whose store are reached through a proxy of the rig only.
+    """
     by_day = {"HAGUKUMI_QUIET_FROM": "0", "HAGUKUMI_QUIET_TO": "0", **(settings or {})}
     async with AsyncExitStack() as stack:
-        platform = stack.enter_context(await asyncio.to_thread(partial(Platform.start, folder, settings=by_day)))
+        # Each leads to the port at which the platform's folder keeps its server.
+        at = Ports(folder)
+        servers = {name: at.of(name if name == "kafka" else f"store-{name}") for name in proxied}
+        network = {name: await stack.enter_async_context(Proxy(servers[name])) for name in proxied}
+        stores = {
+            name: {"HAGUKUMI_MONGO_URL": f"mongodb://{HOST}:{proxy.port}/?directConnection=true&retryWrites=false"}
+            for name, proxy in network.items()
+            if name != "kafka"
+        }
+        start = partial(Platform.start, folder, settings=by_day, service_settings=stores)
+        behind = network["kafka"].port if "kafka" in network else 0
+        platform = stack.enter_context(await asyncio.to_thread(partial(start, kafka_behind=behind)))
         rig = await settle_in(platform, children)
         stack.push_async_callback(rig.close)
         key = await rig.families[0].guardian.get("/v1/push-key")
@@ -128,4 +151,4 @@ async def set_up(
             )
         ledger = Ledger(folder / "ledger.jsonl")
         load = Load(rig, ledger, report.seed)
-        yield Stage(rig, ledger, load, push, receivers, report, random.Random(report.seed))
+        yield Stage(rig, ledger, load, push, receivers, report, random.Random(report.seed), network=network)

@@ -28,6 +28,14 @@ async def test_broker_and_stores_unreachable(tmp_path: Path, report: Report) -> 
         await on.under("F7 stores killed, one frozen 20 s", lambda: injected.f7_stores(on.rig, on.load, 20))
 
 
+async def test_a_network_that_fails(tmp_path: Path, report: Report) -> None:
+    """F6 and F7 by the network, where the servers live on: an answer that is lost leaves what was asked done."""
+    async with set_up(tmp_path, report, proxied=("kafka", "records", "schedule")) as on:
+        broker, stores = on.network["kafka"], {name: on.network[name] for name in ("records", "schedule")}
+        await on.under("F6 network before the broker", lambda: injected.f6_network(on.rig, on.load, broker, 15))
+        await on.under("F7 network before two stores", lambda: injected.f7_network(on.rig, on.load, stores, 12))
+
+
 async def test_slow_reader_rebalances_and_polite_stops(tmp_path: Path, report: Report) -> None:
     async with set_up(tmp_path, report) as on:
         await on.under("F11 a reader frozen 20 s", lambda: injected.f11_slow_reader(on.rig, on.load, 20))

@@ -3,19 +3,20 @@
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from datetime import date, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from deploy.local.client import Api, Caller, until
 from deploy.local.platform import Platform
+from shared.clock import Clock
 
 pytestmark = [pytest.mark.integration, pytest.mark.journey, pytest.mark.slow]
 
 TOWN, OTHER_TOWN = "139912", "139921"
 CLINIC, OTHER_CLINIC = "wakaba", "satogaeri"
-TODAY = date.today()  # noqa: DTZ011 - any day will do
+TODAY = Clock().today()
 SOON = (TODAY + timedelta(days=30)).isoformat()
 
 

@@ -1,10 +1,11 @@
 """How a child grows, through the real gateway: measured by a clinic, read at home, twins side by side, nobody else's."""
 
-from datetime import date, timedelta
+from datetime import timedelta
 from xml.etree import ElementTree as ET
 
 import pytest
 
+from shared.clock import Clock
 from tests.conftest import CLINIC, TOWN, Town
 
 pytestmark = [pytest.mark.integration, pytest.mark.journey, pytest.mark.slow]
@@ -12,7 +13,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.journey, pytest.mark.slow]
 
 async def test_twins_grow_side_by_side(town: Town) -> None:
     mother, clinic = town.people["mother"], town.people["clinic"]
-    born = date.today() - timedelta(days=90)  # noqa: DTZ011 - as the town's child
+    born = Clock().today() - timedelta(days=90)
     twin = await mother.post(
         "/v1/children",
         {

@@ -3,18 +3,19 @@
 import uuid
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from deploy.local.client import Api, Caller, until
 from deploy.local.platform import Platform
+from shared.clock import Clock
 
 pytestmark = [pytest.mark.integration, pytest.mark.journey, pytest.mark.slow]
 
 TOWN = "139939"
-TODAY = date.today()  # noqa: DTZ011 - any day will do
+TODAY = Clock().today()
 
 
 @dataclass(slots=True)

@@ -17,6 +17,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from deploy.local.broker import LocalKafka
+from deploy.local.client import until
 from deploy.local.ports import free_port
 from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
@@ -123,9 +124,11 @@ async def test_the_walk_from_the_door_to_the_inbox(
             "/v1/announcements", json=notice, headers={"Authorization": f"Bearer {token}", "Idempotency-Key": new_id()}
         )
         assert answer.status_code == 202, answer.text
-        async with asyncio.timeout(30):
-            while not await notify.store.count(kept.INBOX, {"recipient": "g1"}):
-                await asyncio.sleep(0.05)
+
+        async def arrived() -> int:
+            return await notify.store.count(kept.INBOX, {"recipient": "g1"})
+
+        await until(arrived, "the notice is in the inbox", within=30)
         async with asyncio.timeout(10):
             while not any(span.name == "notify.fanout.v1 process" for span in spans.get_finished_spans()):
                 await asyncio.sleep(0.05)

@@ -1,8 +1,7 @@
 """The running service on the real broker: families come by Kafka, a notice goes through Kafka to its inboxes and to a browser."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from datetime import datetime, time, timedelta
+from datetime import timedelta
 from typing import Any
 
 import httpx
@@ -10,13 +9,14 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from deploy.local.broker import LocalKafka
+from deploy.local.client import until
 from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
 from services.notify.app import create_app
 from services.notify.tests.town import ALARM, BY, MOTHER, NOTICE, NURSE, TOWN, WHY, Town
 from shared import bus
 from shared.auth import InternalTokens, Principal
-from shared.clock import TOKYO, Clock
+from shared.clock import Clock
 from shared.documents import Document
 from shared.events.base import Envelope, Event
 from shared.events.gateway import MunicipalityOpened, StaffAssigned
@@ -30,15 +30,6 @@ from shared.testing.push_service import PushService, Receiver
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
-async def until(attempt: Callable[[], Awaitable[Any]], within: float = 30.0) -> Any:
-    """What the attempt gives once it gives something."""
-    async with asyncio.timeout(within):
-        while True:
-            if found := await attempt():
-                return found
-            await asyncio.sleep(0.05)
-
-
 async def test_a_notice_and_a_reminder_over_kafka(
     local_kafka: LocalKafka,
     local_store: LocalStore,
@@ -50,6 +41,7 @@ async def test_a_notice_and_a_reminder_over_kafka(
     settings.internal_keys_file = keys["notify"]
     settings.vapid_key_file = secrets.push_key()
     settings.egress_allowed_origin = push.origin
+    settings.quiet_from = settings.quiet_to
     gateway = InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
     app = create_app(settings)
     child = new_id()
@@ -69,8 +61,6 @@ async def test_a_notice_and_a_reminder_over_kafka(
         httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://notify") as http,
     ):
         town = Town(app, http, gateway)
-        # By day: at night only emergencies are pushed.
-        town.runtime.clock.move_to(datetime.combine(Clock().today(), time(12), TOKYO))
         name = PersonName(family="若葉", given="ひかり", family_kana="ワカバ", given_kana="ヒカリ")
         facts = ChildFacts(birth_date=Clock().today(), sex="F", name=name, municipality=TOWN)
         item = PlanItem(series="mr1", dose_number=1, status="due", why=WHY)
@@ -88,7 +78,7 @@ async def test_a_notice_and_a_reminder_over_kafka(
             body = {"audience": NOTICE["audience"]}
             return bool((await town.does(NURSE, "POST", "/v1/announcements/preview", body))["recipients"])
 
-        await until(preview)
+        await until(preview, "the family is known")
         emergency = await town.publishes(urgency="emergency")
         notice = await town.publishes()
 
@@ -96,14 +86,14 @@ async def test_a_notice_and_a_reminder_over_kafka(
             items = await town.inbox()
             return items if len(items) == 3 else []
 
-        items = await until(all_there)
+        items = await until(all_there, "the inbox holds all three")
         assert {item.get("announcement") for item in items} == {emergency, notice, None}
 
         async def pushed() -> bool:
             ledgers = [await town.ledger(one) for one in (emergency, notice)]
             return all(ledger["push"]["accepted"] == 1 for ledger in ledgers)
 
-        await until(pushed)
+        await until(pushed, "both were pushed")
         assert all(request.problem is None for request in push.requests)
         titles = [receiver.decrypt(request.body) for request in push.requests]
         assert sum(NOTICE["title"]["ja"] in title for title in titles) == 2
@@ -156,7 +146,7 @@ async def test_a_flood_over_kafka(
             found = await town.does(nurse, "POST", "/v1/announcements/preview", {"audience": audience})
             return bool(found["pregnancies"] == 1)
 
-        await until(previewed, 60)
+        await until(previewed, "the pregnancy is known", within=60)
         body = {**NOTICE, "title": {"ja": "{{town}}: 安否を確かめます"}, "audience": audience, "urgency": "emergency"}
         sent = await town.does(nurse, "POST", "/v1/announcements", {**body, "safety_check": True})
         await town.does(second, "POST", f"/v1/announcements/{sent['id']}/approval")
@@ -165,7 +155,7 @@ async def test_a_flood_over_kafka(
         async def arrived() -> list[dict[str, Any]]:
             return await town.inbox(woman)
 
-        [item] = await until(arrived, 60)
+        [item] = await until(arrived, "the safety check arrives", within=60)
         assert item["title"]["ja"] == "かわべ市: 安否を確かめます"
         board = f"/v1/announcements/{sent['id']}/safety"
         assert (await town.does(nurse, "GET", board))["counts"]["unaccounted"] == 1
@@ -181,7 +171,7 @@ async def test_a_flood_over_kafka(
             [ringing] = (await town.does(nurse, "GET", "/v1/alarms?state=ringing"))["items"]
             return bool(ringing["turn"] == 2)
 
-        await until(rang_again, 60)
+        await until(rang_again, "the alarm climbs", within=60)
         await town.does(nurse, "POST", f"/v1/alarms/{alarm['id']}/acknowledgement")
 
 

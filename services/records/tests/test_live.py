@@ -8,6 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer
 
 from deploy.local.broker import LocalKafka
+from deploy.local.client import until
 from deploy.local.store import LocalStore
 from services.records.app import create_app
 from services.records.domain.access import Caller
@@ -55,10 +56,12 @@ async def test_a_childs_first_days_over_kafka(
             "gateway", organisation, ClinicRegistered(clinic=organisation, name="わかば小児科", municipality=TOWN)
         )
         # The directory is a topic behind: the consent waits for it, and is repeated when that was too long.
-        async with asyncio.timeout(30):
-            path = f"/v1/children/{child}/consents/{organisation}"
-            while not (await door.call(MOTHER, "PUT", path, {"purpose": "care"})).is_success:
-                pass
+        path = f"/v1/children/{child}/consents/{organisation}"
+
+        async def consented() -> bool:
+            return (await door.call(MOTHER, "PUT", path, {"purpose": "care"})).is_success
+
+        await until(consented, "the clinic is known", within=30)
         await door.gives(child, by=clinic)
         submitted = QuestionnaireSubmitted(
             child=child,
