@@ -61,12 +61,14 @@ class Vaccines:
         self.by_code = {vaccine.code: vaccine for vaccine in vaccines}
         self._by_coding: dict[tuple[str, str], Vaccine] = {}
         self._by_product: dict[str, Vaccine] = {}
+        self._products: dict[str, Product] = {}
         for vaccine in vaccines:
             codings = [(OWN, vaccine.code), *((CVX, code) for code in vaccine.cvx_codes)]
             for product in vaccine.products:
                 codings += [(HOT9, product.hot9)] if product.hot9 else []
                 codings += [(HOT13, product.hot13)] if product.hot13 else []
                 self._once(self._by_product, _folded(product.name), vaccine)
+                self._products[_folded(product.name)] = product
             for coding in codings:
                 self._once(self._by_coding, coding, vaccine)
 
@@ -86,6 +88,10 @@ class Vaccines:
         """The vaccine of a product's name as on the vial; None for a name that the table does not have."""
         return self._by_product.get(_folded(name))
 
+    def product(self, name: str) -> Product | None:
+        """The product of that name as on the vial."""
+        return self._products.get(_folded(name))
+
 
 def folded_lot(text: str) -> str:
     """A lot number as recalls and records compare it: half-width capitals without spaces."""
@@ -94,6 +100,11 @@ def folded_lot(text: str) -> str:
 
 def _folded(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
+
+
+def hot_system(code: str) -> str:
+    """The system of a MEDIS code, by its length."""
+    return HOT13 if len(code) == 13 else HOT9
 
 
 _KEYS = {"code", "cvx", "ja", "en", "antigens", "live", "recipient", "products"}

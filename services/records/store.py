@@ -60,6 +60,7 @@ _PARTS: dict[str, type[Data]] = {
     "doses": Dose,
     "retracted_doses": Dose,
     "checkups": CheckupRecorded,
+    "retracted_checkups": CheckupRecorded,
     "growth": GrowthMeasured,
     "conditions": ConditionRecorded,
     "retracted_conditions": ConditionRecorded,

@@ -21,6 +21,8 @@ RELEVANT = frozenset(
         r.DoseCorrected,
         r.DoseRetracted,
         r.CheckupRecorded,
+        r.CheckupCorrected,
+        r.CheckupRetracted,
         r.ConditionRecorded,
         r.ConditionRetracted,
         r.ChildMoved,
@@ -55,6 +57,8 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.DoseCorrected: dose_recorded,
             r.DoseRetracted: dose_retracted,
             r.CheckupRecorded: checkup_recorded,
+            r.CheckupCorrected: checkup_recorded,
+            r.CheckupRetracted: checkup_retracted,
             r.ConditionRecorded: condition_recorded,
             r.ConditionRetracted: condition_retracted,
             r.GuardianAdded: guardian_added,
@@ -137,6 +141,10 @@ def dose_retracted(doc: Document, event: r.DoseRetracted, envelope: Envelope) ->
 def checkup_recorded(doc: Document, event: r.CheckupRecorded, envelope: Envelope) -> None:
     _known(doc)
     doc.state.setdefault("checkups", {})[event.checkup_id] = {"kind": event.kind, "done_on": event.done_on.isoformat()}
+
+
+def checkup_retracted(doc: Document, event: r.CheckupRetracted, envelope: Envelope) -> None:
+    doc.state.get("checkups", {}).pop(event.checkup_id, None)
 
 
 def condition_recorded(doc: Document, event: r.ConditionRecorded, envelope: Envelope) -> None:

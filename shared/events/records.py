@@ -61,8 +61,10 @@ class Dose(Data):
     product: str | None = None
     lot: str | None = None
     expires_on: date | None = None
-    site: str | None = None
+    site: str | None = Field(default=None, description="A code of the value set, or words")
+    route: str | None = Field(default=None, description="A code of the value set, e.g. subcutaneous")
     dose_ml: float | None = None
+    hot: str | None = Field(default=None, description="MEDIS code of the product (HOT9 or HOT13), where it is known")
     performer: str | None = None
     provenance: Provenance
     organisation: str | None = Field(default=None, description="The clinic or municipality that recorded it")
@@ -117,13 +119,45 @@ class DoseRetracted(ChildEvent):
     by: Actor
 
 
+CheckupResult = Literal["normal", "watch", "examine", "treat"]
+
+
+class CheckupFinding(Data):
+    """What was found at a checkup (所見): a code of the value set, and words."""
+
+    code: str
+    text: str | None = None
+
+
 class CheckupRecorded(ChildEvent):
-    """A checkup was done (健康診査). `kind` is one of schedule's checkup codes, e.g. checkup_18m."""
+    """A checkup was done (健康診査), with what was measured (kg, cm) and found. `kind` is one of schedule's codes, e.g. checkup_18m."""
 
     checkup_id: str
     kind: str
     done_on: date
+    result: CheckupResult | None = None
+    findings: tuple[CheckupFinding, ...] = ()
+    follow_up: str | None = Field(default=None, description="What is to be done, and where")
+    weight_kg: float | None = None
+    length_cm: float | None = None
+    head_cm: float | None = None
+    chest_cm: float | None = None
+    provenance: Provenance | None = None
     organisation: str | None = None
+    by: Actor
+
+
+class CheckupCorrected(CheckupRecorded):
+    """A recorded checkup was put right; carries the checkup as it now stands, under whoever recorded it."""
+
+    reason: str
+
+
+class CheckupRetracted(ChildEvent):
+    """A recorded checkup was withdrawn (entered in error): the child is to be examined as if it had not been."""
+
+    checkup_id: str
+    reason: str
     by: Actor
 
 

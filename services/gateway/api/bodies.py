@@ -9,7 +9,7 @@ from services.gateway.api.dev_clock import ClockBody
 from services.gateway.api.dev_token import TokenWish
 from services.gateway.api.directory import ClinicBody, MunicipalityBody, StaffBody
 from services.gateway.api.places import PlaceBody
-from shared.events.records import Relation, Section, UrineTest
+from shared.events.records import CheckupResult, Relation, Section, UrineTest
 from shared.events.schedule import Reason, Why
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -101,8 +101,10 @@ class DoseBody(Body):
     product: Name100 | None = None
     lot: Name100 | None = None
     expires_on: date | None = None
-    site: Name100 | None = None
+    site: Name100 | None = Field(default=None, description="A code (JAMI, HL7 v3-ActSite), or words")
+    route: Literal["intramuscular", "subcutaneous", "intradermal", "percutaneous", "oral", "nasal"] | None = None
     dose_ml: float | None = None
+    hot: str | None = Field(default=None, description="HOT9 or HOT13 of the product, beside `cvx`")
     performer: Name100 | None = None
 
 
@@ -118,11 +120,31 @@ class ReasonBody(Body):
     reason: Why500
 
 
+class CheckupFindingBody(Body):
+    """What was found (所見): a code of the value set, and words."""
+
+    code: Token
+    text: Words | None = None
+
+
 class CheckupBody(Body):
-    """A checkup that took place (健康診査)."""
+    """A checkup that took place (健康診査), what was measured (kg, cm) and found, and what follows from it."""
 
     kind: Token
     done_on: date
+    result: CheckupResult | None = None
+    findings: list[CheckupFindingBody] = Field(default=[], max_length=30)
+    follow_up: Why500 | None = None
+    weight_kg: float | None = None
+    length_cm: float | None = None
+    head_cm: float | None = None
+    chest_cm: float | None = None
+
+
+class CheckupCorrectionBody(CheckupBody):
+    """The checkup as it should be, and why."""
+
+    reason: Why500
 
 
 class GrowthBody(Body):
@@ -925,6 +947,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "PUT /v1/children/{child}/doses/{dose}": DoseCorrectionBody,
     "POST /v1/children/{child}/doses/{dose}/retraction": ReasonBody,
     "POST /v1/children/{child}/checkups": CheckupBody,
+    "PUT /v1/children/{child}/checkups/{checkup}": CheckupCorrectionBody,
+    "POST /v1/children/{child}/checkups/{checkup}/retraction": ReasonBody,
     "POST /v1/children/{child}/growth": GrowthBody,
     "POST /v1/children/{child}/conditions": ConditionBody,
     "POST /v1/children/{child}/conditions/{condition}/retraction": ReasonBody,

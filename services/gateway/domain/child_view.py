@@ -243,6 +243,14 @@ def _checkup(state: State, event: r.CheckupRecorded, revision: int) -> None:
     _keep(state, "checkups", event.checkup_id, event, revision, "checkup_id")
 
 
+def _checkup_corrected(state: State, event: r.CheckupCorrected, revision: int) -> None:
+    _keep(state, "checkups", event.checkup_id, event, revision, "checkup_id", "reason")
+
+
+def _checkup_retracted(state: State, event: r.CheckupRetracted, revision: int) -> None:
+    state.get("checkups", {}).pop(event.checkup_id, None)
+
+
 def _growth(state: State, event: r.GrowthMeasured, revision: int) -> None:
     _keep(state, "growth", event.measurement_id, event, revision, "measurement_id")
 
@@ -259,8 +267,8 @@ def _filed(state: State, event: r.QuestionnaireFiled, revision: int) -> None:
     _keep(state, "responses", event.response_id, event, revision, "response_id")
 
 
-def _keep(state: State, family: str, key: str, event: Event, revision: int, id_field: str) -> None:
-    fact = event.model_dump(mode="json", exclude_none=True, exclude={id_field, "by"})
+def _keep(state: State, family: str, key: str, event: Event, revision: int, *without: str) -> None:
+    fact = event.model_dump(mode="json", exclude_none=True, exclude={*without, "by"})
     state.setdefault(family, {})[key] = {**fact, "id": key, "revision": revision}
 
 
@@ -346,6 +354,8 @@ RECORD: dict[type[Event], Apply] = {
     r.DoseCorrected: _dose,
     r.DoseRetracted: _dose_retracted,
     r.CheckupRecorded: _checkup,
+    r.CheckupCorrected: _checkup_corrected,
+    r.CheckupRetracted: _checkup_retracted,
     r.GrowthMeasured: _growth,
     r.ConditionRecorded: _condition,
     r.ConditionRetracted: _condition_retracted,
@@ -374,6 +384,8 @@ PLAN_RELEVANT: frozenset[type[Event]] = frozenset(
         r.DoseCorrected,
         r.DoseRetracted,
         r.CheckupRecorded,
+        r.CheckupCorrected,
+        r.CheckupRetracted,
         r.ConditionRecorded,
         r.ConditionRetracted,
     }

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterable
 from typing import Any
 
-from shared.vaccines import CVX, HOT9, HOT13, OWN, vaccines
+from shared.vaccines import CVX, HOT9, HOT13, OWN, hot_system, vaccines
+from shared.value_sets import spoken_of, value_set
 
 FhirJson = dict[str, Any]
 
@@ -59,7 +60,9 @@ def without_empty(resource: FhirJson) -> FhirJson:
     return {name: value for name, value in resource.items() if value is not None and value not in ([], {}, "")}
 
 
-def vaccine_code(code: str, *, cvx: str | None, recorded: FhirJson | None, product: str | None) -> FhirJson:
+def vaccine_code(
+    code: str, *, cvx: str | None, recorded: FhirJson | None, product: str | None, hot: str | None = None
+) -> FhirJson:
     """The vaccine as JP Core wants it: HOT (or YJ) first where it is known, then CVX, then Hagukumi's own code.
 
     `recorded` is the coding that its recorder gave, {system, code}.
@@ -75,6 +78,8 @@ def vaccine_code(code: str, *, cvx: str | None, recorded: FhirJson | None, produ
             for system, value in ((HOT13, one.hot13), (HOT9, one.hot9)):
                 if value:
                     codings.setdefault((system, value), coding(system, value, product))
+    if hot is not None and not codings:
+        codings[hot_system(hot), hot] = coding(hot_system(hot), hot, product)
     bridge = cvx or (known.cvx if known is not None else None)
     if bridge:
         codings[CVX, bridge] = coding(CVX, bridge, known.en if known is not None else None)
@@ -83,6 +88,16 @@ def vaccine_code(code: str, *, cvx: str | None, recorded: FhirJson | None, produ
     return concept(codings.values(), product or (known.ja if known is not None else None))
 
 
+def given_by(route: str) -> FhirJson:
+    """The way that a vaccine was given."""
+    known = value_set("route")[route]
+    found = {"coding": [coding(system, code) for system, code in known.codings], "text": known.ja}
+    return without_empty(found)
+
+
 def body_site(site: str) -> FhirJson:
-    """A site of the body: JAMI's code (74L 左上腕) where it is one, otherwise the words."""
+    """A site of the body by its public codes; JAMI's code (74L 左上腕) also where the list does not have it; or the words."""
+    known = spoken_of("site", site)
+    if known is not None:
+        return concept((coding(system, code) for system, code in known.codings), known.ja)
     return concept([coding(BODY_SITE, site)]) if _SITE_CODE.fullmatch(site) else {"text": site}

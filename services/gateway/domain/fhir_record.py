@@ -12,6 +12,7 @@ from services.gateway.domain.fhir_codes import (
     body_site,
     coding,
     concept,
+    given_by,
     organisation,
     quantity,
     reference,
@@ -90,7 +91,11 @@ def immunization(
             "identifier": [{"system": SID_DOSE, "value": dose["id"]}],
             "status": "entered-in-error" if entered_in_error or superseded else "completed",
             "vaccineCode": vaccine_code(
-                dose["code"], cvx=dose.get("cvx"), recorded=dose.get("vaccine"), product=dose.get("product")
+                dose["code"],
+                cvx=dose.get("cvx"),
+                recorded=dose.get("vaccine"),
+                product=dose.get("product"),
+                hot=dose.get("hot"),
             ),
             "patient": reference("Patient", child),
             "occurrenceDateTime": dose["given_on"],
@@ -100,6 +105,7 @@ def immunization(
             "lotNumber": dose.get("lot"),
             "expirationDate": dose.get("expires_on"),
             "site": body_site(dose["site"]) if dose.get("site") else None,
+            "route": given_by(dose["route"]) if dose.get("route") else None,
             "doseQuantity": quantity(dose["dose_ml"], "mL") if dose.get("dose_ml") is not None else None,
             "performer": _performers(dose),
             "note": [{"text": f"Superseded by Immunization/{superseded}"}] if superseded else None,

@@ -78,6 +78,8 @@ ROUTES: tuple[Route, ...] = (
     _child("PUT", "/doses/{dose}", "changeDose", "records"),
     _child("POST", "/doses/{dose}/retraction", "changeDose", "records", creates=True),
     _child("POST", "/checkups", "recordCheckup", "records", creates=True),
+    _child("PUT", "/checkups/{checkup}", "changeCheckup", "records"),
+    _child("POST", "/checkups/{checkup}/retraction", "changeCheckup", "records", creates=True),
     _child("POST", "/growth", "measureGrowth", "records", creates=True),
     _child("GET", "/growth", "readGrowth", "records"),
     _child("GET", "/growth.svg", "readGrowth", "records", beside=True),

@@ -51,13 +51,27 @@ DOSE = (
     "lot",
     "expires_on",
     "site",
+    "route",
     "dose_ml",
+    "hot",
     "provenance",
     "recorded_at",
     "superseded_by",
 )
 DOSE_ORIGIN = ("organisation", "performer")
-CHECKUP = ("id", "kind", "done_on")
+CHECKUP = (
+    "id",
+    "kind",
+    "done_on",
+    "result",
+    "findings",
+    "follow_up",
+    "weight_kg",
+    "length_cm",
+    "head_cm",
+    "chest_cm",
+    "provenance",
+)
 GROWTH = ("id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm")
 CONDITION = ("id", "code", "since")
 RESPONSE = ("id", "form", "form_version", "submitted_at")

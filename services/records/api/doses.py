@@ -14,6 +14,7 @@ from services.records.api.wire import (
     IfMatch,
     Name,
     Reason,
+    Token,
     Uri,
     WithReason,
 )
@@ -41,7 +42,9 @@ class DoseBody(Body):
     lot: Name | None = Field(default=None, description="製造番号; kept in half-width capitals")
     expires_on: Day | None = None
     site: Name | None = None
+    route: Token | None = Field(default=None, description="接種経路: a code of the value set")
     dose_ml: float | None = None
+    hot: Code | None = Field(default=None, description="HOT9 or HOT13 of the product, beside `cvx`")
     performer: Name | None = None
 
     def wish(self) -> DoseWish:
@@ -54,7 +57,9 @@ class DoseBody(Body):
             lot=self.lot,
             expires_on=self.expires_on,
             site=self.site,
+            route=self.route,
             dose_ml=self.dose_ml,
+            hot=self.hot,
             performer=self.performer,
         )
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Request
 from fastapi.responses import JSONResponse
-from pydantic import StringConstraints
+from pydantic import Field, StringConstraints
 
 from services.records.api.wire import (
     Asked,
@@ -13,21 +13,58 @@ from services.records.api.wire import (
     Day,
     IdempotencyKey,
     IfMatch,
+    Reason,
     Token,
     WithReason,
+    Words,
 )
 from services.records.commands import observations as commands
 from services.records.commands.records import STREAM, Records
-from services.records.domain.checkups import CheckupWish
+from services.records.domain.checkups import MOST_FINDINGS, CheckupWish
 from services.records.domain.conditions import ConditionWish
+from shared.events.records import CheckupFinding, CheckupResult
 from shared.service import Runtime, answer, api_router
 
 
+class FindingBody(Body):
+    """What was found: a code of the value set, and words."""
+
+    code: Token
+    text: Words | None = None
+
+
 class CheckupBody(Body):
-    """A checkup that took place; `kind` is a checkup of the schedule, e.g. checkup_18m."""
+    """A checkup that took place; `kind` is a checkup of the schedule, e.g. checkup_18m. Measured in kg and cm."""
 
     kind: Token
     done_on: Day
+    result: CheckupResult | None = None
+    findings: list[FindingBody] = Field(default=[], max_length=MOST_FINDINGS)
+    follow_up: Reason | None = None
+    weight_kg: float | None = None
+    length_cm: float | None = None
+    head_cm: float | None = None
+    chest_cm: float | None = None
+
+    def wish(self) -> CheckupWish:
+        """As the domain takes it."""
+        return CheckupWish(
+            kind=self.kind,
+            done_on=self.done_on,
+            result=self.result,
+            findings=tuple(CheckupFinding(code=one.code, text=one.text) for one in self.findings),
+            follow_up=self.follow_up,
+            weight_kg=self.weight_kg,
+            length_cm=self.length_cm,
+            head_cm=self.head_cm,
+            chest_cm=self.chest_cm,
+        )
+
+
+class CheckupCorrectionBody(CheckupBody):
+    """The checkup as it should be, and why."""
+
+    reason: Reason
 
 
 class ConditionBody(Body):
@@ -52,9 +89,44 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         """Record that a checkup was done."""
         asked = Asked(runtime, request, authorization)
         command = asked.command(idempotency_key, body)
-        wish = CheckupWish(kind=body.kind, done_on=body.done_on)
-        given, doc = await commands.record_checkup(records, asked.caller, child, wish, command)
+        given, doc = await commands.record_checkup(records, asked.caller, child, body.wish(), command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/checkups/{given['id']}")
+
+    @routes.put("/v1/children/{child}/checkups/{checkup}")
+    async def correct_checkup(
+        child: str,
+        checkup: str,
+        body: CheckupCorrectionBody,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+        if_match: IfMatch = None,
+    ) -> JSONResponse:
+        """Put a recorded checkup right; If-Match is the child's ETag."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.optional_command(idempotency_key, body)
+        given, doc = await commands.correct_checkup(
+            records, asked.caller, child, checkup, body.wish(), body.reason, command, if_match
+        )
+        return answer(doc, STREAM, given)
+
+    @routes.post("/v1/children/{child}/checkups/{checkup}/retraction")
+    async def retract_checkup(
+        child: str,
+        checkup: str,
+        body: WithReason,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+        if_match: IfMatch = None,
+    ) -> JSONResponse:
+        """Withdraw a checkup that was entered in error."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        given, doc = await commands.retract_checkup(
+            records, asked.caller, child, checkup, body.reason, command, if_match
+        )
+        return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/conditions", status_code=201)
     async def condition(

@@ -21,6 +21,44 @@ async def record_checkup(
     )
 
 
+async def correct_checkup(
+    records: Records,
+    caller: Caller,
+    child: str,
+    checkup: str,
+    wish: checkups.CheckupWish,
+    reason: str,
+    command: Command | None,
+    if_match: str | None,
+) -> tuple[Doc, Document]:
+    """Put a recorded checkup right."""
+    check_role(caller, "change_checkup")
+    return await change_entry(
+        records,
+        child,
+        lambda record: checkups.correct_checkup(record, checkup, wish, reason, caller, today=records.today),
+        {"id": checkup},
+        command,
+        if_match=if_match,
+        match_required=True,
+    )
+
+
+async def retract_checkup(
+    records: Records, caller: Caller, child: str, checkup: str, reason: str, command: Command, if_match: str | None
+) -> tuple[Doc, Document]:
+    """Withdraw a checkup that was entered in error."""
+    check_role(caller, "change_checkup")
+    return await change_entry(
+        records,
+        child,
+        lambda record: checkups.retract_checkup(record, checkup, reason, caller, today=records.today),
+        {"id": checkup},
+        command,
+        if_match=if_match,
+    )
+
+
 async def record_condition(
     records: Records, caller: Caller, child: str, wish: conditions.ConditionWish, command: Command
 ) -> tuple[Doc, Document]:

@@ -19,6 +19,7 @@ Verb = Literal[
     "record_dose",
     "change_dose",
     "record_checkup",
+    "change_checkup",
     "measure",
     "read_growth",
     "record_condition",
@@ -50,6 +51,7 @@ MAY: dict[Verb, frozenset[Role]] = {
     "change_dose": frozenset({"guardian", "clinic", "staff", "system"}),
     # A guardian's word would take the child off its town's not-yet list (未受診者): whoever examined it says so.
     "record_checkup": frozenset({"clinic", "staff", "system"}),
+    "change_checkup": frozenset({"clinic", "staff", "system"}),
     "measure": frozenset({"guardian", "clinic", "staff", "system"}),
     "read_growth": frozenset({"guardian", "clinic", "staff", "system"}),
     "record_condition": frozenset({"guardian", "clinic", "staff", "system"}),
@@ -77,7 +79,15 @@ MAY: dict[Verb, frozenset[Role]] = {
 }
 
 LENT: frozenset[Verb] = frozenset(
-    {"record_dose", "change_dose", "record_checkup", "measure", "record_condition", "change_condition"}
+    {
+        "record_dose",
+        "change_dose",
+        "record_checkup",
+        "change_checkup",
+        "measure",
+        "record_condition",
+        "change_condition",
+    }
 )
 """What a town may do to whose record a stay lends it."""
 

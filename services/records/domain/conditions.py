@@ -3,12 +3,12 @@
 from dataclasses import dataclass
 from datetime import date
 
-from services.records.domain.access import Caller, Role, check, check_author
+from services.records.domain.access import Caller, Role, check
 from services.records.domain.children import FIRST_BIRTH
+from services.records.domain.entries import own
 from services.records.domain.findings import Findings
 from services.records.domain.record import Record
 from shared.events.records import ChildEvent, ConditionRecorded, ConditionRetracted
-from shared.problems import Conflict, NotFound
 
 MOST_CONDITIONS = 200
 KNOWN = frozenset(
@@ -93,13 +93,5 @@ def retract_condition(
     record: Record, condition_id: str, reason: str, caller: Caller, *, today: date
 ) -> list[ChildEvent]:
     """Withdraw a condition that was entered in error. Raises Forbidden, NotFound, Conflict."""
-    check(record, caller, "change_condition", today)
-    retracted = record.retracted_conditions.get(condition_id)
-    condition = record.conditions.get(condition_id) or retracted
-    if condition is None:
-        raise NotFound
-    author = Caller(condition.by.subject, condition.by.role, organisation=condition.by.organisation)
-    check_author(record, caller, author.provenance, condition.by.organisation)
-    if retracted is not None:
-        raise Conflict("This condition has been withdrawn.")
+    own(record, "conditions", condition_id, caller, "change_condition", today)
     return [ConditionRetracted(condition_id=condition_id, reason=reason, by=caller.actor)]

@@ -7,6 +7,7 @@ and events tell it. When the standing entry is withdrawn or moves to another day
 entry of the same kind of author is refused: it is the same dose entered twice.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -26,10 +27,14 @@ from shared.events.records import (
     VaccineCode,
 )
 from shared.problems import Conflict, NotFound
-from shared.vaccines import CVX, SYSTEMS, Vaccine, vaccines
+from shared.vaccines import CVX, HOT9, HOT13, SYSTEMS, Vaccine, vaccines
+from shared.value_sets import spoken_of, value_set
 
 MOST_DOSES = 500
 MOST_DOSE_ML = 5.0
+_CODE = re.compile(r"[A-Z]{2,4}")
+"""A site that is written as a code of HL7 v3-ActSite; anything else is JAMI's code or words."""
+_HOT = re.compile(r"[0-9]{9}(?:[0-9]{4})?")
 _RANK: dict[Provenance, int] = {"guardian": 1, "municipality": 2, "clinic": 3}
 
 
@@ -44,7 +49,9 @@ class DoseWish:
     lot: str | None = None
     expires_on: date | None = None
     site: str | None = None
+    route: str | None = None
     dose_ml: float | None = None
+    hot: str | None = None
     performer: str | None = None
 
 
@@ -144,7 +151,7 @@ def _dose(
     organisation: str | None,
     recorded_at: datetime,
 ) -> Dose:
-    check_day(wish.given_on, record.facts.birth_date, today, "/given_on", findings)
+    check_day(wish.given_on, record, today, "/given_on", findings)
     vaccine = _vaccine(wish, findings)
     if vaccine is not None:
         _check_product(wish, vaccine, findings)
@@ -163,6 +170,19 @@ def _dose(
             "lot-characters",
             "製造番号は英数字とハイフンで入力してください。",
             "A lot number has letters, digits, - and / only.",
+        )
+    if wish.site is not None and _CODE.fullmatch(wish.site) and spoken_of("site", wish.site) is None:
+        findings.add(
+            "/site", "site-unknown", "この接種部位のコードは登録されていません。", "This code of a site is not known."
+        )
+    if wish.hot is not None and not _HOT.fullmatch(wish.hot):
+        findings.add("/hot", "hot-unknown", "HOTコードは9桁または13桁の数字です。", "A HOT code has 9 digits, or 13.")
+    if wish.route is not None and wish.route not in value_set("route"):
+        findings.add(
+            "/route",
+            "route-unknown",
+            "この接種経路は登録されていません。",
+            f"Use one of {', '.join(value_set('route'))}.",
         )
     if wish.dose_ml is not None and not 0 < wish.dose_ml <= MOST_DOSE_ML:
         findings.add(
@@ -185,12 +205,24 @@ def _dose(
         lot=lot,
         expires_on=wish.expires_on,
         site=wish.site,
+        route=wish.route,
         dose_ml=wish.dose_ml,
+        hot=_hot(wish),
         performer=wish.performer,
         provenance=provenance,
         organisation=organisation,
         recorded_at=recorded_at,
     )
+
+
+def _hot(wish: DoseWish) -> str | None:
+    """MEDIS' code of the product: as its recorder gave it, or as the table has it for the product that was named."""
+    if wish.hot is not None:
+        return wish.hot
+    if wish.vaccine is not None and wish.vaccine.system in {HOT9, HOT13}:
+        return wish.vaccine.code
+    product = vaccines().product(wish.product) if wish.product is not None else None
+    return product.hot9 if product is not None else None
 
 
 def _vaccine(wish: DoseWish, findings: Findings) -> Vaccine | None:

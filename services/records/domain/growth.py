@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Any
 
 from services.records.domain.access import Caller, check
 from services.records.domain.days import check_day
@@ -29,19 +30,10 @@ def measure(record: Record, wish: GrowthWish, caller: Caller, *, measurement_id:
     """Record a measurement. Raises Forbidden, NotFound, Invalid with every broken rule."""
     check(record, caller, "measure", today)
     findings = Findings()
-    check_day(wish.measured_on, record.facts.birth_date, today, "/measured_on", findings)
-    values = {name: getattr(wish, name) for name in BOUNDS}
-    if all(value is None for value in values.values()):
+    check_day(wish.measured_on, record, today, "/measured_on", findings)
+    if all(getattr(wish, name) is None for name in BOUNDS):
         findings.add("", "nothing-measured", "計測値を入力してください。", "Give at least one measured value.")
-    for name, (low, high) in BOUNDS.items():
-        value = values[name]
-        if value is not None and not low <= value <= high:
-            findings.add(
-                f"/{name}",
-                "out-of-range",
-                f"{low:g}から{high:g}の間で入力してください。",
-                f"It must be from {low:g} to {high:g}.",
-            )
+    check_values(wish, findings)
     if len(record.growth) >= MOST_MEASUREMENTS:
         findings.add("", "too-many", "記録の上限に達しました。", f"A record holds {MOST_MEASUREMENTS} measurements.")
     findings.refuse()
@@ -54,3 +46,16 @@ def measure(record: Record, wish: GrowthWish, caller: Caller, *, measurement_id:
         chest_cm=wish.chest_cm,
         by=caller.actor,
     )
+
+
+def check_values(wish: Any, findings: Findings) -> None:
+    """Find measured values that are slips of the pen."""
+    for name, (low, high) in BOUNDS.items():
+        value = getattr(wish, name)
+        if value is not None and not low <= value <= high:
+            findings.add(
+                f"/{name}",
+                "out-of-range",
+                f"{low:g}から{high:g}の間で入力してください。",
+                f"It must be from {low:g} to {high:g}.",
+            )

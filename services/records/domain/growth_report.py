@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
+from services.records.domain.growth import BOUNDS
 from services.records.domain.growth_sets import DAYS_PER_MONTH, MEASURES, GrowthSet, Measure, who_z
 from services.records.domain.record import Record
 from shared.events.records import ChildFacts, GrowthMeasured
@@ -64,7 +65,7 @@ def warnings(record: Record, measured: GrowthMeasured) -> list[Warned]:
                     "This is rare at this age: look at the unit and the decimal point.",
                 )
             )
-    others = [one for one in record.growth.values() if one.measurement_id != measured.measurement_id]
+    others = [one for one in in_order(record) if one.measurement_id != measured.measurement_id]
     for measure in ("length_cm", "head_cm"):
         if _shrinks(others, measured, measure):
             found.append(
@@ -156,8 +157,19 @@ def report(child: str, record: Record, sets: Sequence[GrowthSet], today: date) -
 
 
 def in_order(record: Record) -> list[GrowthMeasured]:
-    """The measurements, oldest first."""
-    return sorted(record.growth.values(), key=lambda one: (one.measured_on, one.measurement_id))
+    """The measurements, oldest first: those recorded as such, and those taken at a checkup."""
+    found = list(record.growth.values())
+    found += [
+        GrowthMeasured(
+            measurement_id=one.checkup_id,
+            measured_on=one.done_on,
+            by=one.by,
+            **{name: getattr(one, name) for name in BOUNDS},
+        )
+        for one in record.checkups.values()
+        if any(getattr(one, name) is not None for name in BOUNDS)
+    ]
+    return sorted(found, key=lambda one: (one.measured_on, one.measurement_id))
 
 
 def _measurement(record: Record, one: GrowthMeasured, sets: Sequence[GrowthSet], today: date) -> dict[str, Any]:

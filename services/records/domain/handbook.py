@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from services.records.domain.growth_report import in_order
 from services.records.domain.record import Record
 from shared.clock import tokyo_day, wire_instant
 from shared.events.base import Data
 from shared.vaccines import vaccines
+from shared.value_sets import spoken_of, value_set
 
 FORMAT = "hagukumi-handbook"
 VERSION = 1
@@ -83,7 +85,13 @@ def handbook(
             **({"died_on": record.died_on.isoformat()} if record.died_on else {}),
         },
         "doses": [
-            {**_plain(dose), "vaccine_name": _vaccine(dose.code), **_by(dose.organisation, names)}
+            {
+                **_plain(dose),
+                "vaccine_name": _vaccine(dose.code),
+                **_named("site", dose.site),
+                **_named("route", dose.route),
+                **_by(dose.organisation, names),
+            }
             for dose in sorted(record.doses.values(), key=lambda one: (one.given_on, one.code, one.id))
             if dose.superseded_by is None
         ],
@@ -91,13 +99,15 @@ def handbook(
             {
                 **_plain(one),
                 "name": CHECKUPS.get(one.kind, one.kind),
+                "findings": [
+                    {**_plain(found), "name": value_set("checkup_finding")[found.code].ja} for found in one.findings
+                ],
+                **_named("result", one.result, "checkup_result"),
                 **_by(one.organisation, names),
             }
             for one in sorted(record.checkups.values(), key=lambda one: (one.done_on, one.checkup_id))
         ],
-        "growth": [
-            _plain(one) for one in sorted(record.growth.values(), key=lambda one: (one.measured_on, one.measurement_id))
-        ],
+        "growth": [_plain(one) for one in in_order(record)],
         "conditions": [
             {**_plain(one), "name": CONDITIONS.get(one.code, one.code)}
             for one in sorted(record.conditions.values(), key=lambda one: (str(one.since or ""), one.condition_id))
@@ -123,6 +133,14 @@ def _plain(value: Data) -> dict[str, Any]:
 
 def _by(organisation: str | None, names: Mapping[str, str]) -> dict[str, str]:
     return {"organisation_name": names.get(organisation, organisation)} if organisation else {}
+
+
+def _named(field: str, said: str | None, name: str | None = None) -> dict[str, str]:
+    """The choice's words beside its code; words that are no code stand as they were written."""
+    if said is None:
+        return {}
+    known = spoken_of(name or field, said)
+    return {f"{field}_name": known.ja if known is not None else said}
 
 
 def _vaccine(code: str) -> str:

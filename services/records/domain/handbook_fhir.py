@@ -4,7 +4,8 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from shared.vaccines import CVX, OWN, vaccines
+from shared.vaccines import CVX, OWN, hot_system, vaccines
+from shared.value_sets import spoken_of
 
 Json = dict[str, Any]
 LOINC = "http://loinc.org"
@@ -116,6 +117,8 @@ def _immunization(dose: Mapping[str, Any], patient: str) -> tuple[str, Json]:
     known = vaccines().by_code.get(dose["code"])
     recorded = dose.get("vaccine")
     codings = [{"system": recorded["system"], "code": recorded["code"]}] if recorded else []
+    # JP Core wants MEDIS' code first; the CVX code stands beside it.
+    codings = [*([{"system": hot_system(dose["hot"]), "code": dose["hot"]}] if "hot" in dose else []), *codings]
     if known is not None:
         codings += [
             {"system": CVX, "code": known.cvx, "display": known.en},
@@ -138,7 +141,9 @@ def _immunization(dose: Mapping[str, Any], patient: str) -> tuple[str, Json]:
     if "expires_on" in dose:
         found["expirationDate"] = dose["expires_on"]
     if "site" in dose:
-        found["site"] = {"text": dose["site"]}
+        found["site"] = _choice("site", dose["site"])
+    if "route" in dose:
+        found["route"] = _choice("route", dose["route"])
     if "dose_ml" in dose:
         found["doseQuantity"] = _quantity(dose["dose_ml"], "mL")
     if "organisation_name" in dose:
@@ -188,7 +193,24 @@ def _checkup(checkup: Mapping[str, Any], patient: str) -> tuple[str, Json]:
     }
     if "organisation_name" in checkup:
         found["performer"] = [{"actor": {"display": checkup["organisation_name"]}}]
+    if "result" in checkup:
+        found["outcome"] = _choice("checkup_result", checkup["result"])
+    if "follow_up" in checkup:
+        found["followUp"] = [{"text": checkup["follow_up"]}]
+    if checkup["findings"]:
+        found["note"] = [
+            {"text": f"{one['name']}: {one['text']}" if "text" in one else one["name"]} for one in checkup["findings"]
+        ]
     return _urn(checkup["checkup_id"], "checkup"), found
+
+
+def _choice(name: str, said: str) -> Json:
+    """A choice of a value set with its public codes, or its own where there is none; other words as they are."""
+    known = spoken_of(name, said)
+    if known is None:
+        return {"text": said}
+    codings = known.codings or ((f"{BASE}/CodeSystem/{name.replace('_', '-')}", known.code),)
+    return {"coding": [{"system": system, "code": code} for system, code in codings], "text": known.ja}
 
 
 def _concept(system: str, code: str, display: str) -> Json:

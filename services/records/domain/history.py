@@ -4,11 +4,26 @@ from typing import Any
 
 from services.records.domain.access import Role
 
+CHECKUP = (
+    "checkup_id",
+    "kind",
+    "done_on",
+    "result",
+    "findings",
+    "follow_up",
+    "weight_kg",
+    "length_cm",
+    "head_cm",
+    "chest_cm",
+    "organisation",
+)
 _MEDICAL: dict[str, tuple[str, ...]] = {
     "DoseRecorded": ("dose",),
     "DoseCorrected": ("dose", "reason"),
     "DoseRetracted": ("dose_id", "reason"),
-    "CheckupRecorded": ("checkup_id", "kind", "done_on", "organisation"),
+    "CheckupRecorded": CHECKUP,
+    "CheckupCorrected": (*CHECKUP, "reason"),
+    "CheckupRetracted": ("checkup_id", "reason"),
     "GrowthMeasured": ("measurement_id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm"),
     "ConditionRecorded": ("condition_id", "code", "since"),
     "ConditionRetracted": ("condition_id", "reason"),

@@ -6,12 +6,13 @@ The record is nothing but its facts applied in order: today's from the store, an
 import copy
 from dataclasses import dataclass, field, fields
 from datetime import date, datetime
-from typing import Literal
+from typing import Literal, TypeVar
 
 from shared.events.records import (
     AccessGranted,
     AccessRevoked,
     CheckupRecorded,
+    CheckupRetracted,
     ChildCorrected,
     ChildDied,
     ChildEvent,
@@ -45,6 +46,7 @@ from shared.events.records import (
     StayStarted,
 )
 
+E = TypeVar("E", bound=ChildEvent)
 Proof = Literal["code", "registration", "staff"]
 
 
@@ -82,6 +84,7 @@ class Record:
     doses: dict[str, Dose] = field(default_factory=dict)
     retracted_doses: dict[str, Dose] = field(default_factory=dict)
     checkups: dict[str, CheckupRecorded] = field(default_factory=dict)
+    retracted_checkups: dict[str, CheckupRecorded] = field(default_factory=dict)
     growth: dict[str, GrowthMeasured] = field(default_factory=dict)
     conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
     retracted_conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
@@ -107,6 +110,11 @@ def opened(event: ChildRegistered) -> Record:
     return record
 
 
+def as_first(cls: type[E], event: E) -> E:
+    """The entry as it stands, told as if it had been recorded so: a correction says the whole of it."""
+    return event if type(event) is cls else cls.model_validate(event.model_dump())
+
+
 def copy_of(record: Record) -> Record:
     """Another one, to try facts on."""
     return Record(**{one.name: copy.copy(getattr(record, one.name)) for one in fields(record)})
@@ -123,7 +131,9 @@ def apply(record: Record, event: ChildEvent) -> None:
         case DoseRetracted():
             record.retracted_doses[event.dose_id] = record.doses.pop(event.dose_id)
         case CheckupRecorded():
-            record.checkups[event.checkup_id] = event
+            record.checkups[event.checkup_id] = as_first(CheckupRecorded, event)
+        case CheckupRetracted():
+            record.retracted_checkups[event.checkup_id] = record.checkups.pop(event.checkup_id)
         case GrowthMeasured():
             record.growth[event.measurement_id] = event
         case ConditionRecorded():

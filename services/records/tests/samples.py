@@ -9,6 +9,7 @@ from services.records.commands.growth import charts
 from services.records.commands.handbook import _template
 from services.records.domain import checkups, conditions, growth, handbook, handbook_pack, handbook_pdf
 from services.records.tests.families import CLINIC, MOTHER, NOON, TODAY, TOWN, Child
+from shared.events.records import CheckupFinding
 
 NAMES = {TOWN: "若葉市", "clinic-1": "わかば小児科"}
 _DOSES = (
@@ -61,7 +62,17 @@ def sample_child() -> Child:
     child.record.guardians["mother-1"] = "code"
     child.trusts(CLINIC)
     for cvx, day, product, lot in _DOSES:
-        child.gets(cvx, day, product=product, lot=lot)
+        oral = cvx == "119"
+        child.gets(
+            cvx,
+            day,
+            product=product,
+            lot=lot,
+            site=None if oral else "LA",
+            route={"119": "oral", "19": "percutaneous"}.get(cvx, "subcutaneous"),
+            dose_ml=None if cvx == "19" else 1.5 if oral else 0.5,
+            hot="123456789" if lot == "PC4004" else None,
+        )
     child.gets("133", date(2026, 9, 24), by=MOTHER)
     for number, (age, weight, length) in enumerate(_GROWTH):
         wish = growth.GrowthWish(
@@ -72,7 +83,13 @@ def sample_child() -> Child:
         )
         child.happens([growth.measure(child.record, wish, CLINIC, measurement_id=f"m{number}", today=TODAY)])
     for kind, day in (("checkup_1m", date(2026, 6, 2)), ("checkup_3m", date(2026, 8, 10))):
-        done = checkups.CheckupWish(kind=kind, done_on=day)
+        done = checkups.CheckupWish(
+            kind=kind,
+            done_on=day,
+            result="watch" if kind == "checkup_3m" else "normal",
+            findings=(CheckupFinding(code="hip", text="右の開きがやや硬い"),) if kind == "checkup_3m" else (),
+            follow_up="1か月後に再診" if kind == "checkup_3m" else None,
+        )
         child.happens(checkups.record_checkup(child.record, done, CLINIC, checkup_id=kind, today=TODAY))
     had = conditions.ConditionWish(code="varicella_disease", since=date(2026, 11, 1))
     child.happens(conditions.record_condition(child.record, had, MOTHER, condition_id="c1", today=TODAY))

@@ -58,6 +58,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{child}/doses/{clinics}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/doses/{mothers}/retraction": (200, 404, 403, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/checkups": (403, 403, 201, 404, 201, 404, 201, 403),
+    "PUT /v1/children/{child}/checkups/{checkup}": (403, 403, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/checkups/{checkup}/retraction": (403, 403, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/growth": (201, 404, 201, 404, 201, 404, 201, 403),
     "GET /v1/children/{child}/growth": (200, 404, 200, 404, 200, 404, 200, 403),
     "GET /v1/children/{child}/growth.svg": (200, 404, 200, 404, 200, 404, 200, 403),
@@ -145,6 +147,7 @@ def body_for(route: str, made: dict[str, str]) -> Any:
         "{clinics}": {"given_on": "2026-07-05", "cvx": "08", "reason": "wrong day"},
         "{mothers}": {"given_on": "2026-07-06", "cvx": "216", "reason": "wrong day"},
         "checkups": {"kind": "checkup_3m", "done_on": "2026-08-10"},
+        "{checkup}": {"kind": "checkup_3m", "done_on": "2026-08-11", "result": "watch", "reason": "wrong day"},
         "growth": {"measured_on": "2026-08-10", "weight_kg": 6.1},
         "conditions": {"code": "varicella_disease", "since": "2026-09-01"},
         "guardian-codes": {"count": 1},
@@ -188,6 +191,8 @@ async def everything(door: Door, route: str) -> dict[str, str]:
     """A child with a clinic's dose, a mother's dose, a clinic's condition, an open code, and what else the route is about."""
     child = await door.family()
     condition = await door.does(CLINIC, "POST", f"/v1/children/{child}/conditions", {"code": "scid"})
+    examined = {"kind": "checkup_1m", "done_on": "2026-06-02"}
+    checkup = await door.does(CLINIC, "POST", f"/v1/children/{child}/checkups", examined)
     codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes", {"count": 2})
     invited = await door.does(
         MOTHER,
@@ -238,6 +243,7 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         "clinics": await door.gives(child, "08"),
         "mothers": await door.gives(child, "216", MOTHER),
         "condition": condition["id"],
+        "checkup": checkup["id"],
         "code": codes["codes"][0]["code"],
     }
 

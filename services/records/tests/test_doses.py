@@ -44,6 +44,34 @@ def test_whose_word_a_dose_is_follows_from_the_role(by: Any, provenance: str) ->
 
 
 @pytest.mark.parametrize(
+    ("said", "hot"),
+    [
+        ({"cvx": "216", "hot": "123456789"}, "123456789"),
+        ({"cvx": "216", "hot": "1234567890123"}, "1234567890123"),
+        ({"cvx": "216", "product": "プレベナー20"}, None),
+    ],
+)
+def test_where_how_and_which_product_is_kept_with_the_dose(said: dict[str, Any], hot: str | None) -> None:
+    (event,) = record(family(), wish(site="LA", route="subcutaneous", dose_ml=0.5, **said))
+    dose = event.dose
+    assert (dose.site, dose.route, dose.dose_ml, dose.hot, dose.cvx) == ("LA", "subcutaneous", 0.5, hot, "216")
+
+
+@pytest.mark.parametrize(
+    ("said", "pointer", "code"),
+    [
+        ({"hot": "12"}, "/hot", "hot-unknown"),
+        ({"site": "LX"}, "/site", "site-unknown"),
+        ({"route": "by_eye"}, "/route", "route-unknown"),
+    ],
+)
+def test_a_site_or_a_route_that_is_not_on_the_list_is_refused(said: dict[str, str], pointer: str, code: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        record(family(), wish(**said))
+    assert places(refused.value) == {pointer: code}
+
+
+@pytest.mark.parametrize(
     "coding",
     [
         {"cvx": "08"},

@@ -49,6 +49,10 @@ def test_the_paper_says_everything_with_its_readings() -> None:
         "わかば小児科",
         "保護者",
         "1か月児健診",
+        "左上腕・皮下・0.5mL",
+        "要観察",
+        "股関節：右の開きがやや硬い",
+        "事後：1か月後に再診",
         "7.6kg",
         "水痘（みずぼうそう）",
         "はじめての寝返り",
@@ -104,6 +108,19 @@ def test_the_fhir_document_is_accepted_and_closed_in_itself() -> None:
     assert named <= urls
     assert urls - named == {entry["fullUrl"] for entry in found["entry"][:3]}
     assert handbook_fhir.document(sample()) == found
+    doses = [one["resource"] for one in found["entry"] if one["resource"]["resourceType"] == "Immunization"]
+    by_lot = {one["lotNumber"]: one for one in doses if "lotNumber" in one}
+    prevenar = by_lot["PC4004"]
+    systems = [one["system"].rsplit("/", 1)[-1] for one in prevenar["vaccineCode"]["coding"]]
+    assert systems[:2] == ["master-HOT9", "cvx"]
+    assert prevenar["site"]["coding"][0]["code"] == "74L"
+    assert [one["code"] for one in prevenar["route"]["coding"]] == ["SQ"]
+    assert prevenar["doseQuantity"] == {"value": 0.5, "unit": "mL", "system": handbook_fhir.UCUM, "code": "mL"}
+    examined = [one["resource"] for one in found["entry"] if one["resource"]["resourceType"] == "Procedure"]
+    assert [(one["outcome"]["text"], one.get("followUp")) for one in examined] == [
+        ("異常なし", None),
+        ("要観察", [{"text": "1か月後に再診"}]),
+    ]
     empty = {**sample(), "doses": [], "growth": [], "conditions": [], "checkups": []}
     Bundle.model_validate_json(json.dumps(handbook_fhir.document(empty)))
 

@@ -1,14 +1,17 @@
 """Checkups, growth and conditions: who may say what, and within which bounds."""
 
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
-from services.records.domain import checkups, conditions, growth
-from services.records.tests.families import BORN, CLINIC, MOTHER, NURSE, OTHER_CLINIC, TODAY, family
+from services.records.domain import checkups, conditions, death, doses, growth
+from services.records.domain.growth_report import in_order
+from services.records.tests.families import BORN, CLINIC, MOTHER, NOON, NURSE, OTHER_CLINIC, TODAY, family
 from services.records.tests.test_children import places
-from shared.problems import Conflict, Forbidden, Invalid
+from shared.events.records import CheckupFinding, CheckupRecorded
+from shared.problems import Conflict, Forbidden, Invalid, NotFound
 
 DAY = BORN + timedelta(days=100)
 
@@ -44,6 +47,88 @@ def test_a_checkup_is_not_recorded_twice() -> None:
     with pytest.raises(Invalid) as refused:
         checkups.record_checkup(child.record, wish, NURSE, checkup_id="l", today=TODAY)
     assert places(refused.value) == {"/done_on": "already-recorded"}
+
+
+def test_a_checkup_says_what_was_found_and_is_put_right_and_withdrawn_by_its_author() -> None:
+    child = family()
+    child.trusts(OTHER_CLINIC)
+    found = checkups.CheckupWish(
+        kind="checkup_3m",
+        done_on=DAY,
+        result="examine",
+        findings=(CheckupFinding(code="hip", text="開排制限"),),
+        follow_up="整形外科",
+        weight_kg=6.2,
+    )
+    child.happens(checkups.record_checkup(child.record, found, CLINIC, checkup_id="k", today=TODAY))
+    assert [one.weight_kg for one in in_order(child.record)] == [6.2]
+    better = checkups.CheckupWish(kind="checkup_3m", done_on=DAY, result="normal", weight_kg=6.3)
+    with pytest.raises(Forbidden):
+        checkups.correct_checkup(child.record, "k", better, "x", OTHER_CLINIC, today=TODAY)
+    assert checkups.correct_checkup(child.record, "k", found, "x", CLINIC, today=TODAY) == []
+    child.happens(checkups.correct_checkup(child.record, "k", better, "seen again", NURSE, today=TODAY))
+    now = child.record.checkups["k"]
+    assert (type(now), now.result, now.findings, now.provenance, now.organisation) == (
+        CheckupRecorded,
+        "normal",
+        (),
+        "clinic",
+        "clinic-1",
+    )
+    with pytest.raises(Forbidden):
+        checkups.retract_checkup(child.record, "k", "x", OTHER_CLINIC, today=TODAY)
+    child.happens(checkups.retract_checkup(child.record, "k", "another child", CLINIC, today=TODAY))
+    assert (in_order(child.record), list(child.record.retracted_checkups)) == ([], ["k"])
+    with pytest.raises(Conflict):
+        checkups.correct_checkup(child.record, "k", better, "x", CLINIC, today=TODAY)
+    with pytest.raises(NotFound):
+        checkups.retract_checkup(child.record, "none", "x", CLINIC, today=TODAY)
+
+
+@pytest.mark.parametrize(
+    ("changes", "pointer", "code"),
+    [
+        ({"findings": (CheckupFinding(code="aura"),)}, "/findings/0/code", "finding-unknown"),
+        ({"result": "normal", "follow_up": "再診"}, "/follow_up", "nothing-to-follow"),
+        ({"weight_kg": 6200.0}, "/weight_kg", "out-of-range"),
+    ],
+)
+def test_what_a_checkup_cannot_say(changes: dict[str, Any], pointer: str, code: str) -> None:
+    wish = checkups.CheckupWish(kind="checkup_3m", done_on=DAY, **changes)
+    with pytest.raises(Invalid) as refused:
+        checkups.record_checkup(family().record, wish, NURSE, checkup_id="k", today=TODAY)
+    assert places(refused.value) == {pointer: code}
+
+
+def test_nothing_is_recorded_for_a_day_after_the_death() -> None:
+    child = family()
+    child.happens(death.tell(child.record, DAY, NURSE, TODAY))
+    later = DAY + timedelta(days=1)
+    told: list[tuple[str, Callable[[date], object]]] = [
+        (
+            "/done_on",
+            lambda day: checkups.record_checkup(
+                child.record, checkups.CheckupWish(kind="checkup_3m", done_on=day), CLINIC, checkup_id="k", today=TODAY
+            ),
+        ),
+        (
+            "/measured_on",
+            lambda day: growth.measure(
+                child.record, growth.GrowthWish(measured_on=day, weight_kg=6.0), CLINIC, measurement_id="m", today=TODAY
+            ),
+        ),
+        (
+            "/given_on",
+            lambda day: doses.record_dose(
+                child.record, doses.DoseWish(given_on=day, cvx="08"), CLINIC, dose_id="d", today=TODAY, now=NOON
+            ),
+        ),
+    ]
+    for pointer, tell in told:
+        assert tell(DAY)
+        with pytest.raises(Invalid) as refused:
+            tell(later)
+        assert places(refused.value) == {pointer: "after-death"}
 
 
 @pytest.mark.parametrize(

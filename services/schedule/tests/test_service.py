@@ -442,3 +442,23 @@ async def test_catching_up_waits_for_health_and_open_days(town: Town) -> None:
     assert {"penta", "pcv"} <= {dose["series"] for dose in found["visits"][0]["doses"]}
     with pytest.raises(NotFound):
         catch_up_of(town.planning, doc, Principal("stranger", "guardian"), None, [])
+
+
+async def test_a_checkup_that_was_never_done_is_asked_for_again(town: Town) -> None:
+    """Corrected to another kind, then withdrawn: the plan says done only while the record says so."""
+    await town.registers("c1", date(2026, 7, 20))
+    told = {"checkup_id": "k1", "kind": "checkup_3m", "done_on": date(2026, 11, 20), "by": BY}
+
+    async def status() -> str:
+        items = (await town.state("c1"))["plan"]["items"]
+        return next((item["status"] for item in items if item["series"] == "checkup_3m"), "none")
+
+    before = await status()
+    await town.hears("c1", r.CheckupRecorded(**told))
+    done = await status()
+    await town.hears("c1", r.CheckupCorrected(**{**told, "kind": "checkup_1m"}, reason="another kind"))
+    assert (await status(), done == before) == (before, False)
+    await town.hears("c1", r.CheckupCorrected(**told, reason="as before"))
+    assert await status() == done
+    await town.hears("c1", r.CheckupRetracted(checkup_id="k1", reason="another child's", by=BY))
+    assert await status() == before

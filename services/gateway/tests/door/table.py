@@ -71,6 +71,8 @@ EXPECTED: dict[str, str] = {
     "PUT /v1/children/{child}/doses/{dose}": RECORDING,
     "POST /v1/children/{child}/doses/{dose}/retraction": RECORDING,
     "POST /v1/children/{child}/checkups": EXAMINING,
+    "PUT /v1/children/{child}/checkups/{checkup}": EXAMINING,
+    "POST /v1/children/{child}/checkups/{checkup}/retraction": EXAMINING,
     "POST /v1/children/{child}/growth": RECORDING,
     "GET /v1/children/{child}/growth": GROWTH,
     "GET /v1/children/{child}/growth.svg": GROWTH,
