@@ -48,7 +48,7 @@ class Process:
         self.wanted = False
         self.starts = 0
         self._ready = ready
-        self._folder = folder
+        self.folder = folder
         self._supervisor = supervisor
         self._process: subprocess.Popen[bytes] | None = None
         self._lock = threading.RLock()
@@ -77,7 +77,7 @@ class Process:
             with self.log.open("ab") as output:
                 self._process = subprocess.Popen(
                     self.command,
-                    cwd=self._folder,
+                    cwd=self.folder,
                     env={**_inherited(), **self.environment},
                     stdin=subprocess.DEVNULL,
                     stdout=output,

@@ -13,12 +13,14 @@ import sys
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
 from confluent_kafka import OFFSET_END, TopicPartition
 from confluent_kafka.admin import AdminClient
 
+from deploy.local.environment import ROOT
 from deploy.local.platform import Service
 from deploy.local.ports import HOST, free_port
 from deploy.local.processes import Process
@@ -472,6 +474,19 @@ async def f17_rebuilds(rig: Rig, load: Load, views: Sequence[tuple[str, str]]) -
             raise AssertionError(f"{service} {view}: {said.decode()[-500:]}")
         await load.acknowledged(3)
     return len(views)
+
+
+async def f18_versions(rig: Rig, load: Load, newer: Path) -> int:
+    """F18: the services go over to a newer tree one by one and back again, so that old and new write and read side by side."""
+    for folder in (newer, ROOT):
+        for name in SERVICES:
+            process = rig.platform.service(name)
+            process.folder = folder
+            await rig.off(process.stop)
+            await rig.off(process.start)
+            await wait_until(partial(rig.platform.is_ready, name), f"{name} is ready again")
+            await load.acknowledged(10)
+    return 2 * len(SERVICES)
 
 
 async def f19_polite_stops(rig: Rig, load: Load) -> list[tuple[str, int | None, float]]:

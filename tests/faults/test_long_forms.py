@@ -10,6 +10,8 @@ import pytest
 
 from shared.testing.push_service import Answer
 from tests.faults import injected
+from tests.faults.checker import read_all
+from tests.faults.mutations import tree
 from tests.faults.report import Report
 from tests.faults.stage import Stage, set_up
 
@@ -68,6 +70,22 @@ async def test_clocks_handlers_and_rebuilds(tmp_path: Path, report: Report) -> N
 async def test_a_full_disk(tmp_path: Path, report: Report) -> None:
     async with set_up(tmp_path, report) as on:
         await on.under("F14 disk full", lambda: injected.f14_disk_full(on.rig, on.load, 10))
+
+
+async def test_old_and_new_event_version_side_by_side(tmp_path: Path, report: Report) -> None:
+    """F18: inside a major version only optional fields are added; one that does not know them reads past them."""
+    newer = tmp_path / "newer"
+    tree(newer)
+    file = newer / "shared" / "events" / "records.py"
+    text = file.read_text(encoding="utf-8")
+    old = "class DoseRecorded(ChildEvent):\n"
+    assert text.count(old) == 1
+    place = text.index("    dose: Dose\n", text.index(old))
+    file.write_text(f'{text[:place]}    needle_gauge: str | None = "25G"\n{text[place:]}', encoding="utf-8")
+    async with set_up(tmp_path, report) as on:
+        await on.under("F18 two versions of an event", lambda: injected.f18_versions(on.rig, on.load, newer))
+        told = [record.value or b"" for record in await read_all(on.rig, "records.child.v1")]
+        assert {b"needle_gauge" in value for value in told if b'"dose"' in value} == {True, False}
 
 
 async def test_a_push_service_that_fails(tmp_path: Path, report: Report) -> None:
