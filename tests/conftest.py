@@ -42,9 +42,9 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         report.show(terminalreporter._tw._file)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    """All five services on the real broker and their stores."""
+    """All five services on the real broker and their stores, until the last test of this folder: idle, they still cost."""
     with Platform.start(tmp_path_factory.mktemp("platform")) as found:
         yield found
 

@@ -5,6 +5,7 @@ password (`POST …/credentials`), which ends the old one. Only if the telling i
 the same request repeated with its key is told.
 """
 
+import asyncio
 from typing import Any, Literal
 
 import structlog
@@ -21,6 +22,8 @@ from shared.store import Doc
 log = structlog.get_logger(__name__)
 
 Kind = Literal["municipality", "clinic"]
+KINDS: dict[Kind, tuple[str, str]] = {"municipality": ("code", "municipal"), "clinic": ("id", "clinic")}
+"""What names an organisation of each kind, and how its topic begins."""
 
 
 class Directory:
@@ -31,6 +34,7 @@ class Directory:
         self._documents = runtime.documents(kept.DIRECTORY)
         self._connected = admin
         runtime.on_start.append(self._index)
+        runtime.background.append(self._keep)
 
     async def open_municipality(self, code: str, name: str, command: Command) -> tuple[Doc, Document]:
         """A municipality joins; (what it is and how it reaches Kafka, document). Raises Invalid, Conflict, Busy."""
@@ -97,6 +101,27 @@ class Directory:
         """Every organisation of this kind, by name."""
         states = await kept.organisations(self._documents.store, kind)
         return sorted(map(directory.listed, states), key=lambda one: (one["name"], *one.values()))
+
+    async def restore(self) -> list[str]:
+        """Give Kafka the topics and rights of organisations that it has no more (G8: a broker may come back empty); whose.
+
+        A password is kept nowhere, so its user is not among them: `POST …/credentials` makes another.
+        """
+        there = await self._admin().topics()
+        restored: list[str] = []
+        for kind, (name, begins) in KINDS.items():
+            for state in await kept.organisations(self._documents.store, kind):
+                key = state[name]
+                if f"{begins}.{key}.v1" not in there:
+                    await self._allow(kind, key)
+                    restored.append(key)
+        if restored:
+            log.warning("directory.restored", organisations=len(restored))
+        return restored
+
+    async def _keep(self) -> None:
+        await asyncio.sleep(self._runtime.settings.reconcile_every_s)
+        await self.restore()
 
     async def _join(self, kind: Kind, key: str, decide: Any, command: Command) -> tuple[Doc, Document]:
         known = await self._documents.load(key)

@@ -183,6 +183,16 @@ async def clinics(gateway: Gateway, *names: str) -> list[dict[str, Any]]:
     return found
 
 
+async def test_what_kafka_lost_of_an_organisation_is_made_again(gateway: Gateway, local_kafka: LocalKafka) -> None:
+    [clinic] = await clinics(gateway, "wakaba")
+    topic, admin = f"clinic.{clinic['id']}.v1", local_kafka.admin()
+    assert topic in await admin.topics()
+    await admin.delete_topics([topic])
+    assert await gateway.directory.restore() == [clinic["id"]]
+    assert topic in await admin.topics()
+    assert await gateway.directory.restore() == []
+
+
 async def test_a_clinic_reads_its_patients_in_order_until_the_end_marker(gateway: Gateway, town: Town) -> None:
     wakaba, aozora = await clinics(gateway, "wakaba", "aozora")
     child = new_id()

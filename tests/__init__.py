@@ -1,0 +1,1 @@
+"""Tests of the whole: journeys, faults, security, contracts, independence."""
