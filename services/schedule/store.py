@@ -9,7 +9,7 @@ from datetime import UTC, date, datetime
 from typing import Any
 
 from services.schedule.domain.coverage import may_close_first
-from services.schedule.domain.history import CheckupDone, DoseGiven, History, Observation
+from services.schedule.domain.history import Allergy, CheckupDone, DoseGiven, History, Observation, Reaction
 from services.schedule.domain.plan_items import OPEN, Plan, PlanItem
 from services.schedule.domain.verdicts import Because, Cited, Sentence
 from shared.clock import read_instant
@@ -64,6 +64,22 @@ def history_of(state: Doc) -> History:
         observations=tuple(
             Observation(code=one["code"], on=day(one.get("since")))
             for _, one in sorted(state.get("conditions", {}).items())
+        ),
+        allergies=tuple(
+            Allergy(one["substance"], one["grave"], one["sure"])
+            for _, one in sorted(state.get("allergies", {}).items())
+        ),
+        reactions=tuple(
+            Reaction(
+                one["symptom"],
+                state["doses"][one["dose"]]["code"],
+                date.fromisoformat(state["doses"][one["dose"]]["given_on"]),
+                date.fromisoformat(one["began_on"]),
+                one["sure"],
+            )
+            for _, one in sorted(state.get("reactions", {}).items())
+            # Of a dose that was withdrawn meanwhile nothing follows.
+            if one["dose"] in state.get("doses", {})
         ),
         municipality=child["municipality"],
         gestation_days=child.get("gestation_days"),

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from services.schedule import store as kept
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.recounting import recount
+from shared.clock import tokyo_day
 from shared.documents import Document
 from shared.events import questionnaire as q
 from shared.events import records as r
@@ -61,6 +62,11 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.CheckupRetracted: checkup_retracted,
             r.ConditionRecorded: condition_recorded,
             r.ConditionRetracted: condition_retracted,
+            r.AllergyRecorded: allergy_recorded,
+            r.AllergyRetracted: allergy_retracted,
+            r.AdverseReactionRecorded: reaction_recorded,
+            r.AdverseReactionCorrected: reaction_recorded,
+            r.AdverseReactionRetracted: reaction_retracted,
             r.GuardianAdded: guardian_added,
             r.GuardianRemoved: guardian_removed,
             r.AccessGranted: access_granted,
@@ -159,6 +165,35 @@ def condition_retracted(doc: Document, event: r.ConditionRetracted, envelope: En
     doc.state.get("conditions", {}).pop(event.condition_id, None)
 
 
+def allergy_recorded(doc: Document, event: r.AllergyRecorded, envelope: Envelope) -> None:
+    _known(doc)
+    doc.state.setdefault("allergies", {})[event.allergy_id] = {
+        "substance": event.substance,
+        "grave": event.criticality == "high",
+        "sure": event.provenance != "guardian",
+    }
+
+
+def allergy_retracted(doc: Document, event: r.AllergyRetracted, envelope: Envelope) -> None:
+    doc.state.get("allergies", {}).pop(event.allergy_id, None)
+
+
+def reaction_recorded(
+    doc: Document, event: r.AdverseReactionRecorded | r.AdverseReactionCorrected, envelope: Envelope
+) -> None:
+    _known(doc)
+    doc.state.setdefault("reactions", {})[event.reaction_id] = {
+        "dose": event.dose_id,
+        "symptom": event.symptom,
+        "began_on": tokyo_day(event.began_at).isoformat(),
+        "sure": event.provenance != "guardian",
+    }
+
+
+def reaction_retracted(doc: Document, event: r.AdverseReactionRetracted, envelope: Envelope) -> None:
+    doc.state.get("reactions", {}).pop(event.reaction_id, None)
+
+
 def guardian_added(doc: Document, event: r.GuardianAdded, envelope: Envelope) -> None:
     doc.state.setdefault("guardians", {})[event.guardian] = True
 
@@ -195,7 +230,7 @@ def child_moved(doc: Document, event: r.ChildMoved, envelope: Envelope) -> None:
 
 
 def children_unmerged(doc: Document, event: r.ChildrenUnmerged, envelope: Envelope) -> None:
-    for family in ("doses", "checkups", "conditions"):
+    for family in ("doses", "checkups", "conditions", "allergies", "reactions"):
         for key in event.removed.get(family, ()):
             doc.state.get(family, {}).pop(key, None)
 
@@ -203,6 +238,8 @@ def children_unmerged(doc: Document, event: r.ChildrenUnmerged, envelope: Envelo
 def merged_away(doc: Document, event: r.MergedAway | r.ChildRetracted, envelope: Envelope) -> None:
     """Another record's plan counts everything, or there never was a child: this one is nobody's, and nothing of it is left."""
     doc.state.update(silenced=True, guardians={}, consents={}, grants={}, doses={}, checkups={}, conditions={})
+    for family in ("allergies", "reactions"):
+        doc.state.pop(family, None)
     if "child" in doc.state:
         doc.state["child"] = {"municipality": doc.state["child"]["municipality"]}
 

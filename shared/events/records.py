@@ -190,6 +190,80 @@ class ConditionRetracted(ChildEvent):
     by: Actor
 
 
+ReactionOutcome = Literal["resolved", "recovering", "ongoing", "resolved_with_sequelae", "fatal", "unknown"]
+Criticality = Literal["low", "high", "unknown"]
+
+
+class AdverseReactionRecorded(ChildEvent):
+    """What was seen after a dose and may come from it (副反応疑い); by the clinic, the town or a guardian. `symptom` is of the value set."""
+
+    reaction_id: str
+    dose_id: str
+    symptom: str
+    text: str | None = None
+    began_at: datetime
+    serious: bool = Field(description="In hospital, in danger of life, or with lasting harm")
+    outcome: ReactionOutcome
+    provenance: Provenance
+    organisation: str | None = None
+    by: Actor
+
+
+class AdverseReactionCorrected(AdverseReactionRecorded):
+    """A recorded reaction was put right; carries it as it now stands, under whoever recorded it."""
+
+    reason: str
+
+
+class AdverseReactionRetracted(ChildEvent):
+    """A recorded reaction was withdrawn (entered in error)."""
+
+    reaction_id: str
+    reason: str
+    by: Actor
+
+
+class AllergyRecorded(ChildEvent):
+    """An allergy was recorded; `substance` is of the value set. Schedule's pre-check looks whether a vaccine holds it."""
+
+    allergy_id: str
+    substance: str
+    criticality: Criticality
+    since: date | None = None
+    text: str | None = None
+    provenance: Provenance
+    organisation: str | None = None
+    by: Actor
+
+
+class AllergyRetracted(ChildEvent):
+    """A recorded allergy was withdrawn: entered in error, or outgrown."""
+
+    allergy_id: str
+    reason: str
+    by: Actor
+
+
+class MilestoneRecorded(ChildEvent):
+    """The child did something for the first time (できたよ): a step of development that the handbook's pages ask for."""
+
+    milestone_id: str
+    milestone: str
+    reached_on: date
+    about: bool = Field(default=False, description="The day is about right (頃)")
+    provenance: Provenance
+    organisation: str | None = None
+    by: Actor
+
+
+class MilestoneRetracted(ChildEvent):
+    """A recorded step was withdrawn (entered in error)."""
+
+    milestone_id: str
+    reason: str
+    by: Actor
+
+
 class QuestionnaireFiled(ChildEvent):
     """A submitted questionnaire was filed in the child's record; the answers stay with questionnaire."""
 

@@ -9,7 +9,7 @@ from services.gateway.api.dev_clock import ClockBody
 from services.gateway.api.dev_token import TokenWish
 from services.gateway.api.directory import ClinicBody, MunicipalityBody, StaffBody
 from services.gateway.api.places import PlaceBody
-from shared.events.records import CheckupResult, Relation, Section, UrineTest
+from shared.events.records import CheckupResult, Criticality, ReactionOutcome, Relation, Section, UrineTest
 from shared.events.schedule import Reason, Why
 
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
@@ -162,6 +162,40 @@ class ConditionBody(Body):
 
     code: Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]{1,64}$")]
     since: date | None = None
+
+
+class ReactionBody(Body):
+    """What was seen after a dose and may come from it (副反応疑い)."""
+
+    dose: Token
+    symptom: Token
+    text: Words | None = None
+    began_at: datetime
+    serious: bool = False
+    outcome: ReactionOutcome = "unknown"
+
+
+class ReactionCorrectionBody(ReactionBody):
+    """The reaction as it should be, and why."""
+
+    reason: Why500
+
+
+class AllergyBody(Body):
+    """To what the child is allergic, and how dangerous the next contact would be."""
+
+    substance: Token
+    criticality: Criticality = "unknown"
+    since: date | None = None
+    text: Words | None = None
+
+
+class MilestoneBody(Body):
+    """What the child did first (できたよ), and when; `about` for a day that is about right."""
+
+    milestone: Token
+    reached_on: date
+    about: bool = False
 
 
 class DeathBody(Body):
@@ -636,6 +670,9 @@ class Child(Line):
     checkups: list[dict[str, Any]] | None = None
     growth: list[dict[str, Any]] | None = None
     conditions: list[dict[str, Any]] | None = None
+    reactions: list[dict[str, Any]] | None = None
+    allergies: list[dict[str, Any]] | None = None
+    milestones: list[dict[str, Any]] | None = None
     responses: list[dict[str, Any]] | None = None
     died_on: date | None = None
     at: datetime | None = Field(default=None, description="The instant that was asked for, in Tokyo's time")
@@ -950,6 +987,13 @@ BODIES: dict[str, type[BaseModel]] = {
     "PUT /v1/children/{child}/checkups/{checkup}": CheckupCorrectionBody,
     "POST /v1/children/{child}/checkups/{checkup}/retraction": ReasonBody,
     "POST /v1/children/{child}/growth": GrowthBody,
+    "POST /v1/children/{child}/reactions": ReactionBody,
+    "PUT /v1/children/{child}/reactions/{reaction}": ReactionCorrectionBody,
+    "POST /v1/children/{child}/reactions/{reaction}/retraction": ReasonBody,
+    "POST /v1/children/{child}/allergies": AllergyBody,
+    "POST /v1/children/{child}/allergies/{allergy}/retraction": ReasonBody,
+    "POST /v1/children/{child}/milestones": MilestoneBody,
+    "POST /v1/children/{child}/milestones/{milestone}/retraction": ReasonBody,
     "POST /v1/children/{child}/conditions": ConditionBody,
     "POST /v1/children/{child}/conditions/{condition}/retraction": ReasonBody,
     "POST /v1/children/{child}/death": DeathBody,
@@ -1020,6 +1064,9 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/children/{child}/growth": (201, Measured),
     "GET /v1/children/{child}/growth": (200, Growth),
     "POST /v1/children/{child}/conditions": (201, Created),
+    "POST /v1/children/{child}/reactions": (201, Created),
+    "POST /v1/children/{child}/allergies": (201, Created),
+    "POST /v1/children/{child}/milestones": (201, Created),
     "POST /v1/children/{child}/death": (201, Created),
     "POST /v1/children/{child}/guardian-codes": (201, Anything),
     "POST /v1/children/{child}/invitations": (201, Invitation),

@@ -16,7 +16,7 @@ Everything here is a pure function on the view's `state` (plain JSON values, dat
     consents         organisation -> {kind, purpose, until, revision, feed}; `feed`: the clinic had a topic when it was given
     doses            id -> dose as in the event, and `revision` of its last change
     retracted_doses  the same, of doses that were entered in error
-    checkups, growth, conditions, responses   id -> the fact
+    checkups, growth, conditions, reactions, allergies, milestones, responses   id -> the fact
     questionnaires   response id -> what a clinic's feed needs of it, and the doctor's decision
     answers          response id -> its answers, kept only until the named clinic has them
     feeds            clinic -> {open, sent: {thing -> version}}: primary data, see clinic_feed.py
@@ -164,6 +164,9 @@ def _unmerged(state: State, event: r.ChildrenUnmerged, revision: int) -> None:
         ("checkups", "checkups"),
         ("growth", "growth"),
         ("conditions", "conditions"),
+        ("reactions", "reactions"),
+        ("allergies", "allergies"),
+        ("milestones", "milestones"),
         ("questionnaires", "responses"),
     ):
         for key in event.removed.get(owners, ()):
@@ -249,6 +252,30 @@ def _checkup_corrected(state: State, event: r.CheckupCorrected, revision: int) -
 
 def _checkup_retracted(state: State, event: r.CheckupRetracted, revision: int) -> None:
     state.get("checkups", {}).pop(event.checkup_id, None)
+
+
+def _reaction(state: State, event: r.AdverseReactionRecorded, revision: int) -> None:
+    _keep(state, "reactions", event.reaction_id, event, revision, "reaction_id", "reason")
+
+
+def _allergy(state: State, event: r.AllergyRecorded, revision: int) -> None:
+    _keep(state, "allergies", event.allergy_id, event, revision, "allergy_id")
+
+
+def _milestone(state: State, event: r.MilestoneRecorded, revision: int) -> None:
+    _keep(state, "milestones", event.milestone_id, event, revision, "milestone_id")
+
+
+def _reaction_retracted(state: State, event: r.AdverseReactionRetracted, revision: int) -> None:
+    state.get("reactions", {}).pop(event.reaction_id, None)
+
+
+def _allergy_retracted(state: State, event: r.AllergyRetracted, revision: int) -> None:
+    state.get("allergies", {}).pop(event.allergy_id, None)
+
+
+def _milestone_retracted(state: State, event: r.MilestoneRetracted, revision: int) -> None:
+    state.get("milestones", {}).pop(event.milestone_id, None)
 
 
 def _growth(state: State, event: r.GrowthMeasured, revision: int) -> None:
@@ -356,6 +383,13 @@ RECORD: dict[type[Event], Apply] = {
     r.CheckupRecorded: _checkup,
     r.CheckupCorrected: _checkup_corrected,
     r.CheckupRetracted: _checkup_retracted,
+    r.AdverseReactionRecorded: _reaction,
+    r.AdverseReactionCorrected: _reaction,
+    r.AdverseReactionRetracted: _reaction_retracted,
+    r.AllergyRecorded: _allergy,
+    r.AllergyRetracted: _allergy_retracted,
+    r.MilestoneRecorded: _milestone,
+    r.MilestoneRetracted: _milestone_retracted,
     r.GrowthMeasured: _growth,
     r.ConditionRecorded: _condition,
     r.ConditionRetracted: _condition_retracted,

@@ -74,6 +74,9 @@ CHECKUP = (
 )
 GROWTH = ("id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm")
 CONDITION = ("id", "code", "since")
+REACTION = ("id", "dose_id", "symptom", "text", "began_at", "serious", "outcome", "provenance")
+ALLERGY = ("id", "substance", "criticality", "since", "text", "provenance")
+MILESTONE = ("id", "milestone", "reached_on", "about", "provenance")
 RESPONSE = ("id", "form", "form_version", "submitted_at")
 ARRIVAL = ("from_municipality", "effective_on", "confirmed")
 STAY = ("municipality", "clinics", "since", "until", "begun")
@@ -111,6 +114,12 @@ def child_json(child: str, state: Mapping[str, Any], principal: Principal, today
         return {**found, **{section: lines for section, lines in lists.items() if section in shared}}
     found |= lists
     found["conditions"] = [_only(one, CONDITION) for one in _sorted(state, "conditions", "since")]
+    for family, fields, day in (
+        ("reactions", REACTION, "began_at"),
+        ("allergies", ALLERGY, "since"),
+        ("milestones", MILESTONE, "reached_on"),
+    ):
+        found[family] = [_with_origin(one, fields, principal, hat) for one in _sorted(state, family, day)]
     if hat == "cut_off":
         return found
     found["responses"] = [

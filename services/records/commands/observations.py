@@ -1,8 +1,8 @@
-"""Record checkups and conditions."""
+"""Record checkups, conditions, reactions, allergies and steps of development; put them right, withdraw them."""
 
-from services.records.commands.records import Records, add_entry, change_entry
+from services.records.commands.records import Facts, Records, add_entry, change_entry
 from services.records.domain import checkups, conditions
-from services.records.domain.access import Caller, check_role
+from services.records.domain.access import Caller, Verb, check_role
 from shared.documents import Command, Document
 from shared.store import Doc
 
@@ -85,4 +85,31 @@ async def retract_condition(
         {"id": condition},
         command,
         if_match=if_match,
+    )
+
+
+async def record_entry(
+    records: Records, caller: Caller, child: str, verb: Verb, facts: Facts, command: Command
+) -> tuple[Doc, Document]:
+    """Record a reaction, an allergy or a step of development under the command's id."""
+    check_role(caller, verb)
+    return await add_entry(records, child, facts, command, {"id": command.id, "provenance": caller.provenance})
+
+
+async def change_own_entry(
+    records: Records,
+    caller: Caller,
+    child: str,
+    entry: str,
+    verb: Verb,
+    facts: Facts,
+    command: Command | None,
+    if_match: str | None,
+    *,
+    match_required: bool = False,
+) -> tuple[Doc, Document]:
+    """Put such an entry right, or withdraw it."""
+    check_role(caller, verb)
+    return await change_entry(
+        records, child, facts, {"id": entry}, command, if_match=if_match, match_required=match_required
     )

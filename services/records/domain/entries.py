@@ -3,9 +3,13 @@
 from typing import Any
 
 from services.records.domain.access import Caller, Verb, check, check_author
+from services.records.domain.findings import Findings
 from services.records.domain.record import Record
 from shared.events.records import Actor, ChildEvent, Provenance
 from shared.problems import Conflict, NotFound
+from shared.value_sets import value_set
+
+MOST_ENTRIES = 200
 
 
 def own(record: Record, family: str, key: str, caller: Caller, verb: Verb, today: Any) -> Any:
@@ -22,6 +26,20 @@ def own(record: Record, family: str, key: str, caller: Caller, verb: Verb, today
     if retracted is not None:
         raise Conflict("This entry has been withdrawn.")
     return entry
+
+
+def check_choice(name: str, said: str, pointer: str, findings: Findings) -> None:
+    """Find what is not in the value set of that name."""
+    if said not in value_set(name):
+        findings.add(
+            pointer, f"{name}-unknown", "この項目は登録されていません。", f"Use one of {', '.join(value_set(name))}."
+        )
+
+
+def check_room(record: Record, family: str, findings: Findings) -> None:
+    """Find a family of entries that is full."""
+    if len(getattr(record, family)) + len(getattr(record, f"retracted_{family}")) >= MOST_ENTRIES:
+        findings.add("", "too-many", "記録の上限に達しました。", f"A record holds {MOST_ENTRIES} of these.")
 
 
 def changed(before: ChildEvent, after: ChildEvent) -> bool:

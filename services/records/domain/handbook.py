@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from services.records.domain.growth_report import in_order
+from services.records.domain.milestones import age_of
 from services.records.domain.record import Record
 from shared.clock import tokyo_day, wire_instant
 from shared.events.base import Data
@@ -112,6 +113,29 @@ def handbook(
             {**_plain(one), "name": CONDITIONS.get(one.code, one.code)}
             for one in sorted(record.conditions.values(), key=lambda one: (str(one.since or ""), one.condition_id))
         ],
+        "reactions": [
+            {
+                **_plain(one),
+                "began_on": tokyo_day(one.began_at).isoformat(),
+                **_named("symptom", one.symptom, "reaction"),
+                **_named("outcome", one.outcome, "reaction_outcome"),
+                **_of_dose(record, one.dose_id),
+                **_by(one.organisation, names),
+            }
+            for one in sorted(record.reactions.values(), key=lambda one: (one.began_at, one.reaction_id))
+        ],
+        "allergies": [
+            {**_plain(one), **_named("substance", one.substance, "allergen"), **_by(one.organisation, names)}
+            for one in sorted(record.allergies.values(), key=lambda one: (one.substance, one.allergy_id))
+        ],
+        "milestones": [
+            {
+                **_plain(one),
+                **_named("milestone", one.milestone),
+                "age": "{}か月と{}日".format(*age_of(facts.birth_date, one.reached_on)),
+            }
+            for one in sorted(record.milestones.values(), key=lambda one: (one.reached_on, one.milestone))
+        ],
         "diary": [
             {**entry, **({"first_name": FIRSTS[entry["first"]]} if "first" in entry else {})}
             for entry in sorted(diary, key=lambda one: (one["on"], one["id"]))
@@ -123,7 +147,9 @@ def organisations_of(record: Record) -> set[str]:
     """The organisations that the handbook names."""
     found = {record.facts.municipality}
     found |= {dose.organisation for dose in record.doses.values() if dose.organisation}
-    return found | {one.organisation for one in record.checkups.values() if one.organisation}
+    for entries in (record.checkups, record.reactions, record.allergies, record.milestones):
+        found |= {one.organisation for one in entries.values() if one.organisation}
+    return found
 
 
 def _plain(value: Data) -> dict[str, Any]:
@@ -133,6 +159,12 @@ def _plain(value: Data) -> dict[str, Any]:
 
 def _by(organisation: str | None, names: Mapping[str, str]) -> dict[str, str]:
     return {"organisation_name": names.get(organisation, organisation)} if organisation else {}
+
+
+def _of_dose(record: Record, dose_id: str) -> dict[str, Any]:
+    """Which vaccine it was; nothing more where the dose was withdrawn meanwhile."""
+    dose = record.doses.get(dose_id)
+    return {"vaccine_name": _vaccine(dose.code), "given_on": dose.given_on.isoformat()} if dose is not None else {}
 
 
 def _named(field: str, said: str | None, name: str | None = None) -> dict[str, str]:

@@ -1,11 +1,11 @@
 """The handbook as a FHIR R4 document (Bundle of type document): Composition first, then what its sections name."""
 
 import uuid
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from typing import Any
 
 from shared.vaccines import CVX, OWN, hot_system, vaccines
-from shared.value_sets import spoken_of
+from shared.value_sets import spoken_of, value_set
 
 Json = dict[str, Any]
 LOINC = "http://loinc.org"
@@ -31,9 +31,21 @@ def document(handbook: Mapping[str, Any]) -> Json:
     patient = _urn(child["id"], "patient")
     town = _urn(child["municipality"], "organisation")
     sections: list[tuple[str, str, str, list[tuple[str, Json]]]] = [
-        ("11369-6", "Immunization", "予防接種", [_immunization(one, patient) for one in handbook["doses"]]),
+        (
+            "11369-6",
+            "Immunization",
+            "予防接種",
+            [_immunization(one, patient, handbook["reactions"]) for one in handbook["doses"]],
+        ),
+        ("48765-2", "Allergies and adverse reactions", "アレルギー・副反応", _allergic(handbook, patient)),
         ("8716-3", "Vital signs", "身体計測", [pair for one in handbook["growth"] for pair in _growth(one, patient)]),
         ("11348-0", "History of past illness", "既往歴", [_condition(one, patient) for one in handbook["conditions"]]),
+        (
+            "11334-8",
+            "History of Growth and development",
+            "発達",
+            [_milestone(one, patient) for one in handbook["milestones"]],
+        ),
         ("47519-4", "History of Procedures", "健康診査", [_checkup(one, patient) for one in handbook["checkups"]]),
     ]
     composition: Json = {
@@ -113,7 +125,7 @@ def _name(family: str, given: str, how: str) -> Json:
     }
 
 
-def _immunization(dose: Mapping[str, Any], patient: str) -> tuple[str, Json]:
+def _immunization(dose: Mapping[str, Any], patient: str, reactions: Iterable[Mapping[str, Any]]) -> tuple[str, Json]:
     known = vaccines().by_code.get(dose["code"])
     recorded = dose.get("vaccine")
     codings = [{"system": recorded["system"], "code": recorded["code"]}] if recorded else []
@@ -146,6 +158,9 @@ def _immunization(dose: Mapping[str, Any], patient: str) -> tuple[str, Json]:
         found["route"] = _choice("route", dose["route"])
     if "dose_ml" in dose:
         found["doseQuantity"] = _quantity(dose["dose_ml"], "mL")
+    seen = [one for one in reactions if one["dose_id"] == dose["id"]]
+    if seen:
+        found["reaction"] = [{"date": one["began_at"], "reported": one["provenance"] == "guardian"} for one in seen]
     if "organisation_name" in dose:
         found["performer"] = [{"actor": {"display": dose["organisation_name"]}}]
     return _urn(dose["id"], "dose"), found
@@ -181,6 +196,68 @@ def _condition(condition: Mapping[str, Any], patient: str) -> tuple[str, Json]:
     if "since" in condition:
         found["onsetDateTime"] = condition["since"]
     return _urn(condition["condition_id"], "condition"), found
+
+
+def _allergic(handbook: Mapping[str, Any], patient: str) -> list[tuple[str, Json]]:
+    doses = {dose["id"] for dose in handbook["doses"]}
+    return [
+        *(_allergy(one, patient) for one in handbook["allergies"]),
+        *(_reaction(one, patient, doses) for one in handbook["reactions"]),
+    ]
+
+
+def _allergy(allergy: Mapping[str, Any], patient: str) -> tuple[str, Json]:
+    kinds = "http://terminology.hl7.org/CodeSystem/allergyintolerance"
+    told = "unconfirmed" if allergy["provenance"] == "guardian" else "confirmed"
+    known = value_set("allergen")[allergy["substance"]]
+    found: Json = {
+        "resourceType": "AllergyIntolerance",
+        "identifier": [{"system": f"{BASE}/sid/allergy", "value": allergy["allergy_id"]}],
+        "clinicalStatus": _concept(f"{kinds}-clinical", "active", "Active"),
+        "verificationStatus": _concept(f"{kinds}-verification", told, told.capitalize()),
+        "type": "allergy",
+        "category": [(known.more or {})["category"]],
+        "criticality": {"unknown": "unable-to-assess"}.get(allergy["criticality"], allergy["criticality"]),
+        "code": _choice("allergen", allergy["substance"]),
+        "patient": {"reference": patient},
+    }
+    if "since" in allergy:
+        found["onsetDateTime"] = allergy["since"]
+    if "text" in allergy:
+        found["note"] = [{"text": allergy["text"]}]
+    return _urn(allergy["allergy_id"], "allergy"), found
+
+
+def _reaction(reaction: Mapping[str, Any], patient: str, doses: Container[str]) -> tuple[str, Json]:
+    degree = ("serious", "Serious") if reaction["serious"] else ("non-serious", "Non-serious")
+    found: Json = {
+        "resourceType": "AdverseEvent",
+        "identifier": {"system": f"{BASE}/sid/reaction", "value": reaction["reaction_id"]},
+        "actuality": "actual",
+        "event": {
+            **_choice("reaction", reaction["symptom"]),
+            "text": "：".join(filter(None, (reaction["symptom_name"], reaction.get("text")))),
+        },
+        "subject": {"reference": patient},
+        "date": reaction["began_at"],
+        "seriousness": _concept("http://terminology.hl7.org/CodeSystem/adverse-event-seriousness", *degree),
+        "outcome": _choice("reaction_outcome", reaction["outcome"]),
+    }
+    if reaction["dose_id"] in doses:
+        found["suspectEntity"] = [{"instance": {"reference": _urn(reaction["dose_id"], "dose")}}]
+    return _urn(reaction["reaction_id"], "reaction"), found
+
+
+def _milestone(milestone: Mapping[str, Any], patient: str) -> tuple[str, Json]:
+    return _urn(milestone["milestone_id"], "milestone"), {
+        "resourceType": "Observation",
+        "status": "final",
+        "code": _choice("milestone", milestone["milestone"]),
+        "subject": {"reference": patient},
+        "effectiveDateTime": milestone["reached_on"],
+        "valueBoolean": True,
+        "note": [{"text": milestone["age"] + ("頃" if milestone["about"] else "")}],
+    }
 
 
 def _checkup(checkup: Mapping[str, Any], patient: str) -> tuple[str, Json]:

@@ -17,6 +17,7 @@ CHECKUP = (
     "chest_cm",
     "organisation",
 )
+REACTION = ("reaction_id", "dose_id", "symptom", "text", "began_at", "serious", "outcome", "provenance")
 _MEDICAL: dict[str, tuple[str, ...]] = {
     "DoseRecorded": ("dose",),
     "DoseCorrected": ("dose", "reason"),
@@ -24,6 +25,13 @@ _MEDICAL: dict[str, tuple[str, ...]] = {
     "CheckupRecorded": CHECKUP,
     "CheckupCorrected": (*CHECKUP, "reason"),
     "CheckupRetracted": ("checkup_id", "reason"),
+    "AdverseReactionRecorded": REACTION,
+    "AdverseReactionCorrected": (*REACTION, "reason"),
+    "AdverseReactionRetracted": ("reaction_id", "reason"),
+    "AllergyRecorded": ("allergy_id", "substance", "criticality", "since", "text", "provenance"),
+    "AllergyRetracted": ("allergy_id", "reason"),
+    "MilestoneRecorded": ("milestone_id", "milestone", "reached_on", "about", "provenance"),
+    "MilestoneRetracted": ("milestone_id", "reason"),
     "GrowthMeasured": ("measurement_id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm"),
     "ConditionRecorded": ("condition_id", "code", "since"),
     "ConditionRetracted": ("condition_id", "reason"),

@@ -28,7 +28,7 @@ from shared.events.records import (
 )
 from shared.problems import Conflict, NotFound, invalid
 
-OBSERVED = ("checkups", "growth", "conditions", "questionnaires")
+OBSERVED = ("checkups", "growth", "conditions", "reactions", "allergies", "milestones", "questionnaires")
 """Entries that are kept as the events that told of them; retracted ones stay in the closed record."""
 
 Carried = dict[str, list[str]]

@@ -11,6 +11,10 @@ from typing import Literal, TypeVar
 from shared.events.records import (
     AccessGranted,
     AccessRevoked,
+    AdverseReactionRecorded,
+    AdverseReactionRetracted,
+    AllergyRecorded,
+    AllergyRetracted,
     CheckupRecorded,
     CheckupRetracted,
     ChildCorrected,
@@ -35,6 +39,8 @@ from shared.events.records import (
     GuardianAdded,
     GuardianCutOff,
     GuardianRemoved,
+    MilestoneRecorded,
+    MilestoneRetracted,
     MoveAnnounced,
     MoveCancelled,
     MoveConfirmed,
@@ -85,6 +91,12 @@ class Record:
     retracted_doses: dict[str, Dose] = field(default_factory=dict)
     checkups: dict[str, CheckupRecorded] = field(default_factory=dict)
     retracted_checkups: dict[str, CheckupRecorded] = field(default_factory=dict)
+    reactions: dict[str, AdverseReactionRecorded] = field(default_factory=dict)
+    retracted_reactions: dict[str, AdverseReactionRecorded] = field(default_factory=dict)
+    allergies: dict[str, AllergyRecorded] = field(default_factory=dict)
+    retracted_allergies: dict[str, AllergyRecorded] = field(default_factory=dict)
+    milestones: dict[str, MilestoneRecorded] = field(default_factory=dict)
+    retracted_milestones: dict[str, MilestoneRecorded] = field(default_factory=dict)
     growth: dict[str, GrowthMeasured] = field(default_factory=dict)
     conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
     retracted_conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
@@ -134,6 +146,18 @@ def apply(record: Record, event: ChildEvent) -> None:
             record.checkups[event.checkup_id] = as_first(CheckupRecorded, event)
         case CheckupRetracted():
             record.retracted_checkups[event.checkup_id] = record.checkups.pop(event.checkup_id)
+        case AdverseReactionRecorded():
+            record.reactions[event.reaction_id] = as_first(AdverseReactionRecorded, event)
+        case AdverseReactionRetracted():
+            record.retracted_reactions[event.reaction_id] = record.reactions.pop(event.reaction_id)
+        case AllergyRecorded():
+            record.allergies[event.allergy_id] = event
+        case AllergyRetracted():
+            record.retracted_allergies[event.allergy_id] = record.allergies.pop(event.allergy_id)
+        case MilestoneRecorded():
+            record.milestones[event.milestone_id] = event
+        case MilestoneRetracted():
+            record.retracted_milestones[event.milestone_id] = record.milestones.pop(event.milestone_id)
         case GrowthMeasured():
             record.growth[event.measurement_id] = event
         case ConditionRecorded():

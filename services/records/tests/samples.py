@@ -1,13 +1,23 @@
 """The invented child of docs/samples: a record with something in every section."""
 
-from datetime import date
+from datetime import UTC, date, datetime
 from typing import Any
 
 from joserfc.jwk import ECKey
 
 from services.records.commands.growth import charts
 from services.records.commands.handbook import _template
-from services.records.domain import checkups, conditions, growth, handbook, handbook_pack, handbook_pdf
+from services.records.domain import (
+    allergies,
+    checkups,
+    conditions,
+    growth,
+    handbook,
+    handbook_pack,
+    handbook_pdf,
+    milestones,
+    reactions,
+)
 from services.records.tests.families import CLINIC, MOTHER, NOON, TODAY, TOWN, Child
 from shared.events.records import CheckupFinding
 
@@ -93,6 +103,19 @@ def sample_child() -> Child:
         child.happens(checkups.record_checkup(child.record, done, CLINIC, checkup_id=kind, today=TODAY))
     had = conditions.ConditionWish(code="varicella_disease", since=date(2026, 11, 1))
     child.happens(conditions.record_condition(child.record, had, MOTHER, condition_id="c1", today=TODAY))
+    prevenar = next(key for key, dose in child.record.doses.items() if dose.lot == "PC4004")
+    swollen = reactions.ReactionWish(
+        dose_id=prevenar, symptom="local", began_at=datetime(2026, 7, 3, 1, 0, tzinfo=UTC), outcome="resolved"
+    )
+    child.happens(reactions.record_reaction(child.record, swollen, MOTHER, reaction_id="r1", today=TODAY, now=NOON))
+    egg = allergies.AllergyWish(
+        substance="egg", criticality="high", since=date(2026, 11, 10), text="卵白で全身じんましん"
+    )
+    child.happens(allergies.record_allergy(child.record, egg, CLINIC, allergy_id="a1", today=TODAY))
+    for step, on in (("head_control", date(2026, 8, 12)), ("roll_over", date(2026, 10, 11))):
+        child.happens(
+            milestones.record_milestone(child.record, step, on, MOTHER, about=False, milestone_id=step, today=TODAY)
+        )
     return child
 
 

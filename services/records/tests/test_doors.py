@@ -63,6 +63,13 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{child}/growth": (201, 404, 201, 404, 201, 404, 201, 403),
     "GET /v1/children/{child}/growth": (200, 404, 200, 404, 200, 404, 200, 403),
     "GET /v1/children/{child}/growth.svg": (200, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/reactions": (201, 404, 201, 404, 201, 404, 201, 403),
+    "PUT /v1/children/{child}/reactions/{reaction}": (403, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/reactions/{reaction}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/allergies": (201, 404, 201, 404, 201, 404, 201, 403),
+    "POST /v1/children/{child}/allergies/{allergy}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/milestones": (201, 404, 201, 404, 201, 404, 201, 403),
+    "POST /v1/children/{child}/milestones/{milestone}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/conditions": (201, 404, 201, 404, 201, 404, 201, 403),
     "POST /v1/children/{child}/conditions/{condition}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/guardian-codes": (403, 403, 403, 403, 201, 404, 201, 403),
@@ -142,7 +149,12 @@ def body_for(route: str, made: dict[str, str]) -> Any:
             "doses": {"given_on": "2026-11-20", "lot": "AB0001"},
             "outcome": {"outcome": "loss", "ended_on": "2026-11-20"},
         }.get(last)
+    seen = {"dose": made.get("clinics", "d"), "symptom": "rash", "began_at": "2026-07-05T18:00:00+09:00"}
     return {
+        "reactions": seen,
+        "{reaction}": {**seen, "outcome": "resolved", "reason": "next day"},
+        "allergies": {"substance": "milk", "criticality": "low"},
+        "milestones": {"milestone": "sit", "reached_on": "2026-11-03"},
         "doses": {"given_on": "2026-09-02", "cvx": "170"},
         "{clinics}": {"given_on": "2026-07-05", "cvx": "08", "reason": "wrong day"},
         "{mothers}": {"given_on": "2026-07-06", "cvx": "216", "reason": "wrong day"},
@@ -228,6 +240,16 @@ async def everything(door: Door, route: str) -> dict[str, str]:
     await door.does(NURSE, "POST", f"/v1/children/{merged}/merges", {"other": other, "reason": "registered twice"})
     going = {"to_municipality": OTHER_TOWN, "effective_on": "2026-12-01"}
     await door.does(NURSE, "POST", f"/v1/children/{moving}/move", going)
+    clinics = await door.gives(child, "08")
+    if "{reaction}" in route:
+        seen = {"dose": clinics, "symptom": "fever", "began_at": "2026-07-05T18:00:00+09:00"}
+        more |= {"reaction": (await door.does(CLINIC, "POST", f"/v1/children/{child}/reactions", seen))["id"]}
+    if "{allergy}" in route:
+        egg = {"substance": "egg", "criticality": "high"}
+        more |= {"allergy": (await door.does(CLINIC, "POST", f"/v1/children/{child}/allergies", egg))["id"]}
+    if "{milestone}" in route:
+        step = {"milestone": "roll_over", "reached_on": "2026-10-11", "about": True}
+        more |= {"milestone": (await door.does(CLINIC, "POST", f"/v1/children/{child}/milestones", step))["id"]}
     return {
         "child": child,
         "moving": moving,
@@ -240,7 +262,7 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         "grant": next(iter((await door.document(child))["state"]["grants"])),
         "guardian": binding_id(child, MOTHER.subject),
         "cut_off": cut_off,
-        "clinics": await door.gives(child, "08"),
+        "clinics": clinics,
         "mothers": await door.gives(child, "216", MOTHER),
         "condition": condition["id"],
         "checkup": checkup["id"],

@@ -24,6 +24,8 @@ OTHER = ECKey.generate_key("P-256", {"kid": "handbook"}, private=True)
 TRUSTED = {"handbook": ECKey.import_key(dict(KEY.as_dict(private=False)))}
 
 
+EVERY_LIST = ("doses", "checkups", "growth", "conditions", "reactions", "allergies", "milestones", "diary")
+
 # On paper ---------------------------------------------------------------------------------------------------------
 
 
@@ -49,6 +51,11 @@ def test_the_paper_says_everything_with_its_readings() -> None:
         "わかば小児科",
         "保護者",
         "1か月児健診",
+        "鶏卵",
+        "重い症状のおそれ",
+        "接種部位の腫れ・赤み",
+        "首のすわり",
+        "3か月と11日",
         "左上腕・皮下・0.5mL",
         "要観察",
         "股関節：右の開きがやや硬い",
@@ -86,7 +93,7 @@ def test_what_a_family_wrote_is_no_markup() -> None:
 
 def test_an_empty_record_and_a_full_one_have_their_pages() -> None:
     book = sample()
-    empty = {**book, **{name: [] for name in ("doses", "checkups", "growth", "conditions", "diary")}}
+    empty = {**book, **{name: [] for name in EVERY_LIST}}
     assert "まだ記録がありません" in words(handbook_pdf.pages(empty, _template(), None))
     full = {**book, "doses": book["doses"] * 25, "diary": book["diary"] * 40}
     pages = pypdfium2.PdfDocument(handbook_pdf.pages(full, _template(), None))
@@ -102,7 +109,8 @@ def test_the_fhir_document_is_accepted_and_closed_in_itself() -> None:
     assert bundle.type == "document"
     kinds = [entry["resource"]["resourceType"] for entry in found["entry"]]
     assert kinds[:3] == ["Composition", "Patient", "Organization"]
-    assert (kinds.count("Immunization"), kinds.count("Observation"), kinds.count("Condition")) == (12, 12, 1)
+    assert (kinds.count("Immunization"), kinds.count("Observation"), kinds.count("Condition")) == (12, 14, 1)
+    assert (kinds.count("AllergyIntolerance"), kinds.count("AdverseEvent")) == (1, 1)
     urls = {entry["fullUrl"] for entry in found["entry"]}
     named = {one["reference"] for section in found["entry"][0]["resource"]["section"] for one in section["entry"]}
     assert named <= urls
@@ -121,7 +129,11 @@ def test_the_fhir_document_is_accepted_and_closed_in_itself() -> None:
         ("異常なし", None),
         ("要観察", [{"text": "1か月後に再診"}]),
     ]
-    empty = {**sample(), "doses": [], "growth": [], "conditions": [], "checkups": []}
+    assert prevenar["reaction"] == [{"date": "2026-07-03T01:00:00Z", "reported": True}]
+    (suspected,) = (one["resource"] for one in found["entry"] if one["resource"]["resourceType"] == "AdverseEvent")
+    assert suspected["suspectEntity"][0]["instance"]["reference"] in urls
+    lists = ("doses", "growth", "conditions", "checkups", "reactions", "allergies", "milestones")
+    empty = {**sample(), **{name: [] for name in lists}}
     Bundle.model_validate_json(json.dumps(handbook_fhir.document(empty)))
 
 

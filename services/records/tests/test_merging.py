@@ -44,6 +44,7 @@ from shared.events.records import (
     ConsentGiven,
     GrowthMeasured,
     GuardianAdded,
+    MilestoneRecorded,
     StayPlanned,
 )
 from shared.ids import binding_id
@@ -196,6 +197,16 @@ def lived(mark: str, parts: dict[str, Any]) -> Child:
         [
             *(
                 GrowthMeasured(measurement_id=f"{mark}-{day}", measured_on=BORN + timedelta(days=day), by=MOTHER.actor)
+                for day in parts["growth"]
+            ),
+            *(
+                MilestoneRecorded(
+                    milestone_id=f"s{mark}-{day}",
+                    milestone="sit",
+                    reached_on=BORN + timedelta(days=day),
+                    provenance="guardian",
+                    by=MOTHER.actor,
+                )
                 for day in parts["growth"]
             ),
             *(

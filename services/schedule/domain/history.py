@@ -33,6 +33,26 @@ class Observation:
 
 
 @dataclass(frozen=True, slots=True)
+class Allergy:
+    """An allergy on record; `sure` when a clinic or a town recorded it."""
+
+    substance: str
+    grave: bool
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Reaction:
+    """What was seen after a dose on record (its vaccine and day), and on which day; `sure` as with allergies."""
+
+    symptom: str
+    code: str
+    given_on: date
+    began_on: date
+    sure: bool
+
+
+@dataclass(frozen=True, slots=True)
 class CheckupDone:
     """A checkup that took place: its series code ("checkup_18m") and day."""
 
@@ -55,6 +75,8 @@ class History:
     expected_delivery: date | None = None
     gestation_days: int | None = None
     checkups: tuple[CheckupDone, ...] = ()
+    allergies: tuple[Allergy, ...] = ()
+    reactions: tuple[Reaction, ...] = ()
 
 
 class HistoryError(ValueError):

@@ -99,6 +99,8 @@ def pre_check(rules: RuleSet, history: History, proposal: Proposal, on: date) ->
     case = Case(law, history, proposal.on.toordinal())
     _lot(case, proposal, vaccine, reasons)
     _on_file(case, proposal, vaccine, reasons)
+    _allergic(case, history, vaccine, reasons)
+    _reacted_before(case, history, vaccine, reasons)
     if proposal.consent is False:
         why = because(case, law.own_rule, "consent_missing", ("vaccine", vaccine.names))
         reasons.add("consent_missing", why, stops=True)
@@ -163,6 +165,37 @@ def _on_file(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons
                 ("first_day", first_after(product.between, given)),
             )
             reasons.add("blood_product", because(case, product.rule, "blood_product", *facts), stops=False)
+
+
+def _allergic(case: Case, history: History, vaccine: Vaccine, reasons: _Reasons) -> None:
+    """Allergies on record to what the vaccine holds: a grave one that somebody examined stops, any other warns."""
+    for rule in case.law.allergens:
+        for allergy in history.allergies:
+            if allergy.substance == rule.substance and vaccine.code in rule.vaccines:
+                why = because(case, rule.rule, "allergy", ("vaccine", vaccine.names), ("condition", rule.names))
+                reasons.add("allergy", why, stops=allergy.grave and allergy.sure and rule.rule.may_refuse)
+
+
+def _reacted_before(case: Case, history: History, vaccine: Vaccine, reasons: _Reasons) -> None:
+    """What was seen after an earlier dose of this vaccine, or of one that counts in a line with it."""
+    law = case.law
+    for reaction in history.reactions:
+        known = law.vaccines.get(law.codes.get(reaction.code, reaction.code))
+        in_common = known is not None and (
+            known.code == vaccine.code or not {*known.counts_in}.isdisjoint(vaccine.counts_in)
+        )
+        if not in_common:
+            continue
+        after = (reaction.began_on - reaction.given_on).days
+        for rule in law.seen_before:
+            if rule.symptom == reaction.symptom and (rule.within_days is None or after <= rule.within_days):
+                facts = (
+                    ("vaccine", vaccine.names),
+                    ("condition", rule.names),
+                    ("given_day", reaction.given_on.toordinal()),
+                )
+                stops = rule.stops and reaction.sure and rule.rule.may_refuse
+                reasons.add("reaction", because(case, rule.rule, "reaction", *facts), stops)
 
 
 def _is_wanted(plan: Plan, code: str, day: date, statuses: frozenset[str]) -> bool:

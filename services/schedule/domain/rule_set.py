@@ -101,6 +101,27 @@ class Contraindication:
 
 
 @dataclass(frozen=True, slots=True)
+class Allergen:
+    """A substance that vaccines hold; a grave allergy to it stands against them."""
+
+    rule: Cited
+    substance: str
+    names: Sentence
+    vaccines: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class SeenBefore:
+    """What was seen after an earlier dose, and whether it stops the next one; `within_days` of that dose, if it matters."""
+
+    rule: Cited
+    symptom: str
+    names: Sentence
+    stops: bool
+    within_days: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Extension:
     """A widening of free windows after a named hindrance ends (長期療養特例): months it lasts, highest age by line."""
 
@@ -198,6 +219,8 @@ class RuleSet:
     live_conflicts: tuple[LiveConflict, ...]
     blood_products: tuple[BloodProduct, ...]
     contraindications: tuple[Contraindication, ...]
+    allergens: tuple[Allergen, ...]
+    seen_before: tuple[SeenBefore, ...]
     observations: Mapping[str, Sentence]
     extensions: tuple[Extension, ...]
     checkups: tuple[Checkup, ...]

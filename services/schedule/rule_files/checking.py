@@ -45,6 +45,8 @@ def check_rule_set(rules: RuleSet, files: Mapping[str, str]) -> None:
     for contraindication in rules.contraindications:
         _known("between", contraindication.rule.id, "vaccines", contraindication.vaccines, rules.vaccines)
         _known("between", contraindication.rule.id, "observation", [contraindication.observation], rules.observations)
+    for allergen in rules.allergens:
+        _known("between", allergen.rule.id, "vaccines", allergen.vaccines, rules.vaccines)
     for extension in rules.extensions:
         _known("special", extension.rule.id, "observations", extension.observations, rules.observations)
         _known("special", extension.rule.id, "upper_age", [*extension.upper_age, *extension.not_for], rules.lines)

@@ -11,6 +11,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from services.schedule.domain.rule_set import (
+    Allergen,
     BloodProduct,
     Checkup,
     Combination,
@@ -24,6 +25,7 @@ from services.schedule.domain.rule_set import (
     Product,
     RuleError,
     RuleSet,
+    SeenBefore,
     Vaccine,
 )
 from services.schedule.domain.verdicts import Sentence
@@ -42,6 +44,7 @@ from services.schedule.rule_files.reading import (
     sentence,
 )
 from services.schedule.rule_files.strict_yaml import read_yaml
+from shared.value_sets import value_set
 
 RULES = Path(__file__).resolve().parent.parent / "rules"
 PACKAGED = RULES / "jp"
@@ -108,6 +111,13 @@ def _validate(file: str, doc: Any) -> None:
     raise RuleError(file, str(rule), field, error.message[:300])
 
 
+def _chosen(place: Place, field: str, name: str, code: str) -> Sentence:
+    """The words for a code of a value set that entries of records choose from."""
+    if code not in value_set(name):
+        raise place.error(field, f"{code!r} is not in the value set {name}")
+    return Sentence(value_set(name)[code].ja, value_set(name)[code].en)
+
+
 def _build(place: Place, head: Doc, files: Files) -> RuleSet:
     vaccines = _judged(_vaccines(files["vaccines"][0]), [doc for _, doc in files.get("combination", ())])
     between_file, between_doc = files["between"][0]
@@ -160,6 +170,25 @@ def _build(place: Place, head: Doc, files: Files) -> RuleSet:
             for one in between_doc["blood_products"]
         ),
         contraindications=against,
+        allergens=tuple(
+            Allergen(
+                cited(across.of(one), one),
+                one["substance"],
+                _chosen(across.of(one), "substance", "allergen", one["substance"]),
+                frozenset(one["vaccines"]),
+            )
+            for one in between_doc.get("allergies", ())
+        ),
+        seen_before=tuple(
+            SeenBefore(
+                cited(across.of(one), one),
+                one["symptom"],
+                _chosen(across.of(one), "symptom", "reaction", one["symptom"]),
+                one["stops"],
+                one.get("within_days"),
+            )
+            for one in between_doc.get("reactions", ())
+        ),
         observations={one["code"]: sentence(one["name"]) for one in between_doc["observations"]},
         extensions=tuple(extensions),
         checkups=tuple(_checkup(guides.of(one), one) for one in checkups["child"]),

@@ -1,6 +1,7 @@
 """The service around the rules: plans follow the record, reminders fire once, nobody on the not-yet list is unknown."""
 
 import asyncio
+import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from datetime import date, datetime, timedelta
@@ -462,3 +463,37 @@ async def test_a_checkup_that_was_never_done_is_asked_for_again(town: Town) -> N
     assert await status() == done
     await town.hears("c1", r.CheckupRetracted(checkup_id="k1", reason="another child's", by=BY))
     assert await status() == before
+
+
+async def test_an_allergy_and_an_anaphylaxis_reach_the_pre_check(town: Town) -> None:
+    """Recorded they stop the dose; withdrawn, or with the dose itself withdrawn, nothing follows from them any more."""
+    await town.registers("c1", date(2026, 7, 20))
+    await town.hears("c1", town.dose(1, "penta", date(2026, 9, 24)))
+
+    async def reasons(code: str) -> set[str]:
+        question = Question(child="c1", code=code, product=None, lot=None, expires_on=None, on=date(2026, 11, 23))
+        command = Command(f"{len(town._heads)}{code}{uuid.uuid4().hex}", "x")
+        found, _ = await answer_pre_check(town.planning, CLINIC, question, command)
+        return {one["code"] for one in found["reasons"]} & {"allergy", "reaction"}
+
+    assert await reasons("hepb") == await reasons("penta") == set()
+    common = {"provenance": "clinic", "organisation": "wakaba", "by": BY}
+    await town.hears("c1", r.AllergyRecorded(allergy_id="a1", substance="yeast", criticality="high", **common))
+    seen = r.AdverseReactionRecorded(
+        reaction_id="r1",
+        dose_id="dose-1",
+        symptom="anaphylaxis",
+        began_at=tokyo_time(date(2026, 9, 24), 15),
+        serious=True,
+        outcome="resolved",
+        **common,
+    )
+    await town.hears("c1", seen)
+    assert (await reasons("hepb"), await reasons("penta")) == ({"allergy"}, {"reaction"})
+    await town.hears("c1", r.AllergyRetracted(allergy_id="a1", reason="outgrown", by=BY))
+    await town.hears("c1", r.DoseRetracted(dose_id="dose-1", reason="another child's", by=BY))
+    assert await reasons("hepb") == await reasons("penta") == set()
+    await town.hears("c1", town.dose(1, "penta", date(2026, 9, 24)))
+    assert await reasons("penta") == {"reaction"}
+    await town.hears("c1", r.AdverseReactionRetracted(reaction_id="r1", reason="fainted", by=BY))
+    assert await reasons("penta") == set()

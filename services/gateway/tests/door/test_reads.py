@@ -1,7 +1,7 @@
 """Reads from the gateway's own views: lists, what each role is shown, reading what one wrote, who looked."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from starlette.responses import JSONResponse
@@ -28,7 +28,7 @@ from shared.events import records as r
 from shared.events import schedule as s
 
 FACTS = {"id", "birth_date", "sex", "name", "municipality"}
-LISTS = {"doses", "checkups", "growth", "conditions", "responses"}
+LISTS = {"doses", "checkups", "growth", "conditions", "reactions", "allergies", "milestones", "responses"}
 N = len(FAMILY)
 
 
@@ -56,6 +56,39 @@ async def test_a_clinic_is_shown_its_own_name_on_doses_and_no_other_clinics(worl
     assert {one["id"]: one.get("organisation") for one in answer.json()["doses"]} == {"d1": CLINIC, "d2": None}
     assert "hidamari" not in answer.text
     assert "hidamari" in (await world.ask("nurse", "GET", f"/v1/children/{CHILD}")).text
+
+
+async def test_reactions_allergies_and_steps_are_shown_without_whereabouts_to_whom_they_are_hidden(
+    world: World,
+) -> None:
+    common = {"provenance": "clinic", "organisation": "hidamari", "by": BY}
+    seen = {"reaction_id": "r1", "dose_id": "d1", "symptom": "fever", "began_at": datetime(2026, 11, 23, tzinfo=UTC)}
+    await world.tells(
+        CHILD,
+        r.AdverseReactionRecorded(**seen, serious=False, outcome="ongoing", **common),
+        r.AdverseReactionCorrected(**seen, serious=False, outcome="resolved", reason="next day", **common),
+        r.AllergyRecorded(allergy_id="a1", substance="egg", criticality="high", **common),
+        r.MilestoneRecorded(milestone_id="m1", milestone="sit", reached_on=TODAY, **common),
+        after=N,
+    )
+    for who, named in (("mother", True), ("nurse", True), ("clinic", False), ("cut_off", False)):
+        found = (await world.ask(who, "GET", f"/v1/children/{CHILD}")).json()
+        for family in ("reactions", "allergies", "milestones"):
+            (line,) = found[family]
+            assert (line["provenance"], "organisation" in line) == ("clinic", named), (who, family)
+            assert not {"by", "reason"} & set(line)
+        assert found["reactions"][0]["outcome"] == "resolved"
+    shown = (await world.ask("grandmother", "GET", f"/v1/children/{CHILD}")).json()
+    assert not {"reactions", "allergies", "milestones"} & set(shown)
+    await world.tells(
+        CHILD,
+        r.AdverseReactionRetracted(reaction_id="r1", reason="x", by=BY),
+        r.AllergyRetracted(allergy_id="a1", reason="x", by=BY),
+        r.MilestoneRetracted(milestone_id="m1", reason="x", by=BY),
+        after=N + 4,
+    )
+    left = (await world.ask("mother", "GET", f"/v1/children/{CHILD}")).json()
+    assert left["reactions"] == left["allergies"] == left["milestones"] == []
 
 
 async def test_a_guardian_sees_her_consents_and_whether_they_hold(world: World) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.schedule.domain.history import DoseGiven, History
+from services.schedule.domain.history import Allergy, DoseGiven, History, Reaction
 from services.schedule.domain.plan import make_plan
 from services.schedule.domain.pre_check import Proposal, Sibling, pre_check
 from services.schedule.rule_files import RuleSet, load_rule_set
@@ -130,3 +130,51 @@ def test_what_the_plan_says_is_due_is_never_stopped(birth: date, days: int) -> N
         if item.status in {"due", "overdue"} and item.vaccines:
             answer = pre_check(RULES, History(birth, "F", ()), Proposal(item.vaccines[0], on), on)
             assert answer.verdict != "stop", (item, answer)
+
+
+# Allergies and what was seen before -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("allergy", "give", "verdict"),
+    [
+        (Allergy("yeast", grave=True, sure=True), "hepb@2026-07-10", STOPS),
+        (Allergy("yeast", grave=False, sure=True), "hepb@2026-07-10", WARNS),
+        (Allergy("yeast", grave=True, sure=False), "hepb@2026-07-10", WARNS),
+        # What vaccines hold is known with low confidence here: nothing is refused by it.
+        (Allergy("latex", grave=True, sure=True), "hepb@2026-07-10", WARNS),
+        (Allergy("egg", grave=True, sure=True), "hepb@2026-07-10", "allow"),
+        (Allergy("peanut", grave=True, sure=True), "hepb@2026-07-10", "allow"),
+    ],
+)
+def test_an_allergy_to_what_a_vaccine_holds(allergy: Allergy, give: str, verdict: str) -> None:
+    history = History(date(2026, 5, 10), "F", (), allergies=(allergy,))
+    asked = proposal(give)
+    found = pre_check(RULES, history, asked, asked.on)
+    assert found.verdict == verdict
+    assert {one.code for one in found.reasons} == ({"allergy"} if verdict != "allow" else set())
+    assert all("B型肝炎" in one.sentence and one.source for one in found.reasons)
+
+
+@pytest.mark.parametrize(
+    ("symptom", "code", "days", "sure", "give", "verdict"),
+    [
+        ("anaphylaxis", "penta", 0, True, "penta@2026-08-10", STOPS),
+        ("anaphylaxis", "dpt_ipv", 0, True, "penta@2026-08-10", STOPS),
+        ("anaphylaxis", "penta", 0, False, "penta@2026-08-10", WARNS),
+        ("anaphylaxis", "hepb", 0, True, "penta@2026-08-10", "allow"),
+        ("fever", "penta", 1, True, "penta@2026-08-10", WARNS),
+        ("fever", "penta", 5, True, "penta@2026-08-10", "allow"),
+        ("local", "penta", 1, True, "penta@2026-08-10", "allow"),
+    ],
+)
+def test_what_was_seen_after_an_earlier_dose(
+    symptom: str, code: str, days: int, sure: bool, give: str, verdict: str
+) -> None:
+    given = date(2026, 7, 10)
+    seen = Reaction(symptom, code, given, given + timedelta(days=days), sure)
+    history = History(date(2026, 5, 10), "F", (DoseGiven("d1", given, "penta"),), reactions=(seen,))
+    asked = proposal(give)
+    found = pre_check(RULES, history, asked, asked.on)
+    assert found.verdict == verdict
+    assert {one.code for one in found.reasons} == ({"reaction"} if verdict != "allow" else set())
