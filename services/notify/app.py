@@ -1,5 +1,7 @@
 """notify: who hears what, by which channel, and the proof that it arrived."""
 
+import asyncio
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 
@@ -26,7 +28,7 @@ from services.notify.commands.contacts import Contacts, recount, refresh
 from services.notify.commands.devices import Devices
 from services.notify.commands.duty import Duty, climb
 from services.notify.commands.failures import tell_failures
-from services.notify.commands.fanout import still_published
+from services.notify.commands.fanout import finish_pages, still_published
 from services.notify.commands.ladder import climb_due
 from services.notify.commands.later import send_digests, send_later
 from services.notify.commands.library import Library, deliver_content, load_articles
@@ -94,10 +96,14 @@ def create_app(settings: Settings) -> FastAPI:
         await send_digests(reminders)
         await recount(contacts)
 
+    async def pages_are_finished() -> None:
+        await asyncio.sleep(settings.reconcile_every_s)
+        await finish_pages(notices, timedelta(seconds=settings.reconcile_every_s))
+
     runtime.details["channels"] = pusher.states
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
     runtime.on_stop.append(egress.close)
-    runtime.background += [time_passes, alarms_climb, ladders_are_climbed, what_waits_is_sent]
+    runtime.background += [time_passes, alarms_climb, ladders_are_climbed, what_waits_is_sent, pages_are_finished]
     routers = [
         announcements.router(runtime, notices),
         ladder.router(runtime, notices),

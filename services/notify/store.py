@@ -132,6 +132,7 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(SHELTERS, ["municipality"])
     await store.ensure_index(PUSHES, ["tell"], where={"tell": {"$gte": 0}})
     await store.ensure_index(ANNOUNCEMENTS, ["state.municipality"])
+    await store.ensure_index(ANNOUNCEMENTS, ["state.as_of"])
 
 
 async def town_of_code(store: Store, municipality: str) -> Town:
@@ -317,6 +318,23 @@ async def scheduled_until(store: Store, now: datetime) -> list[tuple[str, dateti
 async def unschedule(store: Store, announcement: str) -> None:
     """It was published, or never will be."""
     await store.delete(SCHEDULED, {"_id": announcement})
+
+
+async def published_between(store: Store, since: datetime, until: datetime) -> list[str]:
+    """Notices whose recipients were frozen within this time."""
+    where = {"state.as_of": {"$gte": wire_instant(since), "$lte": wire_instant(until)}}
+    return [row["_id"] for row in await store.find(ANNOUNCEMENTS, where, fields=["_id"])]
+
+
+async def pages_worked(store: Store, announcement: str, pages: Sequence[int]) -> set[int]:
+    """Which of these pages are in their inboxes."""
+    found = await store.find(PAGES, {"_id": {"$in": [f"{announcement}:{page}" for page in pages]}}, fields=["_id"])
+    return {int(row["_id"].rpartition(":")[2]) for row in found}
+
+
+async def pages_climbed(store: Store, announcement: str) -> set[int]:
+    """The pages of an emergency whose ladder was begun."""
+    return {row["page"] for row in await store.find(LADDERS, {"announcement": announcement}, fields=["page"])}
 
 
 async def counts_of(store: Store, announcement: str) -> tuple[int, int]:

@@ -101,6 +101,10 @@ MUTATIONS = (
              "wanted = await still_wanted(target)", "wanted = True", "services/notify/tests/test_push_promises.py"),
     Mutation("D4", "fire a reminder again", "services/schedule/commands/reminders.py",
              '        reminder["state"] = "fired"\n', "", "services/schedule/tests/test_service.py"),
+    Mutation("D1", "recipients are asked for again at each page", "services/notify/commands/fanout.py",
+             'await kept.frozen_page(notices.store, doc.state["frozen"], page)\n    now =',
+             '[one for family in (await kept.town_of_code(notices.store, doc.state["municipality"])).families '
+             'for one in family.guardians]\n    now =', "services/notify/tests/test_fanout.py"),
     Mutation("D2", "inbox items with new ids", "services/notify/store.py",
              '"_id": derived_id(source, recipient, "inbox"),', '"_id": new_id(),', "F2"),
     Mutation("W5", "a frozen record takes writes", "services/records/store.py",

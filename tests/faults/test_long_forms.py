@@ -59,7 +59,7 @@ async def test_a_broker_that_forgot_everything(tmp_path: Path, report: Report) -
 
 
 async def test_clocks_handlers_and_rebuilds(tmp_path: Path, report: Report) -> None:
-    views = (("gateway", "children"), ("gateway", "plans"), ("notify", "families"), ("schedule", "consents"))
+    views = (("gateway", "plans"), ("notify", "families"), ("schedule", "consents"), ("questionnaire", "children"))
     async with set_up(tmp_path, report) as on:
         await on.under("F10 clocks wrong by 10 minutes", lambda: injected.f10_clocks(on.rig, on.load))
         await on.under("F12 a handler over the poll interval", lambda: injected.f12_slow_handler(on.rig, on.load, 3, 6))

@@ -1,7 +1,7 @@
 """From a page of frozen recipients to inbox items and pushes: any number of workers, each step the same when repeated."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from opentelemetry import trace
@@ -18,6 +18,7 @@ from shared.events.notify import FanoutPage, PageDelivered, UrgentFanoutPage
 from shared.store import Doc
 
 tracer = trace.get_tracer("hagukumi.notify")
+LOOKED_BACK = timedelta(days=2)
 LANES = frozenset({FanoutPage.event_type(), UrgentFanoutPage.event_type()})
 
 tracer = trace.get_tracer("hagukumi.notify")
@@ -31,16 +32,44 @@ async def expand_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tupl
         if doc is None or "frozen" not in doc.state:
             rejected.append((envelope, "announcement-unknown"))
             continue
-        recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page.page)
-        now = notices.now
-        items = [
-            kept.inbox_item(doc.id, recipient, now, announcement=doc.id, municipality=doc.state["municipality"])
-            for recipient in recipients
-        ]
-        with tracer.start_as_current_span("inbox write", attributes={"hagukumi.items": len(items)}):
-            await notices.store.insert_many(kept.INBOX, items)
-        await _tell_page(notices, doc, page, recipients)
+        await _work(notices, doc, page.page)
     return rejected
+
+
+async def _work(notices: Notices, doc: Document, page: int) -> None:
+    recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page)
+    now = notices.now
+    items = [
+        kept.inbox_item(doc.id, recipient, now, announcement=doc.id, municipality=doc.state["municipality"])
+        for recipient in recipients
+    ]
+    with tracer.start_as_current_span("inbox write", attributes={"hagukumi.items": len(items)}):
+        await notices.store.insert_many(kept.INBOX, items)
+    await _tell_page(notices, doc, page, recipients)
+
+
+async def finish_pages(notices: Notices, grace: timedelta) -> int:
+    """Work the pages of the last two days that nobody began within `grace`: Kafka lost what told of them (G8). How many.
+
+    Any replica, any number of times: an item, a claim and a ladder have ids of their own.
+    """
+    until = notices.now - grace
+    done = 0
+    for announcement in await kept.published_between(notices.store, until - LOOKED_BACK, until):
+        doc = await notices.announcements.load(announcement)
+        if doc is None or not _current(doc.state, notices.now):
+            continue
+        pages = range(doc.state["pages"])
+        unworked = set(pages) - await kept.pages_worked(notices.store, announcement, pages)
+        unclimbed: set[int] = set()
+        if doc.state["urgency"] == "emergency":
+            unclimbed = set(pages) - await kept.pages_climbed(notices.store, announcement)
+        for page in sorted(unworked):
+            await _work(notices, doc, page)
+        for page in sorted(unworked | unclimbed):
+            await push_page(notices, announcement, page)
+        done += len(unworked | unclimbed)
+    return done
 
 
 def _read(batch: Sequence[Envelope]) -> tuple[list[tuple[Envelope, FanoutPage]], list[tuple[Envelope, str]]]:
@@ -57,14 +86,14 @@ def _read(batch: Sequence[Envelope]) -> tuple[list[tuple[Envelope, FanoutPage]],
     return pages, rejected
 
 
-async def _tell_page(notices: Notices, announcement: Document, page: FanoutPage, recipients: Sequence[str]) -> None:
+async def _tell_page(notices: Notices, announcement: Document, page: int, recipients: Sequence[str]) -> None:
     def decide(doc: Document) -> Doc:
         if not doc.state.get("delivered"):
             doc.state["delivered"] = True
             doc.tenant = announcement.state["municipality"]
             event = PageDelivered(
                 announcement=announcement.id,
-                page=page.page,
+                page=page,
                 municipality=announcement.state["municipality"],
                 urgency=announcement.state["urgency"],
                 recipients=tuple(recipients),
@@ -72,7 +101,7 @@ async def _tell_page(notices: Notices, announcement: Document, page: FanoutPage,
             doc.emit(event, notices.now)
         return {}
 
-    await notices.pages.upsert(f"{announcement.id}:{page.page}", decide)
+    await notices.pages.upsert(f"{announcement.id}:{page}", decide)
 
 
 async def push_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:

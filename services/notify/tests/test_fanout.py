@@ -8,9 +8,11 @@ from datetime import timedelta
 import pytest
 
 from services.notify import store as kept
-from services.notify.commands.fanout import expand_pages, push_pages
-from services.notify.tests.town import MOTHER, NOON, NURSE, Town
+from services.notify.commands.fanout import expand_pages, finish_pages, push_pages
+from services.notify.tests.test_pushing import subscribes
+from services.notify.tests.town import MOTHER, NOON, NURSE, OTHER_TOWN, Town
 from shared.events.notify import FanoutPage
+from shared.testing.push_service import PushService
 
 pytestmark = pytest.mark.integration
 GUARDIANS = [MOTHER.subject, *(f"z{number:04}" for number in range(1100))]
@@ -52,6 +54,36 @@ async def test_d1_a_worker_killed_amid_a_page_leaves_a_part_that_another_complet
     await expand_pages(town.notices, pages)
     assert await recipients_of_items(town) == GUARDIANS
     assert (await town.ledger(notice))["waiting"] == 0
+
+
+async def test_d1_who_comes_or_goes_after_publishing_changes_nobodys_inbox(town: Town) -> None:
+    """D1: the recipients are those of the moment of publishing, whenever their page is worked."""
+    child = await town.born(guardians=[MOTHER.subject])
+    notice = await town.publishes()
+    await town.moves(child, OTHER_TOWN)
+    await town.born(guardians=["late"])
+    await town.expands(notice)
+    assert await recipients_of_items(town) == [MOTHER.subject]
+
+
+@pytest.mark.parametrize("urgency", ["important", "emergency"])
+async def test_g8_pages_of_which_kafka_lost_the_news_are_worked_all_the_same(
+    town: Town, push: PushService, urgency: str
+) -> None:
+    await town.born()
+    await subscribes(town, push)
+    notice = await town.publishes(urgency=urgency)
+    grace = timedelta(minutes=10)
+    assert await finish_pages(town.notices, grace) == 0
+    town.runtime.clock.move_to(NOON + grace + timedelta(seconds=1))
+    assert await finish_pages(town.notices, grace) == 1
+    assert await recipients_of_items(town) == [MOTHER.subject]
+    assert len(push.requests) == 1
+    # Found after all: nobody gets it twice.
+    await town.expands(notice, pushes=True)
+    assert await finish_pages(town.notices, grace) == 0
+    assert await recipients_of_items(town) == [MOTHER.subject]
+    assert len(push.requests) == len(await town.told(kept.PAGES)) == 1
 
 
 async def test_two_workers_on_one_page(town: Town) -> None:
