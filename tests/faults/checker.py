@@ -74,16 +74,14 @@ def behind(rig: Rig) -> list[str]:
             for collection in collections:
                 if (service, collection) == ("gateway", "plans"):
                     continue
-                doc = rig.database(service)[collection].find_one(
-                    {"_id": child}, {"applied": 1, "wanted": 1, "parked": 1}
-                )
+                doc = rig.view(service, collection).find_one({"_id": child}, {"applied": 1, "wanted": 1, "parked": 1})
                 applied = (doc or {}).get("applied", {}).get(f"records/child:{child}", 0)
                 if applied != head:
                     found.append(f"{service}.{collection} has {applied} of {head} of {child}")
     plans = {doc["_id"]: doc["revision"] for doc in rig.database("schedule").plans.find({}, {"revision": 1})}
     for child, head in plans.items():
         for service, collection in (("gateway", "plans"), ("notify", "families")):
-            doc = rig.database(service)[collection].find_one({"_id": child}, {"applied": 1})
+            doc = rig.view(service, collection).find_one({"_id": child}, {"applied": 1})
             applied = (doc or {}).get("applied", {}).get(f"schedule/plan:{child}", 0)
             if applied != head:
                 found.append(f"{service}.{collection} has plan {applied} of {head} of {child}")
@@ -147,7 +145,7 @@ def _plans_are_right(rig: Rig, found: Findings) -> None:
     """I3: each plan equals its recount, knows exactly the record's doses, and is what the gateway shows."""
     rules = load_rule_set()
     records = {doc["_id"]: doc["state"] for doc in rig.database("records").children.find({}, {"state": 1})}
-    shown = {doc["_id"]: doc["state"]["plan"] for doc in rig.database("gateway").plans.find({}, {"state.plan": 1})}
+    shown = {doc["_id"]: doc["state"]["plan"] for doc in rig.view("gateway", "plans").find({}, {"state.plan": 1})}
     for doc in rig.database("schedule").plans.find({}):
         child, state = doc["_id"], doc["state"]
         recorded = {dose["id"]: dose["given_on"] for dose in records[child].get("doses", {}).values()}
@@ -314,6 +312,6 @@ def canonical(rig: Rig) -> str:
     found = {}
     for service, collections in VIEWS.items():
         for collection in collections:
-            for doc in rig.database(service)[collection].find({}, {"state": 1, "applied": 1}):
+            for doc in rig.view(service, collection).find({}, {"state": 1, "applied": 1}):
                 found[f"{service}.{collection}:{doc['_id']}"] = [doc["state"], doc["applied"]]
     return json.dumps(found, sort_keys=True, default=str, ensure_ascii=False)

@@ -52,6 +52,12 @@ class Rig:
         """A service's own store, read past the service, as only a checker may."""
         return MongoClient(self.platform.store_url(service), retryWrites=False, timeoutMS=20_000)[service]
 
+    def view(self, service: str, name: str) -> Any:
+        """A view's collection: of the generation that is read (protocol R8)."""
+        database = self.database(service)
+        row = database.generations.find_one({"_id": name}) or {}
+        return database[f"{name}.g{row['live']}" if row.get("live") else name]
+
     async def off(self, work: Callable[[], Any]) -> Any:
         """Do something that waits (processes, the plain driver) beside the loop."""
         return await asyncio.to_thread(work)

@@ -105,7 +105,7 @@ class Stage:
         ]
         for service, collections in checker.VIEWS.items():
             for collection in collections:
-                parked = self.rig.database(service)[collection].count_documents({"parked": {"$ne": None}})
+                parked = self.rig.view(service, collection).count_documents({"parked": {"$ne": None}})
                 if parked:
                     found.unhealed.append(f"{parked} subjects are parked in {service}.{collection}")
         return found
