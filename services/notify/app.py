@@ -81,6 +81,9 @@ def create_app(settings: Settings) -> FastAPI:
     async def time_passes() -> None:
         await publish_scheduled(notices)
         await deliver_late(reminders)
+
+    async def articles_come() -> None:
+        # A loop of its own: its pushes may take a while.
         await deliver_content(content)
 
     async def alarms_climb() -> None:
@@ -103,7 +106,14 @@ def create_app(settings: Settings) -> FastAPI:
     runtime.details["channels"] = pusher.states
     runtime.on_start.append(partial(kept.ensure_indexes, runtime.store))
     runtime.on_stop.append(egress.close)
-    runtime.background += [time_passes, alarms_climb, ladders_are_climbed, what_waits_is_sent, pages_are_finished]
+    runtime.background += [
+        time_passes,
+        articles_come,
+        alarms_climb,
+        ladders_are_climbed,
+        what_waits_is_sent,
+        pages_are_finished,
+    ]
     routers = [
         announcements.router(runtime, notices),
         ladder.router(runtime, notices),

@@ -11,6 +11,7 @@ import yaml
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.pushing import PushTarget
 from services.notify.domain.audience import Family
 from services.notify.domain.furigana import without_readings
 from services.notify.domain.library import Article, articles_of, due_on, in_force
@@ -25,6 +26,16 @@ HOUR = 9
 MOST_DAYS_BEHIND = 7
 """What was missed longer than this is no longer of its day and is not sent."""
 REMEMBERED = 99
+PUSH_TITLE = {
+    "ja": "新しい読みものがあります",
+    "ja-Hrkt": "あたらしい よみものが あります",
+    "en": "There is something new to read",
+    "zh": "有新的阅读内容",
+    "vi": "Có bài đọc mới",
+    "pt": "Há uma leitura nova",
+    "ne": "नयाँ पढ्ने सामग्री छ",
+}
+"""All that a lock screen shows: an article's own title would tell of a pregnancy or an age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +115,37 @@ async def _deliver(library: Library, found: Sequence[tuple[Family, Article]]) ->
     for item in items:
         # Also those that were there: a process may have died between the item and the word of it.
         await _tell(notices, item)
+    await _push(library, items)
     return len(items) - len(known)
+
+
+async def _push(library: Library, items: Sequence[Doc]) -> None:
+    """To the devices of those who want the library there; what comes by night lies in the inbox, which is soon enough."""
+    notices = library.notices
+    if notices.night.quiet_until(notices.now) is not None:
+        return
+    child_of = {item["_id"]: item["child"] for item in items}
+
+    async def still_wanted(target: PushTarget) -> bool:
+        child = child_of[target.item]
+        doc = await library.families.load(child) or await library.pregnancies.load(child)
+        return doc is not None and not doc.state.get("silenced") and target.recipient in doc.state.get("guardians", {})
+
+    targets = [
+        PushTarget(
+            item=item["_id"],
+            recipient=item["recipient"],
+            urgency="info",
+            title=PUSH_TITLE["ja"],
+            announcement=None,
+            reminder=None,
+            titles=PUSH_TITLE,
+            topic="library",
+            municipality=item["municipality"],
+        )
+        for item in items
+    ]
+    await notices.pusher.push(targets, still_wanted)
 
 
 async def _tell(notices: Notices, item: Doc) -> None:

@@ -16,8 +16,10 @@ from services.notify.domain import furigana
 from services.notify.domain.audience import Family
 from services.notify.domain.library import LibraryBroken, articles_of, due_on, in_force
 from services.notify.domain.notices import LANGUAGES
+from services.notify.tests.test_pushing import subscribes
 from services.notify.tests.town import FATHER, MOTHER, NOON, OTHER_TOWN, TODAY, Town
 from shared.clock import tokyo_time
+from shared.testing.push_service import PushService
 
 ARTICLES = load_articles()
 FILE: dict[str, Any] = yaml.safe_load((FOLDER / "first_years.yaml").read_text(encoding="utf-8"))
@@ -90,6 +92,30 @@ async def test_each_guardian_has_it_once_on_its_day(town: Town) -> None:
     assert [item["article"] for item in await town.inbox(FATHER)] == ["week-01"]
     told = [data["article"] for name, data in await town.told(kept.MAILBOXES) if name == "MessageDelivered"]
     assert sorted(told) == ["pregnancy-20", "week-01", "week-01"]
+
+
+@pytest.mark.integration
+async def test_who_wants_it_pushed_is_told_by_day_that_there_is_something_and_not_what(
+    town: Town, push: PushService
+) -> None:
+    """A push for the mother, once; none for the father, who reads the library in the inbox only; none by night."""
+    phone = await subscribes(town, push)
+    await subscribes(town, push, "fathers", FATHER)
+    await town.does(FATHER, "PUT", "/v1/preferences", {"language": "ja", "topics": {"library": []}})
+    await town.born("2026-11-16", [MOTHER.subject, FATHER.subject])
+    await deliver_content(town.library)
+    await town.runtime.store.delete(kept.DAYS, {"_id": "content"})
+    await deliver_content(town.library)
+    [sent] = push.requests
+    assert sent.path == phone.path
+    shown = phone.decrypt(sent.body)
+    assert "新しい読みもの" in shown
+    assert "生後1週" not in shown
+    await town.born("2026-11-16", [MOTHER.subject])
+    await town.runtime.store.delete(kept.DAYS, {"_id": "content"})
+    town.runtime.clock.move_to(tokyo_time(TODAY, 23))
+    assert await deliver_content(town.library) == 1
+    assert len(push.requests) == 1
 
 
 @pytest.mark.integration
