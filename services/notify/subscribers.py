@@ -48,6 +48,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
             r.PregnancyRegistered: pregnancy_registered,
             r.PregnancyCorrected: pregnancy_corrected,
             r.PregnancyEnded: pregnancy_ended,
+            r.PregnancyLossRetracted: pregnancy_loss_retracted,
         },
         derived=kept.FAMILY_DERIVED,
     )
@@ -176,6 +177,11 @@ def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) 
     # After a loss nothing cheerful follows; after a birth the child has a line of its own.
     # Of the mother's own checkups she is still reminded, unless there was a loss.
     doc.state.update(silenced=True, lost=event.outcome == "loss")
+
+
+def pregnancy_loss_retracted(doc: Document, event: r.PregnancyLossRetracted, envelope: Envelope) -> None:
+    doc.state.pop("silenced", None)
+    doc.state.pop("lost", None)
 
 
 def plan_changed(doc: Document, event: s.PlanChanged, envelope: Envelope) -> None:

@@ -425,6 +425,8 @@ def pregnancy_of(doc: Document) -> Pregnancy:
         confirmed=state["confirmed"],
         checkups=_read(PregnancyCheckupRecorded, state["checkups"]),
         doses=_read(Dose, state["doses"]),
+        retracted_checkups=_read(PregnancyCheckupRecorded, state.get("retracted_checkups", {})),
+        retracted_doses=_read(Dose, state.get("retracted_doses", {})),
         ended=PregnancyEnded.model_validate(state["ended"]) if state.get("ended") else None,
     )
 
@@ -438,6 +440,8 @@ def keep_pregnancy(doc: Document, pregnancy: Pregnancy) -> None:
         "confirmed": pregnancy.confirmed,
         "checkups": {key: _plain(one) for key, one in pregnancy.checkups.items()},
         "doses": {key: _plain(one) for key, one in pregnancy.doses.items()},
+        "retracted_checkups": {key: _plain(one) for key, one in pregnancy.retracted_checkups.items()},
+        "retracted_doses": {key: _plain(one) for key, one in pregnancy.retracted_doses.items()},
         "ended": _plain(pregnancy.ended) if pregnancy.ended is not None else None,
     }
 

@@ -35,8 +35,13 @@ RELEVANT = frozenset(
         r.PregnancyRegistered,
         r.PregnancyCorrected,
         r.PregnancyCheckupRecorded,
+        r.PregnancyCheckupCorrected,
+        r.PregnancyCheckupRetracted,
         r.MaternalDoseRecorded,
+        r.MaternalDoseCorrected,
+        r.MaternalDoseRetracted,
         r.PregnancyEnded,
+        r.PregnancyLossRetracted,
     )
 )
 """The facts after which a plan is counted anew and announced or confirmed."""
@@ -78,8 +83,13 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.PregnancyRegistered: pregnancy_registered,
             r.PregnancyCorrected: pregnancy_corrected,
             r.PregnancyCheckupRecorded: pregnancy_checkup_recorded,
+            r.PregnancyCheckupCorrected: pregnancy_checkup_recorded,
+            r.PregnancyCheckupRetracted: checkup_retracted,
             r.MaternalDoseRecorded: dose_recorded,
+            r.MaternalDoseCorrected: dose_recorded,
+            r.MaternalDoseRetracted: dose_retracted,
             r.PregnancyEnded: pregnancy_ended,
+            r.PregnancyLossRetracted: pregnancy_loss_retracted,
             r.DeathRetracted: death_retracted,
             r.ChildrenUnmerged: children_unmerged,
             r.MergedAway: merged_away,
@@ -125,7 +135,9 @@ def _facts(child: r.ChildFacts) -> dict[str, object]:
 
 
 def dose_recorded(
-    doc: Document, event: r.DoseRecorded | r.DoseCorrected | r.MaternalDoseRecorded, envelope: Envelope
+    doc: Document,
+    event: r.DoseRecorded | r.DoseCorrected | r.MaternalDoseRecorded | r.MaternalDoseCorrected,
+    envelope: Envelope,
 ) -> None:
     _known(doc)
     dose = event.dose
@@ -140,7 +152,7 @@ def dose_recorded(
     }
 
 
-def dose_retracted(doc: Document, event: r.DoseRetracted, envelope: Envelope) -> None:
+def dose_retracted(doc: Document, event: r.DoseRetracted | r.MaternalDoseRetracted, envelope: Envelope) -> None:
     doc.state.get("doses", {}).pop(event.dose_id, None)
 
 
@@ -149,7 +161,9 @@ def checkup_recorded(doc: Document, event: r.CheckupRecorded, envelope: Envelope
     doc.state.setdefault("checkups", {})[event.checkup_id] = {"kind": event.kind, "done_on": event.done_on.isoformat()}
 
 
-def checkup_retracted(doc: Document, event: r.CheckupRetracted, envelope: Envelope) -> None:
+def checkup_retracted(
+    doc: Document, event: r.CheckupRetracted | r.PregnancyCheckupRetracted, envelope: Envelope
+) -> None:
     doc.state.get("checkups", {}).pop(event.checkup_id, None)
 
 
@@ -286,6 +300,10 @@ def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) 
         doc.state["silenced"] = True
     else:
         doc.state["child"] |= {"expected_delivery": event.ended_on.isoformat(), "born": True}
+
+
+def pregnancy_loss_retracted(doc: Document, event: r.PregnancyLossRetracted, envelope: Envelope) -> None:
+    doc.state.pop("silenced", None)
 
 
 def _known(doc: Document) -> None:

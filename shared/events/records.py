@@ -495,10 +495,40 @@ class PregnancyCheckupRecorded(PregnancyEvent):
     by: Actor
 
 
+class PregnancyCheckupCorrected(PregnancyCheckupRecorded):
+    """A recorded checkup was put right; carries it as it now stands, under whoever recorded it."""
+
+    reason: str
+
+
+class PregnancyCheckupRetracted(PregnancyEvent):
+    """A recorded checkup was withdrawn (entered in error)."""
+
+    checkup_id: str
+    reason: str
+    by: Actor
+
+
 class MaternalDoseRecorded(PregnancyEvent):
     """The woman was vaccinated for the child's sake (母子免疫); by the woman or the town, for schedule."""
 
     dose: Dose
+    by: Actor
+
+
+class MaternalDoseCorrected(PregnancyEvent):
+    """A recorded dose of the woman's was put right; carries the dose as it now stands."""
+
+    dose: Dose
+    reason: str
+    by: Actor
+
+
+class MaternalDoseRetracted(PregnancyEvent):
+    """A recorded dose of the woman's was withdrawn (entered in error); it no longer counts."""
+
+    dose_id: str
+    reason: str
     by: Actor
 
 
@@ -508,4 +538,11 @@ class PregnancyEnded(PregnancyEvent):
     outcome: Literal["birth", "loss"]
     ended_on: date
     children: tuple[str, ...] = ()
+    by: Actor
+
+
+class PregnancyLossRetracted(PregnancyEvent):
+    """A loss was told wrongly and is taken back: the pregnancy goes on as if nothing had been said, and messages with it."""
+
+    reason: str
     by: Actor

@@ -186,3 +186,9 @@ async def test_after_a_loss_nothing_cheerful_is_said(house: House) -> None:
     await house.nurse.post(f"{path}/outcome", {"outcome": "loss", "ended_on": TODAY.isoformat()})
     await until(silent, "no notice, no plan")
     assert (await house.mother.get(path))["silenced"] is True
+    # It was another woman's: what the town told, only the town takes back.
+    reason = {"reason": "another woman's"}
+    assert (await house.mother.call("POST", f"{path}/outcome/retraction", reason)).status_code == 403
+    await house.nurse.post(f"{path}/outcome/retraction", reason, expect=200)
+    await until(reached, "her weeks are told again")
+    assert (await house.mother.get(path))["silenced"] is False

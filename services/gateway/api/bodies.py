@@ -240,6 +240,18 @@ class MaternalDoseBody(Body):
     lot: str | None = None
 
 
+class PregnancyCheckupCorrectionBody(PregnancyCheckupBody):
+    """The checkup as it should be, and why."""
+
+    reason: Why500
+
+
+class MaternalDoseCorrectionBody(MaternalDoseBody):
+    """The dose as it should be, and why."""
+
+    reason: Why500
+
+
 class NewbornBody(Body):
     """A child that was born; weight in grams."""
 
@@ -1019,6 +1031,11 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/pregnancies/{pregnancy}/checkups": PregnancyCheckupBody,
     "POST /v1/pregnancies/{pregnancy}/doses": MaternalDoseBody,
     "POST /v1/pregnancies/{pregnancy}/outcome": OutcomeBody,
+    "POST /v1/pregnancies/{pregnancy}/checkups/{checkup}/correction": PregnancyCheckupCorrectionBody,
+    "POST /v1/pregnancies/{pregnancy}/checkups/{checkup}/retraction": ReasonBody,
+    "POST /v1/pregnancies/{pregnancy}/doses/{dose}/correction": MaternalDoseCorrectionBody,
+    "POST /v1/pregnancies/{pregnancy}/doses/{dose}/retraction": ReasonBody,
+    "POST /v1/pregnancies/{pregnancy}/outcome/retraction": ReasonBody,
     "POST /v1/pre-checks": PreCheckBody,
     "PUT /v1/municipalities/{code}/follow-ups/{follow_up}": FollowUpBody,
     "POST /v1/lot-recalls": LotRecallBody,

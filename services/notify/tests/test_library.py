@@ -143,6 +143,16 @@ async def test_a_death_told_wrongly_gives_everything_back(town: Town) -> None:
 
 
 @pytest.mark.integration
+async def test_a_loss_told_wrongly_gives_everything_back(town: Town) -> None:
+    pregnancy = await town.expects(FATHER.subject, (TODAY + timedelta(days=140)).isoformat())
+    await town.ends(pregnancy, "loss")
+    assert await town.runtime.store.find(kept.BONDS, {"gone": False}) == []
+    await town.goes_on(pregnancy)
+    assert await deliver_content(town.library) == 1
+    assert len(await town.inbox(FATHER)) == 1
+
+
+@pytest.mark.integration
 async def test_it_waits_for_the_morning_and_makes_up_for_a_few_days(town: Town) -> None:
     town.runtime.clock.move_to(tokyo_time(TODAY, 8))
     assert await deliver_content(town.library) == 0

@@ -30,6 +30,7 @@ from shared.events.records import (
     GuardianRemoved,
     PersonName,
     PregnancyEnded,
+    PregnancyLossRetracted,
     PregnancyEvent,
     PregnancyRegistered,
 )
@@ -134,6 +135,9 @@ class Town:
 
     async def ends(self, pregnancy: str, outcome: Literal["birth", "loss"] = "loss") -> None:
         await self.hears(pregnancy, PregnancyEnded(outcome=outcome, ended_on=TODAY, by=BY))
+
+    async def goes_on(self, pregnancy: str) -> None:
+        await self.hears(pregnancy, PregnancyLossRetracted(reason="another woman", by=BY))
 
     async def moves(self, child: str, to: str) -> None:
         moved = ChildMoved(from_municipality=TOWN, to_municipality=to, effective_on=TODAY, by=BY)

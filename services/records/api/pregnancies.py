@@ -16,6 +16,7 @@ from services.records.api.wire import (
     IdempotencyKey,
     Municipality,
     Reason,
+    WithReason,
     Words,
 )
 from services.records.commands import pregnancies as commands
@@ -65,6 +66,18 @@ class MaternalDoseBody(Body):
     given_on: Day
     product: Words | None = None
     lot: Code | None = None
+
+
+class PregnancyCheckupCorrectionBody(PregnancyCheckupBody):
+    """The checkup as it should be, and why."""
+
+    reason: Reason
+
+
+class MaternalDoseCorrectionBody(MaternalDoseBody):
+    """The dose as it should be, and why."""
+
+    reason: Reason
 
 
 class NewbornBody(Body):
@@ -246,5 +259,117 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         wish = body.wish(found["municipality"])
         given, doc = await commands.end(records, asked.caller, pregnancy, wish, command)
         return answer(doc, STREAM, given, status=201)
+
+    @routes.post("/v1/pregnancies/{pregnancy}/checkups/{checkup}/correction")
+    async def correct_checkup(
+        pregnancy: str,
+        checkup: str,
+        body: PregnancyCheckupCorrectionBody,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> JSONResponse:
+        """Put a checkup right."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        wish = rules.CheckupWish(**body.model_dump(exclude={"reason"}))
+        given, doc = await commands.record(
+            records,
+            asked.caller,
+            pregnancy,
+            lambda found: rules.correct_checkup(found, checkup, wish, body.reason, asked.caller, today=records.today),
+            command,
+            {"id": checkup},
+        )
+        return answer(doc, STREAM, given)
+
+    @routes.post("/v1/pregnancies/{pregnancy}/checkups/{checkup}/retraction")
+    async def retract_checkup(
+        pregnancy: str,
+        checkup: str,
+        body: WithReason,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> JSONResponse:
+        """Withdraw a checkup that was entered in error."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        given, doc = await commands.record(
+            records,
+            asked.caller,
+            pregnancy,
+            lambda found: rules.retract_checkup(found, checkup, body.reason, asked.caller),
+            command,
+            {"id": checkup},
+        )
+        return answer(doc, STREAM, given)
+
+    @routes.post("/v1/pregnancies/{pregnancy}/doses/{dose}/correction")
+    async def correct_dose(
+        pregnancy: str,
+        dose: str,
+        body: MaternalDoseCorrectionBody,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> JSONResponse:
+        """Put a dose right."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        given, doc = await commands.record(
+            records,
+            asked.caller,
+            pregnancy,
+            lambda found: rules.correct_dose(
+                found, dose, body.given_on, body.product, body.lot, body.reason, asked.caller, today=records.today
+            ),
+            command,
+            {"id": dose},
+        )
+        return answer(doc, STREAM, given)
+
+    @routes.post("/v1/pregnancies/{pregnancy}/doses/{dose}/retraction")
+    async def retract_dose(
+        pregnancy: str,
+        dose: str,
+        body: WithReason,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> JSONResponse:
+        """Withdraw a dose that was entered in error."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        given, doc = await commands.record(
+            records,
+            asked.caller,
+            pregnancy,
+            lambda found: rules.retract_dose(found, dose, body.reason, asked.caller),
+            command,
+            {"id": dose},
+        )
+        return answer(doc, STREAM, given)
+
+    @routes.post("/v1/pregnancies/{pregnancy}/outcome/retraction")
+    async def take_back(
+        pregnancy: str,
+        body: WithReason,
+        request: Request,
+        authorization: Authorization = None,
+        idempotency_key: IdempotencyKey = None,
+    ) -> JSONResponse:
+        """Take back a loss that was told wrongly."""
+        asked = Asked(runtime, request, authorization)
+        command = asked.command(idempotency_key, body)
+        given, doc = await commands.record(
+            records,
+            asked.caller,
+            pregnancy,
+            lambda found: rules.take_back_loss(found, body.reason, asked.caller),
+            command,
+            {"id": pregnancy},
+        )
+        return answer(doc, STREAM, given)
 
     return routes

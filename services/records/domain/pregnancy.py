@@ -4,27 +4,34 @@ Dates of delivery count 280 days (40 weeks and 0 days) from the last period.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from services.records.domain.access import Caller, check_role
 from services.records.domain.children import GESTATION_DAYS, ChildWish, register
 from services.records.domain.findings import Findings
+from services.records.domain.record import as_first
 from shared.events.records import (
     ChildRegistered,
     Dose,
     GuardianAdded,
+    MaternalDoseCorrected,
     MaternalDoseRecorded,
+    MaternalDoseRetracted,
+    PregnancyCheckupCorrected,
     PregnancyCheckupRecorded,
+    PregnancyCheckupRetracted,
     PregnancyCorrected,
     PregnancyEnded,
     PregnancyEvent,
+    PregnancyLossRetracted,
     PregnancyRegistered,
 )
 from shared.ids import derived_id, is_municipality_code
-from shared.problems import Conflict, Invalid, NotFound
+from shared.problems import Conflict, Forbidden, Invalid, NotFound
 
+E = TypeVar("E", PregnancyCheckupRecorded, Dose)
 TERM_DAYS = 280
 LATEST_DAYS = 21
 MOST_ENTRIES = 100
@@ -48,6 +55,8 @@ class Pregnancy:
     checkups: dict[str, PregnancyCheckupRecorded] = field(default_factory=dict)
     doses: dict[str, Dose] = field(default_factory=dict)
     ended: PregnancyEnded | None = None
+    retracted_checkups: dict[str, PregnancyCheckupRecorded] = field(default_factory=dict)
+    retracted_doses: dict[str, Dose] = field(default_factory=dict)
 
     @property
     def began(self) -> date:
@@ -86,9 +95,15 @@ def apply(pregnancy: Pregnancy, event: PregnancyEvent) -> None:
         case PregnancyCorrected():
             pregnancy.expected = event.expected_delivery
         case PregnancyCheckupRecorded():
-            pregnancy.checkups[event.checkup_id] = event
-        case MaternalDoseRecorded():
+            pregnancy.checkups[event.checkup_id] = as_first(PregnancyCheckupRecorded, event)
+        case PregnancyCheckupRetracted():
+            pregnancy.retracted_checkups[event.checkup_id] = pregnancy.checkups.pop(event.checkup_id)
+        case MaternalDoseRecorded() | MaternalDoseCorrected():
             pregnancy.doses[event.dose.id] = event.dose
+        case MaternalDoseRetracted():
+            pregnancy.retracted_doses[event.dose_id] = pregnancy.doses.pop(event.dose_id)
+        case PregnancyLossRetracted():
+            pregnancy.ended = None
         case PregnancyEnded():
             pregnancy.ended = event
 
@@ -166,6 +181,36 @@ def record_checkup(
     """Record a checkup. Raises Forbidden, NotFound, Conflict, Invalid with every broken rule."""
     _open(pregnancy, caller)
     findings = Findings()
+    _check_checkup(pregnancy, wish, checkup_id, today, findings)
+    _room(pregnancy.checkups, findings)
+    findings.refuse()
+    return [
+        PregnancyCheckupRecorded(checkup_id=checkup_id, **asdict(wish), organisation=caller.acts_for, by=caller.actor)
+    ]
+
+
+def correct_checkup(
+    pregnancy: Pregnancy, checkup_id: str, wish: CheckupWish, reason: str, caller: Caller, *, today: date
+) -> list[PregnancyEvent]:
+    """Put a checkup right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
+    before = _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller)
+    findings = Findings()
+    _check_checkup(pregnancy, wish, checkup_id, today, findings)
+    findings.refuse()
+    after = PregnancyCheckupCorrected(
+        checkup_id=checkup_id, **asdict(wish), organisation=before.organisation, reason=reason, by=caller.actor
+    )
+    said = {"by", "reason"}
+    return [after] if before.model_dump(exclude=said) != after.model_dump(exclude=said) else []
+
+
+def retract_checkup(pregnancy: Pregnancy, checkup_id: str, reason: str, caller: Caller) -> list[PregnancyEvent]:
+    """Withdraw a checkup that was entered in error. Raises Forbidden, NotFound, Conflict."""
+    _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller)
+    return [PregnancyCheckupRetracted(checkup_id=checkup_id, reason=reason, by=caller.actor)]
+
+
+def _check_checkup(pregnancy: Pregnancy, wish: CheckupWish, checkup_id: str, today: date, findings: Findings) -> None:
     _within_pregnancy(pregnancy, wish.done_on, today, "/done_on", findings)
     for name, (low, high) in BOUNDS.items():
         value = getattr(wish, name)
@@ -180,25 +225,8 @@ def record_checkup(
         findings.add(
             "/diastolic_mmhg", "not-below-systolic", "最低血圧が最高血圧以上です。", "It must be below the systolic."
         )
-    if any(one.done_on == wish.done_on for one in pregnancy.checkups.values()):
+    if any(one.done_on == wish.done_on for key, one in pregnancy.checkups.items() if key != checkup_id):
         findings.add("/done_on", "already-recorded", "この日の健診は記録済みです。", "That day's checkup is recorded.")
-    _room(pregnancy.checkups, findings)
-    findings.refuse()
-    return [
-        PregnancyCheckupRecorded(
-            checkup_id=checkup_id,
-            done_on=wish.done_on,
-            weight_kg=wish.weight_kg,
-            systolic_mmhg=wish.systolic_mmhg,
-            diastolic_mmhg=wish.diastolic_mmhg,
-            fundal_height_cm=wish.fundal_height_cm,
-            urine_protein=wish.urine_protein,
-            urine_sugar=wish.urine_sugar,
-            result=wish.result,
-            organisation=caller.acts_for,
-            by=caller.actor,
-        )
-    ]
 
 
 def record_dose(
@@ -216,8 +244,7 @@ def record_dose(
     _open(pregnancy, caller)
     findings = Findings()
     _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
-    if any(one.given_on == given_on for one in pregnancy.doses.values()):
-        findings.add("/given_on", "already-recorded", "この日の接種は記録済みです。", "That day's dose is recorded.")
+    _not_twice(pregnancy, given_on, dose_id, findings)
     _room(pregnancy.doses, findings)
     findings.refuse()
     dose = Dose(
@@ -232,6 +259,66 @@ def record_dose(
         recorded_at=now,
     )
     return [MaternalDoseRecorded(dose=dose, by=caller.actor)]
+
+
+def correct_dose(
+    pregnancy: Pregnancy,
+    dose_id: str,
+    given_on: date,
+    product: str | None,
+    lot: str | None,
+    reason: str,
+    caller: Caller,
+    *,
+    today: date,
+) -> list[PregnancyEvent]:
+    """Put a dose right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
+    before = _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller)
+    findings = Findings()
+    _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
+    _not_twice(pregnancy, given_on, dose_id, findings)
+    findings.refuse()
+    after = before.model_copy(update={"given_on": given_on, "product": product, "lot": lot})
+    return [MaternalDoseCorrected(dose=after, reason=reason, by=caller.actor)] if after != before else []
+
+
+def retract_dose(pregnancy: Pregnancy, dose_id: str, reason: str, caller: Caller) -> list[PregnancyEvent]:
+    """Withdraw a dose that was entered in error. Raises Forbidden, NotFound, Conflict."""
+    _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller)
+    return [MaternalDoseRetracted(dose_id=dose_id, reason=reason, by=caller.actor)]
+
+
+def _not_twice(pregnancy: Pregnancy, given_on: date, dose_id: str, findings: Findings) -> None:
+    if any(one.given_on == given_on for key, one in pregnancy.doses.items() if key != dose_id):
+        findings.add("/given_on", "already-recorded", "この日の接種は記録済みです。", "That day's dose is recorded.")
+
+
+def _own(pregnancy: Pregnancy, entries: Mapping[str, E], retracted: Mapping[str, E], key: str, caller: Caller) -> E:
+    """The entry, if it is the caller's to change: the town's any, the woman's her own. Raises Forbidden, NotFound, Conflict."""
+    check(pregnancy, caller)
+    entry = entries.get(key) or retracted.get(key)
+    if entry is None:
+        raise NotFound
+    if caller.role == "guardian" and entry.organisation is not None:
+        raise Forbidden
+    if key in retracted:
+        raise Conflict("This entry has been withdrawn.")
+    return entry
+
+
+def take_back_loss(pregnancy: Pregnancy, reason: str, caller: Caller) -> list[PregnancyEvent]:
+    """Say that a loss was told wrongly. What the town told, only the town takes back.
+
+    Raises Forbidden; NotFound when no end is told; Conflict after a birth: the children have their own records.
+    """
+    check(pregnancy, caller)
+    if pregnancy.ended is None:
+        raise NotFound
+    if caller.role == "guardian" and pregnancy.ended.by.role != "guardian":
+        raise Forbidden
+    if pregnancy.ended.outcome == "birth":
+        raise Conflict("The children that were born have their own records.")
+    return [PregnancyLossRetracted(reason=reason, by=caller.actor)]
 
 
 def births(

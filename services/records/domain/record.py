@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields
 from datetime import date, datetime
 from typing import Literal, TypeVar
 
+from shared.events.base import Event
 from shared.events.records import (
     AccessGranted,
     AccessRevoked,
@@ -52,7 +53,7 @@ from shared.events.records import (
     StayStarted,
 )
 
-E = TypeVar("E", bound=ChildEvent)
+E = TypeVar("E", bound=Event)
 Proof = Literal["code", "registration", "staff"]
 
 

@@ -98,6 +98,11 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/pregnancies/{pregnancy}/checkups": (201, 404, 403, 403, 201, 404, 201, 403),
     "POST /v1/pregnancies/{pregnancy}/doses": (201, 404, 403, 403, 201, 404, 201, 403),
     "POST /v1/pregnancies/{pregnancy}/outcome": (201, 404, 403, 403, 201, 404, 201, 403),
+    "POST /v1/pregnancies/{pregnancy}/checkups/{her_checkup}/correction": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/checkups/{her_checkup}/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/doses/{her_dose}/correction": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/doses/{her_dose}/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{lost}/outcome/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
     "POST /v1/children/{child}/stays": (201, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/stays/{stay}/end": (200, 404, 403, 403, 403, 403, 403, 403),
     "GET /v1/children/{child}/handbook": (200, 404, 403, 403, 200, 404, 403, 403),
@@ -141,6 +146,9 @@ def body_for(route: str, made: dict[str, str]) -> Any:
     if route.endswith(("/retraction", "/removal", "/undo")):
         return {"reason": "slip"}
     last = route.rsplit("/", 1)[-1]
+    if last == "correction":
+        more = {"weight_kg": 55.4} if "checkups" in route else {"lot": "AB0002"}
+        return {("done_on" if "checkups" in route else "given_on"): "2026-11-19", "reason": "misread", **more}
     if "/v1/pregnancies" in route:
         return {
             "pregnancies": PREGNANCY,
@@ -186,6 +194,9 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
         "{moving}": "{child}",
         "{notified}": "{pregnancy}",
         "{dead}": "{child}",
+        "{lost}": "{pregnancy}",
+        "{her_checkup}": "{checkup}",
+        "{her_dose}": "{dose}",
         "{cut_off}": "{guardian}",
         "{clinics}": "{dose}",
         "{mothers}": "{dose}",
@@ -229,6 +240,17 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         more |= {"batch": batch["id"]}
     if "{pregnancy}" in route:
         more |= {"pregnancy": (await door.does(NURSE, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
+        pregnancy = more["pregnancy"]
+        for kind, written in (
+            ("checkup", {"done_on": "2026-11-19", "weight_kg": 55.2}),
+            ("dose", {"given_on": "2026-11-19", "lot": "AB0001"}),
+        ):
+            hers = await door.does(MOTHER, "POST", f"/v1/pregnancies/{pregnancy}/{kind}s", written)
+            more |= {f"her_{kind}": hers["id"]}
+    if "{lost}" in route:
+        more |= {"lost": (await door.does(NURSE, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
+        loss = {"outcome": "loss", "ended_on": "2026-11-20"}
+        await door.does(MOTHER, "POST", f"/v1/pregnancies/{more['lost']}/outcome", loss)
     if "{notified}" in route:
         more |= {"notified": (await door.does(MOTHER, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
     if "{dead}" in route:

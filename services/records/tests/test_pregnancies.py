@@ -13,6 +13,7 @@ from services.records.domain.children import ChildWish
 from services.records.tests.conftest import Door
 from services.records.tests.families import (
     MOTHER,
+    NOON,
     NURSE,
     OTHER_NURSE,
     OTHER_TOWN,
@@ -22,7 +23,7 @@ from services.records.tests.families import (
 )
 from services.records.tests.test_children import places
 from shared.ids import derived_id
-from shared.problems import Conflict, Invalid, NotFound
+from shared.problems import Conflict, Forbidden, Invalid, NotFound
 
 EXPECTED = TODAY + timedelta(days=10)
 NAME = {"family": "若葉", "given": "ひかり", "family_kana": "ワカバ", "given_kana": "ヒカリ"}
@@ -115,6 +116,65 @@ def test_it_ends_once() -> None:
         rules.births(found, birth(newborn()), NURSE, pregnancy_id="p", today=TODAY)
     with pytest.raises(Conflict):
         rules.correct(found, EXPECTED, "x", NURSE, TODAY)
+
+
+def test_checkups_and_doses_are_put_right_and_withdrawn_by_whose_word_they_are() -> None:
+    found = pregnant()
+
+    def happens(events: list[Any]) -> None:
+        for event in events:
+            rules.apply(found, event)
+
+    day = TODAY - timedelta(days=3)
+    for key, by in (("hers", MOTHER), ("towns", NURSE)):
+        on = day if by is MOTHER else TODAY
+        wish = rules.CheckupWish(done_on=on, weight_kg=55.2)
+        happens(rules.record_checkup(found, wish, by, checkup_id=key, today=TODAY))
+        happens(rules.record_dose(found, on, None, "AB1", by, dose_id=key, today=TODAY, now=NOON))
+    better = rules.CheckupWish(done_on=day, weight_kg=54.2)
+    with pytest.raises(Forbidden):
+        rules.correct_checkup(found, "towns", better, "x", MOTHER, today=TODAY)
+    with pytest.raises(Forbidden):
+        rules.retract_dose(found, "towns", "x", MOTHER)
+    with pytest.raises(NotFound):
+        rules.correct_checkup(found, "hers", better, "x", STRANGER, today=TODAY)
+    with pytest.raises(Invalid) as refused:
+        rules.correct_dose(found, "hers", TODAY, None, "AB1", "x", MOTHER, today=TODAY)
+    assert places(refused.value) == {"/given_on": "already-recorded"}
+    # Also after the end: what was told wrongly is put right.
+    rules.apply(found, rules.end(birth(newborn()), ("c1",), NURSE))
+    happens(rules.correct_checkup(found, "hers", better, "misread", NURSE, today=TODAY))
+    happens(rules.correct_dose(found, "hers", day, None, "AB2", "misread", MOTHER, today=TODAY))
+    assert (found.checkups["hers"].weight_kg, found.checkups["hers"].organisation) == (54.2, None)
+    assert (found.doses["hers"].lot, found.doses["hers"].provenance) == ("AB2", "guardian")
+    assert rules.correct_checkup(found, "hers", better, "again", NURSE, today=TODAY) == []
+    happens(rules.retract_checkup(found, "towns", "another woman's", NURSE))
+    happens(rules.retract_dose(found, "towns", "another woman's", NURSE))
+    assert (list(found.checkups), list(found.retracted_doses)) == (["hers"], ["towns"])
+    with pytest.raises(Conflict):
+        rules.retract_dose(found, "towns", "x", NURSE)
+
+
+@pytest.mark.parametrize(
+    ("told_by", "taken_back_by", "may"),
+    [(NURSE, NURSE, True), (NURSE, MOTHER, False), (MOTHER, MOTHER, True), (MOTHER, NURSE, True)],
+)
+def test_a_loss_told_wrongly_is_taken_back(told_by: Caller, taken_back_by: Caller, may: bool) -> None:
+    found = pregnant()
+    with pytest.raises(NotFound):
+        rules.take_back_loss(found, "x", NURSE)
+    rules.apply(found, rules.end(rules.EndWish(outcome="loss", ended_on=TODAY), (), told_by))
+    if not may:
+        with pytest.raises(Forbidden):
+            rules.take_back_loss(found, "x", taken_back_by)
+        return
+    for event in rules.take_back_loss(found, "another woman's", taken_back_by):
+        rules.apply(found, event)
+    # It goes on: she may give birth.
+    assert rules.births(found, birth(newborn()), NURSE, pregnancy_id="p", today=TODAY)
+    rules.apply(found, rules.end(birth(newborn()), ("c1",), NURSE))
+    with pytest.raises(Conflict):
+        rules.take_back_loss(found, "x", NURSE)
 
 
 def twins() -> dict[str, Any]:

@@ -260,6 +260,8 @@ async def test_a_pregnant_woman_has_a_plan_until_it_ends(town: Town) -> None:
     await town.hears("p2", r.PregnancyEnded(outcome="loss", ended_on=date(2026, 11, 23), by=BY))
     assert (await town.state("p2"))["plan"]["items"] == []
     assert "armed" not in {one["state"] for one in (await town.state("p2"))["reminders"].values()}
+    await town.hears("p2", r.PregnancyLossRetracted(reason="another woman's", by=BY))
+    assert {item["series"] for item in (await town.state("p2"))["plan"]["items"]} == set(before)
 
 
 async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town) -> None:
