@@ -30,8 +30,8 @@ from shared.events.records import (
     GuardianRemoved,
     PersonName,
     PregnancyEnded,
-    PregnancyLossRetracted,
     PregnancyEvent,
+    PregnancyLossRetracted,
     PregnancyRegistered,
 )
 from shared.events.schedule import PlanChanged, PlanItem, ReminderDue, Why
