@@ -39,6 +39,7 @@ from shared.events.records import (
     PregnancyCheckupRecorded,
     PregnancyEnded,
     QuestionnaireFiled,
+    Residence,
     StayPlanned,
 )
 from shared.outbox import archived
@@ -121,6 +122,7 @@ def record_of(doc: Document, *, even_frozen: bool = False) -> Record:
         move=MoveAnnounced.model_validate(state["move"]) if state.get("move") else None,
         move_confirmed=state.get("move_confirmed", False),
         death=ChildDied.model_validate(state["death"]) if state.get("death") else None,
+        lived=[Residence.model_validate(one) for one in state.get("lived", ())],
         **{name: _read(cls, state.get(name, {})) for name, cls in _PARTS.items()},
     )
 
@@ -140,6 +142,7 @@ def keep(doc: Document, record: Record) -> None:
     state["move"] = _plain(record.move) if record.move is not None else None
     state["move_confirmed"] = record.move_confirmed
     state["death"] = _plain(record.death) if record.death is not None else None
+    state["lived"] = [_plain(one) for one in record.lived]
     for name in _PARTS:
         state[name] = {key: _plain(entry) for key, entry in getattr(record, name).items()}
 
@@ -359,9 +362,10 @@ def merges(doc: Document) -> Mapping[str, Any]:
     return found
 
 
-def remember_merge(doc: Document, other: str, carried: Mapping[str, Sequence[str]]) -> None:
-    """Keep what came with the other record, for a separation."""
-    doc.state.setdefault("merges", {})[other] = {"carried": {name: list(keys) for name, keys in carried.items()}}
+def remember_merge(doc: Document, other: str, carried: Mapping[str, Sequence[str]], moves: int) -> None:
+    """Keep what came with the other record, and how often this one had moved by then, for a separation."""
+    came = {name: list(keys) for name, keys in carried.items()}
+    doc.state.setdefault("merges", {})[other] = {"carried": came, "moves": moves}
 
 
 def forget_merge(doc: Document, other: str) -> None:

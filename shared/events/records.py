@@ -43,6 +43,15 @@ class ChildFacts(Data):
     twin_group: str | None = Field(default=None, description="The same opaque id on children of one birth")
 
 
+class Residence(Data):
+    """A town that the child left: since when it lived there (none: from the start), until which day, under which name."""
+
+    municipality: str
+    since: date | None = None
+    until: date
+    name: PersonName
+
+
 class VaccineCode(Data):
     """A vaccine as coded by its recorder: HOT13, HOT9, YJ, CVX or Hagukumi's own list."""
 
@@ -85,6 +94,7 @@ class ChildRegistered(ChildEvent):
     child: ChildFacts
     guardians: tuple[str, ...] = ()
     restored_from: str | None = Field(default=None, description="The closed record that this one stands for again")
+    residences: tuple[Residence, ...] = Field(default=(), description="The towns that a restored child had left before")
     by: Actor
 
 

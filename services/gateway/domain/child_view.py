@@ -95,6 +95,8 @@ def _registered(state: State, event: r.ChildRegistered, revision: int) -> None:
     state["alive"] = True
     if event.restored_from is not None:
         state["merged"] = [event.restored_from]
+    if event.residences:
+        state["residences"] = [one.model_dump(mode="json") for one in event.residences]
     _facts(state, event.child, revision)
 
 

@@ -148,7 +148,7 @@ async def _carry_over(records: Records, saga: Doc) -> None:
             caller=caller,
         )
         revision = told(doc, record, events, records.now)
-        kept.remember_merge(doc, saga["second"], carried)
+        kept.remember_merge(doc, saga["second"], carried, len(record.lived))
         kept.remember_made(doc, kept.command_of_saga(saga), {"id": doc.id, "revision": revision})
         return {}
 
@@ -191,7 +191,11 @@ async def _open_third(records: Records, saga: Doc) -> None:
     record, other = kept.record_of(first, even_frozen=True), kept.record_of(second, even_frozen=True)
     carried = merging.carried_of(kept.merges(first), saga["second"])
     caller = kept.caller_of_saga(saga)
-    events = merging.restore(record, other, carried, other_id=saga["second"], caller=caller)
+    # A merge from before moves were counted: none is taken for one that came after it.
+    moves = kept.merges(first)[saga["second"]].get("moves", len(record.lived))
+    events = merging.restore(
+        record, other, carried, moved_since=record.lived[moves:], other_id=saga["second"], caller=caller
+    )
 
     def decide(doc: Document) -> Doc:
         begin, *rest = events

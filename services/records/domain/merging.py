@@ -4,7 +4,7 @@ What the second record held is told anew as the first one's own facts, so that n
 one. The second record closes for ever: its id is never used again, not even by a separation, which opens a third record.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from services.records.domain.access import Caller, check
@@ -22,6 +22,7 @@ from shared.events.records import (
     GuardianAdded,
     GuardianCutOff,
     GuardianRemoved,
+    Residence,
     StayEnded,
     StayPlanned,
     StayStarted,
@@ -109,11 +110,24 @@ def _doses(record: Record, other: Record, carried: Carried, caller: Caller) -> l
     ]
 
 
-def restore(record: Record, other: Record, carried: Carried, *, other_id: str, caller: Caller) -> list[ChildEvent]:
-    """What the third record tells: the second as it was, without what was taken away from it meanwhile."""
+def restore(
+    record: Record,
+    other: Record,
+    carried: Carried,
+    *,
+    other_id: str,
+    caller: Caller,
+    moved_since: Sequence[Residence] = (),
+) -> list[ChildEvent]:
+    """What the third record tells: the second as it was, without what was taken away from it meanwhile.
+
+    It lived where the second had lived, and since the merge where the first one did.
+    """
     mine = {family: set(keys) for family, keys in carried.items()}
     facts = other.facts.model_copy(update={"municipality": record.facts.municipality})
-    told: list[ChildEvent] = [ChildRegistered(child=facts, restored_from=other_id, by=caller.actor)]
+    told: list[ChildEvent] = [
+        ChildRegistered(child=facts, restored_from=other_id, residences=(*other.lived, *moved_since), by=caller.actor)
+    ]
     for guardian, proof in other.guardians.items():
         if guardian in record.guardians:
             told.append(GuardianAdded(guardian=guardian, proven_by=proof))

@@ -47,6 +47,7 @@ from shared.events.records import (
     MoveConfirmed,
     QuestionnaireFiled,
     Relation,
+    Residence,
     Section,
     StayEnded,
     StayPlanned,
@@ -109,6 +110,7 @@ class Record:
     move_confirmed: bool = False
     codes: dict[str, GuardianCode] = field(default_factory=dict)
     death: ChildDied | None = None
+    lived: list[Residence] = field(default_factory=list)
 
     @property
     def died_on(self) -> date | None:
@@ -120,6 +122,7 @@ def opened(event: ChildRegistered) -> Record:
     """The record as its first fact opens it."""
     record = Record(event.child, confirmed_by_register=event.by.role in {"staff", "system"})
     record.guardians.update(dict.fromkeys(event.guardians, "registration"))
+    record.lived = list(event.residences)
     return record
 
 
@@ -185,6 +188,13 @@ def apply(record: Record, event: ChildEvent) -> None:
         case QuestionnaireFiled():
             record.questionnaires[event.response_id] = event
         case ChildMoved():
+            left = Residence(
+                municipality=event.from_municipality,
+                since=record.lived[-1].until if record.lived else None,
+                until=event.effective_on,
+                name=record.facts.name,
+            )
+            record.lived.append(left)
             record.facts = record.facts.model_copy(update={"municipality": event.to_municipality})
             record.move, record.move_confirmed = None, False
         case MoveAnnounced():

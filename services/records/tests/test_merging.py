@@ -17,6 +17,7 @@ from services.records.commands.filing import file_questionnaire
 from services.records.commands.imports import work_on
 from services.records.commands.moves import turn_days
 from services.records.domain import doses, duplicates, merging
+from services.records.domain.access import Caller
 from services.records.domain.duplicates import Traits
 from services.records.domain.record import Record, apply, opened
 from services.records.tests.conftest import BODY, Door
@@ -39,6 +40,7 @@ from shared.documents import Command, Document
 from shared.events.questionnaire import QuestionnaireSubmitted
 from shared.events.records import (
     AccessGranted,
+    ChildMoved,
     ChildRegistered,
     ConditionRecorded,
     ConsentGiven,
@@ -53,6 +55,7 @@ from shared.testing import photos as invented
 from shared.testing import town_files
 
 NOW = timedelta(0)
+OTHER_REGISTER = Caller("juki-2", "system", municipality=OTHER_TOWN)
 
 
 # Which records may be of one child ----------------------------------------------------------------------------------
@@ -484,6 +487,33 @@ async def test_a_separation_opens_a_third_record_with_what_the_second_was(door: 
     again = await door.call(NURSE, "POST", f"/v1/children/{first}/merges/{second}/undo", {"reason": "x"})
     assert again.status_code == 404
     assert (await door.document(second))["state"]["merged_into"] == first
+
+
+def test_a_restored_record_knows_the_towns_that_it_had_left_and_those_since_the_merge() -> None:
+    def moved(child: Child, to: str, on: date) -> None:
+        here = child.record.facts.municipality
+        child.happens([ChildMoved(from_municipality=here, to_municipality=to, effective_on=on, by=NURSE.actor)])
+
+    first, second = Child(), Child(municipality=OTHER_TOWN, by=OTHER_REGISTER)
+    moved(second, TOWN, BORN + timedelta(days=20))
+    moved(first, "139939", BORN + timedelta(days=5))
+    moved(first, TOWN, BORN + timedelta(days=9))
+    told, carried = merging.merge(
+        first.record, second.record, other_id="B", other_revision=1, reason="twice", caller=NURSE
+    )
+    before = len(first.record.lived)
+    first.happens(told)
+    moved(first, OTHER_TOWN, BORN + timedelta(days=90))
+    opening, *_ = merging.restore(
+        first.record, second.record, carried, moved_since=first.record.lived[before:], other_id="B", caller=OTHER_NURSE
+    )
+    assert isinstance(opening, ChildRegistered)
+    third = opened(opening)
+    assert [(one.municipality, one.until) for one in third.lived] == [
+        (OTHER_TOWN, BORN + timedelta(days=20)),
+        (TOWN, BORN + timedelta(days=90)),
+    ]
+    assert third.facts.municipality == OTHER_TOWN
 
 
 async def test_what_was_taken_away_after_the_merge_does_not_come_back(door: Door) -> None:

@@ -63,6 +63,22 @@ async def test_the_old_town_reads_its_own_ledgers_and_nothing_from_after_the_mov
     assert [row["organisation"] for row in rows] == [TOWN, TOWN]
 
 
+async def test_a_town_keeps_what_it_had_of_a_record_that_came_apart_from_another(world: World) -> None:
+    """The merge took its history of towns away; the record that stands for it again brings it along."""
+    restored = "c" * 32
+    lived = r.Residence(municipality=TOWN, until=MOVED_ON, name=facts().name)
+    await world.tells(
+        restored,
+        r.ChildRegistered(child=facts(OTHER_TOWN), restored_from="d" * 32, residences=(lived,), by=BY),
+        r.DoseRecorded(dose=dose("old2", CLINIC, given_on=BEFORE), by=BY),
+        r.DoseRecorded(dose=dose("new2", CLINIC, given_on=TODAY), by=BY),
+    )
+    found = (await world.ask("nurse", "GET", f"/v1/children/{restored}/kept")).json()
+    assert [one["fact"]["id"] for one in found["items"]] == ["old2"]
+    assert [one["family"] for one in found["names"]] == ["若葉"]
+    assert (await world.ask("nurse", "GET", f"/v1/children/{restored}")).status_code == 404
+
+
 @pytest.mark.parametrize("who", ["nurse", "system"])
 async def test_every_other_way_to_the_child_is_closed_to_the_old_town(world: World, who: str) -> None:
     await moves_away(world)
