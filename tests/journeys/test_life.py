@@ -192,3 +192,48 @@ async def test_after_a_loss_nothing_cheerful_is_said(house: House) -> None:
     await house.nurse.post(f"{path}/outcome/retraction", reason, expect=200)
     await until(reached, "her weeks are told again")
     assert (await house.mother.get(path))["silenced"] is False
+
+
+async def test_what_a_clinic_saw_reaches_the_next_needle_and_the_handbook(house: House) -> None:
+    """A checkup, a step, an allergy, an anaphylaxis: told once, shown to the family, and the pre-check stops by them."""
+    operator = await house.api.sign_in(f"operator-{house.mark}", "operator")
+    clinic = f"clinic-{house.mark}"
+    await operator.post("/v1/clinics", {"id": clinic, "name": "わかば小児科", "municipality": TOWN}, expect=None)
+    doctor = await house.api.sign_in(f"doctor-{house.mark}", "clinic", organisation=clinic)
+    child = await house.child()
+    path = f"/v1/children/{child}"
+
+    async def consented() -> bool:
+        answer = await house.mother.call("PUT", f"{path}/consents/{clinic}", {"purpose": "care"})
+        return answer.is_success
+
+    await until(consented, "the clinic is known, and the mother trusts it")
+    given = TODAY - timedelta(days=60)
+    dose = await doctor.post(
+        f"{path}/doses", {"given_on": given.isoformat(), "cvx": "170", "site": "LA", "route": "subcutaneous"}
+    )
+    seen = {"dose": dose["id"], "symptom": "anaphylaxis", "began_at": f"{given.isoformat()}T15:00:00+09:00"}
+    await doctor.post(f"{path}/reactions", {**seen, "serious": True, "outcome": "resolved"})
+    await doctor.post(f"{path}/allergies", {"substance": "yeast", "criticality": "high"})
+    found = {"result": "watch", "findings": [{"code": "hip"}], "weight_kg": 6.4}
+    await doctor.post(f"{path}/checkups", {"kind": "checkup_3m", "done_on": given.isoformat(), **found})
+    await house.mother.post(f"{path}/milestones", {"milestone": "head_control", "reached_on": given.isoformat()})
+
+    async def stopped(cvx: str, code: str) -> bool:
+        asked = await doctor.call("POST", "/v1/pre-checks", {"child": child, "cvx": cvx})
+        said = asked.json()
+        return asked.is_success and said["verdict"] == "stop" and code in {one["code"] for one in said["reasons"]}
+
+    await until(lambda: stopped("08", "allergy"), "a vaccine made with yeast is stopped")
+    await until(lambda: stopped("170", "reaction"), "the vaccine after which it was seen is stopped")
+    record = await house.mother.get(path)
+    assert [record[name][0]["provenance"] for name in ("reactions", "allergies", "checkups", "milestones")] == [
+        *["clinic"] * 3,
+        "guardian",
+    ]
+    book = await house.mother.get(f"{path}/handbook?format=json")
+    assert (book["reactions"][0]["symptom_name"], book["milestones"][0]["milestone_name"]) == (
+        "アナフィラキシー",
+        "首のすわり",
+    )
+    assert [one["weight_kg"] for one in book["growth"]] == [6.4]
