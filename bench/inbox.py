@@ -171,7 +171,7 @@ async def _announce(platform: Platform, guardians: int) -> list[Row]:
         api = Api(platform.gateway_url)
         stack.push_async_callback(api.close)
         await Organisations(platform.data / "secrets" / "organisations.json").open(api)
-        staff = await api.sign_in("nurse-bench", "staff", municipality=TOWN)
+        staff, second = [await api.sign_in(f"nurse-bench-{one}", "staff", municipality=TOWN) for one in (1, 2)]
         await _families(store, push, guardians)
         recipients = [new_id() for _ in range(guardians)]
         raw = [await _raw(bare, "notify", "bench_inbox", recipients)]
@@ -180,10 +180,13 @@ async def _announce(platform: Platform, guardians: int) -> list[Row]:
             "title": {"ja": "お知らせ"},
             "body": {"ja": "乳幼児健診の会場が変わります。"},
             "audience": {"age_months": {"from": 0, "under": 216}},
+            "urgency": "emergency",
             "confirm": guardians,
         }
-        asked = time.perf_counter()
         notice = (await staff.post("/v1/announcements", body, expect=202))["id"]
+        asked = time.perf_counter()
+        # An emergency goes out when a second person has approved it.
+        await second.post(f"/v1/announcements/{notice}/approval", expect=200)
         published = time.perf_counter()
         pages, devices = -(-guardians // kept.PAGE_SIZE), -(-guardians // DEVICES)
         patience = 60.0 + guardians / 20
@@ -208,11 +211,11 @@ async def _announce(platform: Platform, guardians: int) -> list[Row]:
     await bare.close()
     rate, ceiling = guardians / (durable - asked), sum(raw) / len(raw)
     return [
-        Row("P6", f"announcement to {guardians:,} guardians: every inbox item durable", "items/s", rate, ceiling, "≥ 0.50",
-            f"{durable - asked:.1f} s from the request on, {asked and published - asked:.2f} s of them until 202; "
+        Row("P6", f"emergency to {guardians:,} guardians: every inbox item durable", "items/s", rate, ceiling, "≥ 0.50",
+            f"{durable - asked:.1f} s from the approval on, {published - asked:.2f} s of them until its answer; "
             f"{found:,} items; notify's peak memory {rss:.0f} MB", terms=TERMS + "; pushes go beside it",
             reached=rate / ceiling >= 0.50 and found == guardians and rss < RSS_MB),
-        Row("P6 first", "first push after publishing", "s", first - published, None, "≤ 1 s",
+        Row("P6 first", "first push after the approval's answer", "s", first - published, None, "≤ 1 s",
             f"{devices:,} devices, {devices / (pushed - first):,.0f} pushes/s, refused {refused}", more_is_better=False,
             reached=first - published <= 1.0 and len(push.requests) == devices),
     ]  # fmt: skip
