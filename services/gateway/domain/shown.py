@@ -198,9 +198,19 @@ def _may_list(state: Mapping[str, Any], response: Mapping[str, Any], principal: 
 def _with_origin(fact: Mapping[str, Any], fields: tuple[str, ...], principal: Principal, hat: str) -> Json:
     """Another clinic's name is none of a clinic's business: it sees its own only; where a child was, not everybody's."""
     shown = _only(fact, fields)
-    if hat in {"relative", "cut_off"} or (hat == "clinic" and fact.get("organisation") != principal.organisation):
+    if hat in {"relative", "cut_off"}:
+        return _without_words(shown)
+    if hat == "clinic" and fact.get("organisation") != principal.organisation:
         return shown
     return shown | _only(fact, DOSE_ORIGIN)
+
+
+def _without_words(fact: Json) -> Json:
+    """Codes and numbers only: what somebody wrote may name a hospital or a place."""
+    shown = {name: value for name, value in fact.items() if name not in {"text", "follow_up"}}
+    if "findings" in shown:
+        shown["findings"] = [{"code": one["code"]} for one in shown["findings"]]
+    return shown
 
 
 def line_json(child: str, state: Mapping[str, Any], principal: Principal) -> Json:

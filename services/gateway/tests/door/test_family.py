@@ -62,7 +62,24 @@ async def test_whereabouts_are_hidden_from_one_guardian_on_every_path(world: Wor
     """Whatever the door answers to every route that there is, no town, district, clinic or name of staff is in it."""
     await world.tells(
         CHILD,
-        r.CheckupRecorded(checkup_id="k1", kind="checkup_3m", done_on=TODAY, organisation=CLINIC, by=NURSE),
+        r.CheckupRecorded(
+            checkup_id="k1",
+            kind="checkup_3m",
+            done_on=TODAY,
+            findings=(r.CheckupFinding(code="hip", text=f"seen at {CLINIC}"),),
+            follow_up=f"again at {CLINIC}",
+            organisation=CLINIC,
+            by=NURSE,
+        ),
+        r.AllergyRecorded(
+            allergy_id="a1",
+            substance="egg",
+            criticality="high",
+            text=f"tested at {CLINIC}",
+            provenance="clinic",
+            organisation=CLINIC,
+            by=NURSE,
+        ),
         after=N,
     )
     await world.ask("nurse", "GET", f"/v1/children/{CHILD}")
@@ -100,8 +117,10 @@ async def test_whereabouts_are_hidden_from_one_guardian_on_every_path(world: Wor
     assert leaks == []
     shown = found["GET /v1/children/{child}"].json()
     assert {one["id"] for one in shown["doses"]} == {"d1", "d2"}
-    assert shown["checkups"] == [{"id": "k1", "kind": "checkup_3m", "done_on": TODAY.isoformat()}]
-    assert set(shown) == {"id", "birth_date", "sex", "name", "doses", "checkups", "growth", "conditions"}
+    checkup = {"id": "k1", "kind": "checkup_3m", "done_on": TODAY.isoformat(), "findings": [{"code": "hip"}]}
+    assert shown["checkups"] == [checkup]
+    lists = {"doses", "checkups", "growth", "conditions", "reactions", "allergies", "milestones"}
+    assert set(shown) == {"id", "birth_date", "sex", "name", *lists}
 
 
 def _parts(path: str) -> list[str]:
