@@ -6,7 +6,8 @@ from typing import Any, Literal
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from services.gateway.api.bodies import ANSWERS, BODIES, FILES, PAGED, QUERIES, WITHOUT_BODY, Anything, ProblemAnswer
+from services.gateway.api.bodies.common import Anything, ProblemAnswer
+from services.gateway.api.bodies.table import ANSWERS, BODIES, FILES, PAGED, QUERIES, WITHOUT_BODY
 from services.gateway.domain.routes import ROUTES, SEGMENT, Route
 
 Json = dict[str, Any]
