@@ -9,8 +9,8 @@ DATA ?= .hagukumi
 SEED ?= 20260401
 SIZE ?= 200
 HAGUKUMI_PORT ?= 8000
-# How many processes share the tests; each has a broker and a store of its own.
-WORKERS ?= 2
+# How many processes share the tests; each has a broker and a store of its own, one of them the whole platform (conftest.py).
+WORKERS ?= 3
 ARGS ?=
 export HAGUKUMI_PORT
 

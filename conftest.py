@@ -1,3 +1,33 @@
-"""Tests find the real broker and store by the plugin; a file of its own because pytest reads plugins only here."""
+"""Tests find the real broker and store by the plugin, and are dealt out to processes; a file of its own because pytest reads plugins only here."""
+
+from typing import Any
+
+import pytest
+from xdist.scheduler.loadfile import LoadFileScheduling
 
 pytest_plugins = ["shared.testing.plugin"]
+ON_A_PLATFORM = (
+    "tests/faults/test_short_form.py",
+    "tests/journeys/test_diary.py",
+    "tests/journeys/test_family.py",
+    "tests/journeys/test_growth.py",
+    "tests/journeys/test_handbook.py",
+    "tests/journeys/test_import.py",
+    "tests/journeys/test_life.py",
+    "tests/journeys/test_story.py",
+    "tests/security/",
+)
+"""What starts all five services with broker and stores: two such platforms at once only wait for each other on two cores."""
+
+
+class OnePlatform(LoadFileScheduling):
+    """Files are dealt out whole, and all that runs on a platform goes to one process."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return "platform" if nodeid.startswith(ON_A_PLATFORM) else super()._split_scope(nodeid)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> OnePlatform | None:
+    """How `make test` deals out."""
+    return OnePlatform(config, log) if config.getvalue("dist") == "loadfile" else None

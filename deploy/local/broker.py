@@ -36,7 +36,7 @@ class LocalKafka:
         self.folder = self.data / "kafka"
         self.port = port or free_port()
         self.controller_port = controller_port or free_port()
-        self._told_port = behind or self.port
+        self._behind = behind
         self.secrets = SecretFiles(self.data)
         self._heap = heap
         self._admin: KafkaAdmin | None = None
@@ -56,7 +56,7 @@ class LocalKafka:
     @property
     def bootstrap(self) -> str:
         """Where a client finds it."""
-        return f"{HOST}:{self._told_port}"
+        return f"{HOST}:{self._behind or self.port}"
 
     def admin(self, **options: float) -> KafkaAdmin:
         """An admin client with every right."""

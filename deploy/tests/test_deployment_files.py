@@ -72,7 +72,7 @@ def test_kubernetes_settings_are_known_and_production_has_no_development_door() 
         file.read_text() for folder in (BASE, OVERLAYS[-1]) for file in folder.iterdir() if file.suffix == ".yaml"
     )
     assert OVERLAYS[-1].name == "production"
-    for door in ("ISSUER_KEY", "EGRESS_ALLOWED", "CRASH_AT"):
+    for door in ("ISSUER_KEY_FILE", "EGRESS_ALLOWED", "CRASH_AT", "CLOCK_SKEW", "PROVIDER_ORIGINS"):
         assert door not in production
 
 
