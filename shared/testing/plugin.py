@@ -17,6 +17,10 @@ from shared.kafka_admin import Credentials, KafkaAdmin
 from shared.settings import Settings
 from shared.store import Store
 
+STORE_WITHIN_MS = 60_000
+"""One store holds the databases of a thousand tests: while it makes a checkpoint of all of them it answers nobody for a while."""
+os.environ.setdefault("HAGUKUMI_MONGO_TIMEOUT_MS", str(STORE_WITHIN_MS))
+
 ROOT = Path(__file__).resolve().parents[2]
 CASES = ROOT.parent / "shared"
 
@@ -64,7 +68,7 @@ def store_url(request: pytest.FixtureRequest) -> Iterator[str]:
 @pytest.fixture(params=["pymongo"])
 async def store(request: pytest.FixtureRequest, store_url: str) -> AsyncIterator[Store]:
     """An empty database on the real store."""
-    found = Store.connect(store_url, f"t{new_id()[:12]}", driver=request.param)
+    found = Store.connect(store_url, f"t{new_id()[:12]}", driver=request.param, timeout_ms=STORE_WITHIN_MS)
     yield found
     await found.close()
 

@@ -12,6 +12,7 @@ from shared.events.base import Envelope
 from shared.events.records import Actor, GuardianAdded, GuardianRemoved
 from shared.ids import new_id
 from shared.store import Doc, Store
+from shared.testing.plugin import STORE_WITHIN_MS
 
 BY = Actor(subject="g1", role="guardian")
 
@@ -33,7 +34,7 @@ class RememberingRelay:
 @pytest.fixture(params=["pymongo", "motor"])
 async def store(request: pytest.FixtureRequest, store_url: str) -> AsyncIterator[Store]:
     """An empty database on the real store, by each driver in turn (ADR 1)."""
-    found = Store.connect(store_url, f"t{new_id()[:12]}", driver=request.param)
+    found = Store.connect(store_url, f"t{new_id()[:12]}", driver=request.param, timeout_ms=STORE_WITHIN_MS)
     yield found
     await found.close()
 

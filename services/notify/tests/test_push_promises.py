@@ -70,7 +70,7 @@ async def wanted(target):
 async def main(told):
     faults.arm(told["place"])
     settings = Settings(service="notify", environment="development", **told["settings"])
-    store = Store.connect(settings.mongo_url, settings.mongo_database)
+    store = Store.connect(settings.mongo_url, settings.mongo_database, timeout_ms=settings.mongo_timeout_ms)
     await Pusher(store, Egress(settings), settings, Clock()).push([PushTarget(**told["target"])], wanted)
 
 asyncio.run(main(json.loads(sys.argv[1])))
