@@ -63,7 +63,7 @@ def create_app(settings: Settings) -> FastAPI:
     runtime.on_clock.append(turn)
     app = create_service(
         runtime,
-        routers(runtime, records),
+        routers(records),
         title="Hagukumi records",
         larger_body=lambda scope: max(diary.larger_body(scope), imports.larger_body(scope)),
     )

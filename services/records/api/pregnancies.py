@@ -2,18 +2,16 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.records.api.children import NameBody
 from services.records.api.wire import (
-    Asked,
-    Authorization,
+    Asking,
     Body,
     Code,
     Day,
-    IdempotencyKey,
     Municipality,
     Reason,
     WithReason,
@@ -25,7 +23,7 @@ from services.records.commands.records import Records
 from services.records.domain import pregnancy as rules
 from services.records.domain.children import ChildWish
 from shared.events.records import UrineTest
-from shared.service import Runtime, answer, api_router
+from shared.service import answer, api_router
 
 
 class NotificationBody(Body):
@@ -118,48 +116,33 @@ class OutcomeBody(Body):
         )
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of pregnancies."""
     routes = api_router()
 
     @routes.post("/v1/pregnancies", status_code=201)
-    async def notify(
-        body: NotificationBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def notify(body: NotificationBody, asked: Asking) -> JSONResponse:
         """Notify a pregnancy (妊娠届)."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.notify(
             records, asked.caller, body.guardian, body.municipality, body.expected_delivery, command
         )
         return answer(doc, STREAM, given, status=201, location=f"/v1/pregnancies/{doc.id}")
 
     @routes.get("/v1/pregnancies")
-    async def listed(request: Request, authorization: Authorization = None) -> JSONResponse:
+    async def listed(asked: Asking) -> JSONResponse:
         """The woman's own pregnancies, or the town's."""
-        asked = Asked(runtime, request, authorization)
         return JSONResponse({"items": await commands.listed(records, asked.caller)})
 
     @routes.get("/v1/pregnancies/{pregnancy}")
-    async def read(pregnancy: str, request: Request, authorization: Authorization = None) -> JSONResponse:
+    async def read(pregnancy: str, asked: Asking) -> JSONResponse:
         """One pregnancy."""
-        asked = Asked(runtime, request, authorization)
         return JSONResponse(await commands.read(records, asked.caller, pregnancy))
 
     @routes.post("/v1/pregnancies/{pregnancy}/confirmation")
-    async def confirm(
-        pregnancy: str,
-        request: Request,
-        body: NothingBody | None = None,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def confirm(pregnancy: str, asked: Asking, body: NothingBody | None = None) -> JSONResponse:
         """The town confirms what a woman notified."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record(
             records,
             asked.caller,
@@ -172,16 +155,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/pregnancies/{pregnancy}/expected-delivery")
-    async def correct(
-        pregnancy: str,
-        body: ExpectedBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def correct(pregnancy: str, body: ExpectedBody, asked: Asking) -> JSONResponse:
         """Put the expected date of delivery right."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record(
             records,
             asked.caller,
@@ -193,16 +169,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/pregnancies/{pregnancy}/checkups", status_code=201)
-    async def checkup(
-        pregnancy: str,
-        body: PregnancyCheckupBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def checkup(pregnancy: str, body: PregnancyCheckupBody, asked: Asking) -> JSONResponse:
         """Record a checkup (妊婦健診)."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         wish = rules.CheckupWish(**body.model_dump())
         given, doc = await commands.record(
             records,
@@ -215,16 +184,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given, status=201)
 
     @routes.post("/v1/pregnancies/{pregnancy}/doses", status_code=201)
-    async def dose(
-        pregnancy: str,
-        body: MaternalDoseBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def dose(pregnancy: str, body: MaternalDoseBody, asked: Asking) -> JSONResponse:
         """Record a maternal dose (母子免疫ワクチン)."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record(
             records,
             asked.caller,
@@ -245,16 +207,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given, status=201)
 
     @routes.post("/v1/pregnancies/{pregnancy}/outcome", status_code=201)
-    async def outcome(
-        pregnancy: str,
-        body: OutcomeBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def outcome(pregnancy: str, body: OutcomeBody, asked: Asking) -> JSONResponse:
         """Record how it ended; a birth opens the children's records."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         found = await commands.read(records, asked.caller, pregnancy)
         wish = body.wish(found["municipality"])
         given, doc = await commands.end(records, asked.caller, pregnancy, wish, command)
@@ -262,16 +217,10 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
 
     @routes.post("/v1/pregnancies/{pregnancy}/checkups/{checkup}/correction")
     async def correct_checkup(
-        pregnancy: str,
-        checkup: str,
-        body: PregnancyCheckupCorrectionBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
+        pregnancy: str, checkup: str, body: PregnancyCheckupCorrectionBody, asked: Asking
     ) -> JSONResponse:
         """Put a checkup right."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         wish = rules.CheckupWish(**body.model_dump(exclude={"reason"}))
         given, doc = await commands.record(
             records,
@@ -284,17 +233,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/pregnancies/{pregnancy}/checkups/{checkup}/retraction")
-    async def retract_checkup(
-        pregnancy: str,
-        checkup: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def retract_checkup(pregnancy: str, checkup: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a checkup that was entered in error."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record(
             records,
             asked.caller,
@@ -306,17 +247,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/pregnancies/{pregnancy}/doses/{dose}/correction")
-    async def correct_dose(
-        pregnancy: str,
-        dose: str,
-        body: MaternalDoseCorrectionBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def correct_dose(pregnancy: str, dose: str, body: MaternalDoseCorrectionBody, asked: Asking) -> JSONResponse:
         """Put a dose right."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record(
             records,
             asked.caller,
@@ -330,17 +263,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/pregnancies/{pregnancy}/doses/{dose}/retraction")
-    async def retract_dose(
-        pregnancy: str,
-        dose: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def retract_dose(pregnancy: str, dose: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a dose that was entered in error."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record(
             records,
             asked.caller,
@@ -352,16 +277,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/pregnancies/{pregnancy}/outcome/retraction")
-    async def take_back(
-        pregnancy: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def take_back(pregnancy: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Take back a loss that was told wrongly."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record(
             records,
             asked.caller,

@@ -5,7 +5,7 @@ import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from fastapi import Header, Request
+from fastapi import Depends, Header, Request
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
@@ -70,10 +70,6 @@ Uri = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValid
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 Municipality = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 
-Authorization = Annotated[str | None, Header()]
-IdempotencyKey = Annotated[str | None, Header()]
-IfMatch = Annotated[str | None, Header(max_length=100)]
-
 
 class WithReason(Body):
     """Why something is withdrawn."""
@@ -82,22 +78,33 @@ class WithReason(Body):
 
 
 class Asked:
-    """One call: who asks, and under which key."""
+    """One call: who asks, under which key, having read which version. A dependency, so nobody's body is looked at before the caller."""
 
-    def __init__(self, runtime: Runtime, request: Request, authorization: str | None) -> None:
+    def __init__(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header()] = None,
+        idempotency_key: Annotated[str | None, Header()] = None,
+        if_match: Annotated[str | None, Header(max_length=100)] = None,
+    ) -> None:
+        runtime: Runtime = request.app.state.runtime
         self._principal: Principal = runtime.principal(authorization)
         self._request = request
+        self._key = idempotency_key
+        self.if_match = if_match
         self.caller: Caller = caller_of(self._principal)
 
-    def command(self, key: str | None, body: BaseModel | None) -> Command:
+    def command(self, body: BaseModel | None = None) -> Command:
         """The command of a creating call; raises KeyRequired."""
-        written = body.model_dump(mode="json") if body is not None else None
-        return command_of(self._principal, self._request, key, written)
+        return self.command_on(body.model_dump(mode="json") if body is not None else None)
 
-    def command_on(self, key: str | None, digest: str) -> Command:
+    def command_on(self, said: Any) -> Command:
         """The command of a creating call whose body is a file, known by its digest; raises KeyRequired."""
-        return command_of(self._principal, self._request, key, digest)
+        return command_of(self._principal, self._request, self._key, said)
 
-    def optional_command(self, key: str | None, body: BaseModel | None) -> Command | None:
+    def optional_command(self, body: BaseModel | None = None) -> Command | None:
         """The command of a call that may have a key."""
-        return self.command(key, body) if key is not None else None
+        return self.command(body) if self._key is not None else None
+
+
+Asking = Annotated[Asked, Depends()]
