@@ -72,6 +72,7 @@ _PARTS: dict[str, type[Data]] = {
     "milestones": MilestoneRecorded,
     "retracted_milestones": MilestoneRecorded,
     "growth": GrowthMeasured,
+    "retracted_growth": GrowthMeasured,
     "conditions": ConditionRecorded,
     "retracted_conditions": ConditionRecorded,
     "consents": ConsentGiven,

@@ -180,6 +180,22 @@ class GrowthMeasured(ChildEvent):
     length_cm: float | None = None
     head_cm: float | None = None
     chest_cm: float | None = None
+    provenance: Provenance | None = None
+    organisation: str | None = None
+    by: Actor
+
+
+class GrowthCorrected(GrowthMeasured):
+    """A measurement was put right (a slip of the pen, another day); carries it as it now stands, under whoever measured."""
+
+    reason: str
+
+
+class GrowthRetracted(ChildEvent):
+    """A measurement was withdrawn (entered in error): it stands on no curve any more."""
+
+    measurement_id: str
+    reason: str
     by: Actor
 
 

@@ -81,6 +81,8 @@ ROUTES: tuple[Route, ...] = (
     _child("PUT", "/checkups/{checkup}", "changeCheckup", "records"),
     _child("POST", "/checkups/{checkup}/retraction", "changeCheckup", "records", creates=True),
     _child("POST", "/growth", "measureGrowth", "records", creates=True),
+    _child("PUT", "/growth/{measurement}", "measureGrowth", "records"),
+    _child("POST", "/growth/{measurement}/retraction", "measureGrowth", "records", creates=True),
     _child("GET", "/growth", "readGrowth", "records"),
     _child("GET", "/growth.svg", "readGrowth", "records", beside=True),
     _child("POST", "/conditions", "recordCondition", "records", creates=True),

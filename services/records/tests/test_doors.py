@@ -61,6 +61,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "PUT /v1/children/{child}/checkups/{checkup}": (403, 403, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/checkups/{checkup}/retraction": (403, 403, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/growth": (201, 404, 201, 404, 201, 404, 201, 403),
+    "PUT /v1/children/{child}/growth/{measurement}": (403, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/growth/{measurement}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
     "GET /v1/children/{child}/growth": (200, 404, 200, 404, 200, 404, 200, 403),
     "GET /v1/children/{child}/growth.svg": (200, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/reactions": (201, 404, 201, 404, 201, 404, 201, 403),
@@ -169,6 +171,7 @@ def body_for(route: str, made: dict[str, str]) -> Any:
         "checkups": {"kind": "checkup_3m", "done_on": "2026-08-10"},
         "{checkup}": {"kind": "checkup_3m", "done_on": "2026-08-11", "result": "watch", "reason": "wrong day"},
         "growth": {"measured_on": "2026-08-10", "weight_kg": 6.1},
+        "{measurement}": {"measured_on": "2026-08-10", "weight_kg": 6.2, "reason": "misread"},
         "conditions": {"code": "varicella_disease", "since": "2026-09-01"},
         "guardian-codes": {"count": 1},
         "guardian-links": {"code": code},
@@ -269,6 +272,9 @@ async def everything(door: Door, route: str) -> dict[str, str]:
     if "{allergy}" in route:
         egg = {"substance": "egg", "criticality": "high"}
         more |= {"allergy": (await door.does(CLINIC, "POST", f"/v1/children/{child}/allergies", egg))["id"]}
+    if "{measurement}" in route:
+        weighed = {"measured_on": "2026-08-10", "weight_kg": 6.1}
+        more |= {"measurement": (await door.does(CLINIC, "POST", f"/v1/children/{child}/growth", weighed))["id"]}
     if "{milestone}" in route:
         step = {"milestone": "roll_over", "reached_on": "2026-10-11", "about": True}
         more |= {"milestone": (await door.does(CLINIC, "POST", f"/v1/children/{child}/milestones", step))["id"]}

@@ -74,6 +74,8 @@ EXPECTED: dict[str, str] = {
     "PUT /v1/children/{child}/checkups/{checkup}": EXAMINING,
     "POST /v1/children/{child}/checkups/{checkup}/retraction": EXAMINING,
     "POST /v1/children/{child}/growth": RECORDING,
+    "PUT /v1/children/{child}/growth/{measurement}": RECORDING,
+    "POST /v1/children/{child}/growth/{measurement}/retraction": RECORDING,
     "GET /v1/children/{child}/growth": GROWTH,
     "GET /v1/children/{child}/growth.svg": GROWTH,
     "POST /v1/children/{child}/conditions": RECORDING,
