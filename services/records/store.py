@@ -1,7 +1,7 @@
 """Documents and domain objects of records; the only file that names its collections.
 
 Primary (never rebuilt): `children` (the records and the head of records.child), `guardian_codes` (which child a code
-belongs to), `days` (on which day a child is looked at again), `sagas` (merges that are under way), `told_apart`, `pregnancies` (and the head of records.pregnancy), `diary`
+belongs to), `days` (on which day a child is looked at again), `sagas` (merges that are under way), `told_apart`, `pregnancies` (and the head of records.pregnancy), `lent_pregnancies` (what an organisation finds among them), `diary`
 (entries), `photos` (which files there should be), `imports` (files that towns handed in, and how far each is),
 `import_rows` (what became of each row), `import_refs` (which child a town's own number means). View (rebuilt from the
 gateway's history): `organisations`.
@@ -37,6 +37,7 @@ from shared.events.records import (
     MilestoneRecorded,
     MoveAnnounced,
     PregnancyCheckupRecorded,
+    PregnancyConsentGiven,
     PregnancyEnded,
     QuestionnaireFiled,
     Residence,
@@ -58,6 +59,7 @@ IMPORTS = "imports"
 IMPORT_ROWS = "import_rows"
 IMPORT_REFS = "import_refs"
 PREGNANCIES = "pregnancies"
+LENT = "lent_pregnancies"
 CODES_KEPT_S = 90 * 24 * 3600
 
 _PARTS: dict[str, type[Data]] = {
@@ -94,6 +96,8 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(IMPORTS, ["state.municipality"])
     await store.ensure_index(PREGNANCIES, ["state.woman"])
     await store.ensure_index(PREGNANCIES, ["state.municipality"])
+    await store.ensure_index(PREGNANCIES, ["state.moving_to"])
+    await store.ensure_index(LENT, ["organisation"])
     await store.ensure_index(IMPORTS, ["state.open"], where={"state.open": {"$gte": 1}})
     await store.ensure_index(IMPORT_ROWS, ["batch", "row"])
     await store.ensure_index(PHOTOS, ["look_at"], where={"look_at": {"$gte": 0}})
@@ -432,6 +436,8 @@ def pregnancy_of(doc: Document) -> Pregnancy:
         doses=_read(Dose, state["doses"]),
         retracted_checkups=_read(PregnancyCheckupRecorded, state.get("retracted_checkups", {})),
         retracted_doses=_read(Dose, state.get("retracted_doses", {})),
+        consents=_read(PregnancyConsentGiven, state.get("consents", {})),
+        moving_to=state.get("moving_to"),
         ended=PregnancyEnded.model_validate(state["ended"]) if state.get("ended") else None,
     )
 
@@ -447,6 +453,8 @@ def keep_pregnancy(doc: Document, pregnancy: Pregnancy) -> None:
         "doses": {key: _plain(one) for key, one in pregnancy.doses.items()},
         "retracted_checkups": {key: _plain(one) for key, one in pregnancy.retracted_checkups.items()},
         "retracted_doses": {key: _plain(one) for key, one in pregnancy.retracted_doses.items()},
+        "consents": {key: _plain(one) for key, one in pregnancy.consents.items()},
+        "moving_to": pregnancy.moving_to,
         "ended": _plain(pregnancy.ended) if pregnancy.ended is not None else None,
     }
 
@@ -477,10 +485,23 @@ def end_birth(doc: Document) -> None:
     del doc.state["birth"]
 
 
-async def pregnancies_of(store: Store, woman: str | None, municipality: str | None) -> list[Document]:
-    """A woman's pregnancies, or a town's."""
-    where = {"state.woman": woman} if woman is not None else {"state.municipality": municipality}
-    return [from_store(row) for row in await store.find(PREGNANCIES, where)]
+async def pregnancies_of(store: Store, field: str, whose: str) -> list[Document]:
+    """A woman's pregnancies, a town's (`municipality`), or those that are to move to a town (`moving_to`)."""
+    return [from_store(row) for row in await store.find(PREGNANCIES, {f"state.{field}": whose})]
+
+
+async def name_reader(store: Store, organisation: str, pregnancy: str) -> None:
+    """Say where an organisation finds what is lent to it, before the consent is committed: the consent alone lets it read."""
+    await store.insert(
+        LENT, {"_id": f"{organisation}:{pregnancy}", "organisation": organisation, "pregnancy": pregnancy}
+    )
+
+
+async def lent_pregnancies(store: Store, organisation: str) -> list[Document]:
+    """The pregnancies that were ever lent to it."""
+    rows = await store.find(LENT, {"organisation": organisation}, fields=["pregnancy"])
+    found = await store.get_many(PREGNANCIES, [row["pregnancy"] for row in rows])
+    return [from_store(row) for row in found.values()]
 
 
 # Days -------------------------------------------------------------------------------------------------------------

@@ -1,5 +1,8 @@
 """A pregnancy (妊娠): notified, confirmed by the town, followed by checkups and doses, and ended once, by a birth or a loss.
 
+The record is the woman's: a move changes which town reads it, and what she lends to a clinic or to the town of her
+parents (里帰り) ends by itself.
+
 Dates of delivery count 280 days (40 weeks and 0 days) from the last period.
 """
 
@@ -22,10 +25,13 @@ from shared.events.records import (
     PregnancyCheckupCorrected,
     PregnancyCheckupRecorded,
     PregnancyCheckupRetracted,
+    PregnancyConsentGiven,
+    PregnancyConsentWithdrawn,
     PregnancyCorrected,
     PregnancyEnded,
     PregnancyEvent,
     PregnancyLossRetracted,
+    PregnancyMoved,
     PregnancyRegistered,
 )
 from shared.ids import derived_id, is_municipality_code
@@ -36,6 +42,7 @@ TERM_DAYS = 280
 LATEST_DAYS = 21
 MOST_ENTRIES = 100
 MOST_CHILDREN = 8
+LENT_DAYS = 365
 BOUNDS: Mapping[str, tuple[float, float]] = {
     "weight_kg": (25, 250),
     "systolic_mmhg": (50, 260),
@@ -57,6 +64,8 @@ class Pregnancy:
     ended: PregnancyEnded | None = None
     retracted_checkups: dict[str, PregnancyCheckupRecorded] = field(default_factory=dict)
     retracted_doses: dict[str, Dose] = field(default_factory=dict)
+    consents: dict[str, PregnancyConsentGiven] = field(default_factory=dict)
+    moving_to: str | None = None
 
     @property
     def began(self) -> date:
@@ -102,6 +111,12 @@ def apply(pregnancy: Pregnancy, event: PregnancyEvent) -> None:
             pregnancy.doses[event.dose.id] = event.dose
         case MaternalDoseRetracted():
             pregnancy.retracted_doses[event.dose_id] = pregnancy.doses.pop(event.dose_id)
+        case PregnancyMoved():
+            pregnancy.municipality, pregnancy.moving_to = event.to_municipality, None
+        case PregnancyConsentGiven():
+            pregnancy.consents[event.organisation] = event
+        case PregnancyConsentWithdrawn():
+            pregnancy.consents.pop(event.organisation, None)
         case PregnancyLossRetracted():
             pregnancy.ended = None
         case PregnancyEnded():
@@ -111,10 +126,27 @@ def apply(pregnancy: Pregnancy, event: PregnancyEvent) -> None:
 def check(pregnancy: Pregnancy, caller: Caller) -> None:
     """Raise Forbidden for the role, NotFound unless it is the woman herself or her town."""
     check_role(caller, "follow_pregnancy")
-    hers = caller.role == "guardian" and caller.subject == pregnancy.woman
-    towns = caller.role != "guardian" and caller.municipality == pregnancy.municipality
-    if not (hers or towns):
+    if not _governs(pregnancy, caller):
         raise NotFound
+
+
+def check_treating(pregnancy: Pregnancy, caller: Caller, today: date) -> None:
+    """Raise Forbidden for the role, NotFound unless it is hers, her town's, or lent to the caller today."""
+    check_role(caller, "treat_pregnancy")
+    if not _governs(pregnancy, caller) and not is_lent(pregnancy, caller, today):
+        raise NotFound
+
+
+def is_lent(pregnancy: Pregnancy, caller: Caller, today: date) -> bool:
+    """Whether the woman lends the record to the caller's clinic or town today."""
+    given = pregnancy.consents.get(caller.acts_for or "")
+    return given is not None and given.until >= today
+
+
+def _governs(pregnancy: Pregnancy, caller: Caller) -> bool:
+    if caller.role == "guardian":
+        return caller.subject == pregnancy.woman
+    return caller.role != "clinic" and caller.municipality == pregnancy.municipality
 
 
 def notify(
@@ -124,7 +156,7 @@ def notify(
 
     Raises Forbidden, and Invalid with every broken rule.
     """
-    check_role(caller, "follow_pregnancy")
+    check_role(caller, "notify_pregnancy")
     findings = Findings()
     _plausible(expected, today, findings)
     if not is_municipality_code(municipality):
@@ -149,8 +181,17 @@ def notify(
 
 
 def confirm(pregnancy: Pregnancy, caller: Caller) -> list[PregnancyEvent]:
-    """The town confirms what the woman notified. Raises Forbidden, NotFound, Conflict when it has done so."""
+    """The town confirms what the woman notified, or, as the new one, that she lives there now.
+
+    Raises Forbidden, NotFound, Conflict when it has done so.
+    """
     check_role(caller, "confirm_pregnancy")
+    if pregnancy.moving_to is not None and caller.municipality == pregnancy.moving_to:
+        return [
+            PregnancyMoved(
+                from_municipality=pregnancy.municipality, to_municipality=pregnancy.moving_to, by=caller.actor
+            )
+        ]
     check(pregnancy, caller)
     if pregnancy.confirmed:
         raise Conflict("It is confirmed already.")
@@ -162,6 +203,82 @@ def confirm(pregnancy: Pregnancy, caller: Caller) -> list[PregnancyEvent]:
             by=caller.actor,
         )
     ]
+
+
+def announce_move(pregnancy: Pregnancy, town: str, caller: Caller) -> list[PregnancyEvent]:
+    """The woman, or her town, says where she lives from now on; nothing changes before the new town confirms it.
+
+    What no town has confirmed yet goes to the other one at once. Raises Forbidden, NotFound, Conflict after the end,
+    Invalid for a town that is none, or the one where she lives.
+    """
+    check(pregnancy, caller)
+    if pregnancy.ended is not None:
+        raise Conflict("It has ended.")
+    findings = Findings()
+    if not is_municipality_code(town):
+        findings.add(
+            "/to_municipality",
+            "municipality-code",
+            "全国地方公共団体コードではありません。",
+            "This is no municipality code.",
+        )
+    elif town == pregnancy.municipality:
+        findings.add("/to_municipality", "same-municipality", "すでにお住まいです。", "She lives there already.")
+    findings.refuse()
+    if pregnancy.confirmed:
+        pregnancy.moving_to = town
+    else:
+        pregnancy.municipality = town
+    return []
+
+
+def cancel_move(pregnancy: Pregnancy, caller: Caller) -> list[PregnancyEvent]:
+    """The woman or one of the two towns takes the move back. Raises Forbidden, NotFound; Conflict when there is none."""
+    if caller.municipality is None or caller.municipality != pregnancy.moving_to:
+        check(pregnancy, caller)
+    if pregnancy.moving_to is None:
+        raise Conflict("No move is open.")
+    pregnancy.moving_to = None
+    return []
+
+
+def lend(
+    pregnancy: Pregnancy,
+    organisation: str,
+    kind: Literal["clinic", "municipality"],
+    until: date,
+    caller: Caller,
+    today: date,
+) -> list[PregnancyEvent]:
+    """The woman lends the record to a clinic or another town (里帰り) until a day. Raises Forbidden, NotFound, Conflict, Invalid."""
+    check_role(caller, "lend_pregnancy")
+    _open(pregnancy, caller)
+    findings = Findings()
+    if not today <= until <= today + timedelta(days=LENT_DAYS):
+        findings.add(
+            "/until",
+            "out-of-range",
+            "今日から1年以内の日付にしてください。",
+            "It must be from today to a year from now.",
+        )
+    if organisation == pregnancy.municipality:
+        findings.add(
+            "/path/organisation", "same-municipality", "すでに閲覧できます。", "Her own town reads it already."
+        )
+    findings.refuse()
+    before = pregnancy.consents.get(organisation)
+    if before is not None and before.until == until:
+        return []
+    return [PregnancyConsentGiven(organisation=organisation, kind=kind, until=until, by=caller.actor)]
+
+
+def take_back_consent(pregnancy: Pregnancy, organisation: str, caller: Caller) -> list[PregnancyEvent]:
+    """The woman takes it back, also after the end. Raises Forbidden, NotFound when it was never given."""
+    check_role(caller, "lend_pregnancy")
+    check(pregnancy, caller)
+    if organisation not in pregnancy.consents:
+        raise NotFound
+    return [PregnancyConsentWithdrawn(organisation=organisation, by=caller.actor)]
 
 
 def correct(pregnancy: Pregnancy, expected: date, reason: str, caller: Caller, today: date) -> list[PregnancyEvent]:
@@ -179,7 +296,8 @@ def record_checkup(
     pregnancy: Pregnancy, wish: CheckupWish, caller: Caller, *, checkup_id: str, today: date
 ) -> list[PregnancyEvent]:
     """Record a checkup. Raises Forbidden, NotFound, Conflict, Invalid with every broken rule."""
-    _open(pregnancy, caller)
+    check_treating(pregnancy, caller, today)
+    _under_way(pregnancy)
     findings = Findings()
     _check_checkup(pregnancy, wish, checkup_id, today, findings)
     _room(pregnancy.checkups, findings)
@@ -193,7 +311,7 @@ def correct_checkup(
     pregnancy: Pregnancy, checkup_id: str, wish: CheckupWish, reason: str, caller: Caller, *, today: date
 ) -> list[PregnancyEvent]:
     """Put a checkup right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
-    before = _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller)
+    before = _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller, today)
     findings = Findings()
     _check_checkup(pregnancy, wish, checkup_id, today, findings)
     findings.refuse()
@@ -204,9 +322,11 @@ def correct_checkup(
     return [after] if before.model_dump(exclude=said) != after.model_dump(exclude=said) else []
 
 
-def retract_checkup(pregnancy: Pregnancy, checkup_id: str, reason: str, caller: Caller) -> list[PregnancyEvent]:
+def retract_checkup(
+    pregnancy: Pregnancy, checkup_id: str, reason: str, caller: Caller, *, today: date
+) -> list[PregnancyEvent]:
     """Withdraw a checkup that was entered in error. Raises Forbidden, NotFound, Conflict."""
-    _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller)
+    _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller, today)
     return [PregnancyCheckupRetracted(checkup_id=checkup_id, reason=reason, by=caller.actor)]
 
 
@@ -241,7 +361,8 @@ def record_dose(
     now: datetime,
 ) -> list[PregnancyEvent]:
     """Record the maternal dose against RSV. Raises Forbidden, NotFound, Conflict, Invalid."""
-    _open(pregnancy, caller)
+    check_treating(pregnancy, caller, today)
+    _under_way(pregnancy)
     findings = Findings()
     _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
     _not_twice(pregnancy, given_on, dose_id, findings)
@@ -273,7 +394,7 @@ def correct_dose(
     today: date,
 ) -> list[PregnancyEvent]:
     """Put a dose right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
-    before = _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller)
+    before = _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller, today)
     findings = Findings()
     _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
     _not_twice(pregnancy, given_on, dose_id, findings)
@@ -282,9 +403,11 @@ def correct_dose(
     return [MaternalDoseCorrected(dose=after, reason=reason, by=caller.actor)] if after != before else []
 
 
-def retract_dose(pregnancy: Pregnancy, dose_id: str, reason: str, caller: Caller) -> list[PregnancyEvent]:
+def retract_dose(
+    pregnancy: Pregnancy, dose_id: str, reason: str, caller: Caller, *, today: date
+) -> list[PregnancyEvent]:
     """Withdraw a dose that was entered in error. Raises Forbidden, NotFound, Conflict."""
-    _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller)
+    _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller, today)
     return [MaternalDoseRetracted(dose_id=dose_id, reason=reason, by=caller.actor)]
 
 
@@ -293,13 +416,19 @@ def _not_twice(pregnancy: Pregnancy, given_on: date, dose_id: str, findings: Fin
         findings.add("/given_on", "already-recorded", "この日の接種は記録済みです。", "That day's dose is recorded.")
 
 
-def _own(pregnancy: Pregnancy, entries: Mapping[str, E], retracted: Mapping[str, E], key: str, caller: Caller) -> E:
-    """The entry, if it is the caller's to change: the town's any, the woman's her own. Raises Forbidden, NotFound, Conflict."""
-    check(pregnancy, caller)
+def _own(
+    pregnancy: Pregnancy, entries: Mapping[str, E], retracted: Mapping[str, E], key: str, caller: Caller, today: date
+) -> E:
+    """The entry, if it is the caller's to change: her town's any, everybody else's their own.
+
+    Raises Forbidden, NotFound, Conflict.
+    """
+    check_treating(pregnancy, caller, today)
     entry = entries.get(key) or retracted.get(key)
     if entry is None:
         raise NotFound
-    if caller.role == "guardian" and entry.organisation is not None:
+    her_town = caller.role != "guardian" and _governs(pregnancy, caller)
+    if not her_town and entry.organisation != caller.acts_for:
         raise Forbidden
     if key in retracted:
         raise Conflict("This entry has been withdrawn.")
@@ -376,6 +505,10 @@ def end(wish: EndWish, children: Sequence[str], caller: Caller) -> PregnancyEnde
 
 def _open(pregnancy: Pregnancy, caller: Caller) -> None:
     check(pregnancy, caller)
+    _under_way(pregnancy)
+
+
+def _under_way(pregnancy: Pregnancy) -> None:
     if not pregnancy.confirmed:
         raise Conflict("The town has not confirmed it yet.")
     if pregnancy.ended is not None:

@@ -12,7 +12,7 @@ from services.records.domain import growth, growth_report, growth_sets, growth_s
 from services.records.domain.access import Caller
 from services.records.domain.growth_sets import MEASURES, GrowthSet
 from services.records.tests.families import BORN, CLINIC, MOTHER, NURSE, STRANGER, TODAY, Child, family
-from shared.events.records import GrowthMeasured
+from shared.events.records import GrowthCorrected, GrowthMeasured
 from shared.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.testing.plugin import cases
 
@@ -124,7 +124,7 @@ def test_a_slip_is_put_right_or_withdrawn_by_whose_word_it_is() -> None:
     child.happens([growth.measure(child.record, slip, MOTHER, measurement_id="m", today=TODAY)])
     right = growth.GrowthWish(measured_on=date(2026, 8, 1), weight_kg=6.1)
 
-    def corrects(by: Caller, wish: growth.GrowthWish = right) -> growth.GrowthCorrected:
+    def corrects(by: Caller, wish: growth.GrowthWish = right) -> GrowthCorrected:
         return growth.correct_measurement(child.record, "m", wish, "decimal point", by, today=TODAY)
 
     with pytest.raises(Forbidden):

@@ -12,9 +12,11 @@ from services.records.domain.access import Caller
 from services.records.domain.children import ChildWish
 from services.records.tests.conftest import Door
 from services.records.tests.families import (
+    CLINIC,
     MOTHER,
     NOON,
     NURSE,
+    OTHER_CLINIC,
     OTHER_NURSE,
     OTHER_TOWN,
     STRANGER,
@@ -22,6 +24,7 @@ from services.records.tests.families import (
     TOWN,
 )
 from services.records.tests.test_children import places
+from shared.events.records import PregnancyEvent
 from shared.ids import derived_id
 from shared.problems import Conflict, Forbidden, Invalid, NotFound
 
@@ -135,7 +138,7 @@ def test_checkups_and_doses_are_put_right_and_withdrawn_by_whose_word_they_are()
     with pytest.raises(Forbidden):
         rules.correct_checkup(found, "towns", better, "x", MOTHER, today=TODAY)
     with pytest.raises(Forbidden):
-        rules.retract_dose(found, "towns", "x", MOTHER)
+        rules.retract_dose(found, "towns", "x", MOTHER, today=TODAY)
     with pytest.raises(NotFound):
         rules.correct_checkup(found, "hers", better, "x", STRANGER, today=TODAY)
     with pytest.raises(Invalid) as refused:
@@ -148,11 +151,11 @@ def test_checkups_and_doses_are_put_right_and_withdrawn_by_whose_word_they_are()
     assert (found.checkups["hers"].weight_kg, found.checkups["hers"].organisation) == (54.2, None)
     assert (found.doses["hers"].lot, found.doses["hers"].provenance) == ("AB2", "guardian")
     assert rules.correct_checkup(found, "hers", better, "again", NURSE, today=TODAY) == []
-    happens(rules.retract_checkup(found, "towns", "another woman's", NURSE))
-    happens(rules.retract_dose(found, "towns", "another woman's", NURSE))
+    happens(rules.retract_checkup(found, "towns", "another woman's", NURSE, today=TODAY))
+    happens(rules.retract_dose(found, "towns", "another woman's", NURSE, today=TODAY))
     assert (list(found.checkups), list(found.retracted_doses)) == (["hers"], ["towns"])
     with pytest.raises(Conflict):
-        rules.retract_dose(found, "towns", "x", NURSE)
+        rules.retract_dose(found, "towns", "x", NURSE, today=TODAY)
 
 
 @pytest.mark.parametrize(
@@ -180,6 +183,76 @@ def test_a_loss_told_wrongly_is_taken_back(told_by: Caller, taken_back_by: Calle
 def twins() -> dict[str, Any]:
     child = {"sex": "F", "name": NAME, "birth_weight_g": 2_400}
     return {"outcome": "birth", "ended_on": TODAY.isoformat(), "children": [child, {**child, "sex": "M"}]}
+
+
+def test_what_is_lent_to_a_clinic_ends_by_itself_and_by_her_word() -> None:
+    found = pregnant()
+    wish = rules.CheckupWish(done_on=TODAY, weight_kg=55.2)
+
+    def happens(events: list[PregnancyEvent]) -> None:
+        for event in events:
+            rules.apply(found, event)
+
+    with pytest.raises(NotFound):
+        rules.record_checkup(found, wish, CLINIC, checkup_id="k", today=TODAY)
+    with pytest.raises(Forbidden):
+        rules.lend(found, "clinic-1", "clinic", TODAY, NURSE, TODAY)
+    for until in (TODAY - timedelta(days=1), TODAY + timedelta(days=366)):
+        with pytest.raises(Invalid) as refused:
+            rules.lend(found, "clinic-1", "clinic", until, MOTHER, TODAY)
+        assert places(refused.value) == {"/until": "out-of-range"}
+    with pytest.raises(Invalid) as refused:
+        rules.lend(found, TOWN, "municipality", TODAY, MOTHER, TODAY)
+    assert places(refused.value) == {"/path/organisation": "same-municipality"}
+
+    happens(rules.lend(found, "clinic-1", "clinic", TODAY, MOTHER, TODAY))
+    assert rules.lend(found, "clinic-1", "clinic", TODAY, MOTHER, TODAY) == []
+    happens(rules.record_checkup(found, wish, CLINIC, checkup_id="clinics", today=TODAY))
+    assert found.checkups["clinics"].organisation == "clinic-1"
+    before = rules.CheckupWish(done_on=TODAY - timedelta(days=7), weight_kg=54.9)
+    happens(rules.record_checkup(found, before, NURSE, checkup_id="towns", today=TODAY))
+    with pytest.raises(Forbidden):
+        rules.retract_checkup(found, "towns", "x", CLINIC, today=TODAY)
+    with pytest.raises(Forbidden):
+        rules.correct(found, EXPECTED, "x", CLINIC, TODAY)
+    with pytest.raises(NotFound):
+        rules.check_treating(found, CLINIC, TODAY + timedelta(days=1))
+    assert rules.retract_checkup(found, "clinics", "x", NURSE, today=TODAY)
+    happens(rules.take_back_consent(found, "clinic-1", MOTHER))
+    for caller in (CLINIC, OTHER_NURSE, STRANGER):
+        with pytest.raises(NotFound):
+            rules.check_treating(found, caller, TODAY)
+    with pytest.raises(NotFound):
+        rules.take_back_consent(found, "clinic-1", MOTHER)
+
+
+def test_a_move_waits_for_the_new_town() -> None:
+    found = pregnant()
+    for town, code in ((TOWN, "same-municipality"), ("139913", "municipality-code")):
+        with pytest.raises(Invalid) as refused:
+            rules.announce_move(found, town, MOTHER)
+        assert places(refused.value) == {"/to_municipality": code}
+    with pytest.raises(Conflict):
+        rules.cancel_move(found, MOTHER)
+    assert rules.announce_move(found, OTHER_TOWN, MOTHER) == []
+    rules.check(found, NURSE)
+    with pytest.raises(NotFound):
+        rules.check(found, OTHER_NURSE)
+    rules.cancel_move(found, OTHER_NURSE)
+    with pytest.raises(NotFound):
+        rules.confirm(found, OTHER_NURSE)
+    rules.announce_move(found, OTHER_TOWN, NURSE)
+    for event in rules.confirm(found, OTHER_NURSE):
+        rules.apply(found, event)
+    rules.check(found, OTHER_NURSE)
+    with pytest.raises(NotFound):
+        rules.check(found, NURSE)
+
+
+def test_what_no_town_has_confirmed_goes_to_another_one_at_once() -> None:
+    found = pregnant(by=MOTHER)
+    assert rules.announce_move(found, OTHER_TOWN, MOTHER) == []
+    assert (found.municipality, found.moving_to, found.confirmed) == (OTHER_TOWN, None, False)
 
 
 async def _notified(door: Door) -> str:
@@ -254,3 +327,56 @@ async def test_a_refused_outcome_leaves_nothing_behind(door: Door) -> None:
     assert (await door.call(NURSE, "POST", f"/v1/pregnancies/{pregnancy}/outcome", wrong)).status_code == 422
     assert await door.runtime.store.count(kept.SAGAS, {}) == 0
     await door.does(NURSE, "POST", f"/v1/pregnancies/{pregnancy}/outcome", twins())
+
+
+@pytest.mark.integration
+async def test_a_pregnancy_is_lent_and_moves_and_each_finds_what_is_theirs(door: Door) -> None:
+    pregnancy = await _notified(door)
+    path = f"/v1/pregnancies/{pregnancy}"
+
+    async def lists(*callers: Caller) -> list[bool]:
+        return [bool((await door.does(one, "GET", "/v1/pregnancies"))["items"]) for one in callers]
+
+    assert await lists(MOTHER, NURSE, CLINIC, OTHER_NURSE) == [True, True, False, False]
+    lent = {"until": (TODAY + timedelta(days=30)).isoformat()}
+    await door.does(MOTHER, "PUT", f"{path}/consents/clinic-1", lent)
+    assert (await door.call(MOTHER, "PUT", f"{path}/consents/nobody", lent)).status_code == 422
+    assert (await door.call(STRANGER, "PUT", f"{path}/consents/clinic-1", lent)).status_code == 404
+    seen = await door.does(CLINIC, "GET", path)
+    assert "consents" not in seen
+    assert [one["organisation"] for one in (await door.does(MOTHER, "GET", path))["consents"]] == ["clinic-1"]
+    await door.does(CLINIC, "POST", f"{path}/checkups", {"done_on": TODAY.isoformat(), "systolic_mmhg": 118})
+    assert await lists(CLINIC, OTHER_CLINIC) == [True, False]
+
+    going = {"to_municipality": OTHER_TOWN}
+    await door.does(MOTHER, "POST", f"{path}/move", going)
+    assert await lists(NURSE, OTHER_NURSE) == [True, True]
+    assert (await door.call(OTHER_NURSE, "GET", path)).status_code == 404
+    await door.does(OTHER_NURSE, "POST", f"{path}/confirmation")
+    assert await lists(NURSE, OTHER_NURSE, CLINIC) == [False, True, True]
+    assert (await door.does(OTHER_NURSE, "GET", path))["checkups"][0]["organisation"] == "clinic-1"
+    found = await door.runtime.store.get(kept.PREGNANCIES, pregnancy)
+    assert found is not None
+    told = [(row["type"].split(".")[-2], row["tenant"]) for row in found["outbox"]]
+    assert told == [
+        ("PregnancyRegistered", TOWN),
+        ("PregnancyConsentGiven", TOWN),
+        ("PregnancyCheckupRecorded", TOWN),
+        ("PregnancyMoved", OTHER_TOWN),
+    ]
+
+    await door.does(MOTHER, "DELETE", f"{path}/consents/clinic-1")
+    assert (await door.call(CLINIC, "GET", path)).status_code == 404
+    assert await lists(CLINIC) == [False]
+
+
+@pytest.mark.integration
+async def test_a_woman_has_one_pregnancy_at_a_time(door: Door) -> None:
+    pregnancy = await _notified(door)
+    body = {"municipality": TOWN, "expected_delivery": EXPECTED.isoformat()}
+    again = await door.call(MOTHER, "POST", "/v1/pregnancies", body)
+    assert (again.status_code, again.json()["errors"][0]["code"]) == (422, "already-notified")
+    await door.does(
+        NURSE, "POST", f"/v1/pregnancies/{pregnancy}/outcome", {"outcome": "loss", "ended_on": "2026-11-20"}
+    )
+    await door.does(MOTHER, "POST", "/v1/pregnancies", {**body, "expected_delivery": "2027-07-01"})

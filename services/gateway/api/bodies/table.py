@@ -63,12 +63,14 @@ from services.gateway.api.bodies.notices import (
 from services.gateway.api.bodies.plan import FollowUpBody, LotRecallBody, Plan, PreCheckBody, Verdict
 from services.gateway.api.bodies.pregnancy import (
     ExpectedDeliveryBody,
+    LendingBody,
     MaternalDoseBody,
     MaternalDoseCorrectionBody,
     OutcomeBody,
     PregnancyBody,
     PregnancyCheckupBody,
     PregnancyCheckupCorrectionBody,
+    PregnancyMoveBody,
 )
 from services.gateway.api.bodies.questionnaire import (
     AnswersBody,
@@ -122,6 +124,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/municipalities/{code}/duplicates/{pair}/dismissal": NothingBody,
     "POST /v1/pregnancies": PregnancyBody,
     "POST /v1/pregnancies/{pregnancy}/confirmation": NothingBody,
+    "POST /v1/pregnancies/{pregnancy}/move": PregnancyMoveBody,
+    "PUT /v1/pregnancies/{pregnancy}/consents/{organisation}": LendingBody,
     "POST /v1/pregnancies/{pregnancy}/expected-delivery": ExpectedDeliveryBody,
     "POST /v1/pregnancies/{pregnancy}/checkups": PregnancyCheckupBody,
     "POST /v1/pregnancies/{pregnancy}/doses": MaternalDoseBody,
