@@ -55,21 +55,21 @@ async def _issue(
     if known is None:
         raise NotFound
     # Before anything is written under this child's name; the commit asks again.
-    check(kept.record_of(known), caller, verb, records.today)
+    check(kept.children.record_of(known), caller, verb, records.today)
     codes = [family.code_of(records.secret, command.id, number) for number in range(count)]
     hashes = [await asyncio.to_thread(family.code_hash, code) for code in codes]
-    await kept.name_codes(records.children.store, hashes, child)
+    await kept.codes.name_codes(records.children.store, hashes, child)
 
     def decide(doc: Document) -> Doc:
         # A late repeat must not open a used code again, however long ago the first attempt was.
-        before = kept.made_before(doc, command)
+        before = kept.children.made_before(doc, command)
         if before is not None:
             return before
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         expires_at = wanted(record, hashes)
         told(doc, record, (), records.now)
         answer = {"expires_at": wire_instant(expires_at)}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     answer, doc = await records.children.change(child, decide, command)
@@ -83,18 +83,18 @@ async def link(records: Records, caller: Caller, code: str, command: Command) ->
     """Bind the caller to the child of a one-time code. Every wrong code is refused alike, after the same work."""
     check_role(caller, "link")
     found = await asyncio.to_thread(family.code_hash, code)
-    child = await kept.child_of_code(records.children.store, found)
+    child = await kept.codes.child_of_code(records.children.store, found)
     if child is None:
         raise family.code_refused()
 
     def decide(doc: Document) -> Doc:
-        before = kept.made_before(doc, command)
+        before = kept.children.made_before(doc, command)
         if before is not None:
             return before
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         events = family.link(record, found, caller, today=records.today, now=records.now)
         answer = {"child": doc.id, "revision": told(doc, record, events, records.now)}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     try:
@@ -163,7 +163,7 @@ async def give_consent(
     if known is None:
         raise NotFound
     # A stranger is refused before the directory is asked, which may take its time.
-    check(kept.record_of(known), caller, "consent", records.today)
+    check(kept.children.record_of(known), caller, "consent", records.today)
     listed = await _directory_kind(records, organisation)
     if kind not in {None, listed}:
         raise invalid("/kind", "kind-wrong", "機関の種類が登録内容と違います。", "The directory says otherwise.")

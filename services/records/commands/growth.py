@@ -102,7 +102,7 @@ async def _readable(records: Records, caller: Caller, child: str) -> Record:
     doc = await records.children.load(child)
     if doc is None:
         raise NotFound
-    record = kept.record_of(doc)
+    record = kept.children.record_of(doc)
     check(record, caller, "read_growth", records.today)
     return record
 

@@ -27,9 +27,9 @@ async def export(records: Records, caller: Caller, child: str, form: Format) -> 
     doc = await records.children.load(child)
     if doc is None:
         raise NotFound
-    record = kept.record_of(doc)
+    record = kept.children.record_of(doc)
     check(record, caller, "export", records.today)
-    pregnancy = await _born_of(records, caller, {child, *kept.merges(doc)})
+    pregnancy = await _born_of(records, caller, {child, *kept.merging.merges(doc)})
     known = await records.organisations.load_many(handbook.organisations_of(record, pregnancy))
     book = handbook.handbook(
         child,
@@ -57,7 +57,10 @@ async def _born_of(records: Records, caller: Caller, child: set[str]) -> Pregnan
     """The caller's own pregnancy of which the child was born, by whichever of its records' ids."""
     if caller.role != "guardian":
         return None
-    found = [kept.pregnancy_of(doc) for doc in await kept.pregnancies_of(records.store, "woman", caller.subject)]
+    found = [
+        kept.pregnancies.pregnancy_of(doc)
+        for doc in await kept.pregnancies.pregnancies_of(records.store, "woman", caller.subject)
+    ]
     return next((one for one in found if one.ended is not None and child & set(one.ended.children)), None)
 
 

@@ -25,7 +25,7 @@ async def announce_move(
     """The old town announces a move."""
     await _check_theirs(records, caller, child, "move")
     here = await _kind_of(records, wish.to_municipality) == "municipality"
-    await kept.remember_days(records.store, child, command.id, [wish.effective_on])
+    await kept.days.remember_days(records.store, child, command.id, [wish.effective_on])
     return await change_entry(
         records,
         child,
@@ -62,7 +62,7 @@ async def plan_stay(
                 "この機関は登録されていません。",
                 "This organisation is not known.",
             )
-    await kept.remember_days(records.store, child, command.id, [wish.since, wish.until + timedelta(days=1)])
+    await kept.days.remember_days(records.store, child, command.id, [wish.since, wish.until + timedelta(days=1)])
     return await add_entry(
         records,
         child,
@@ -90,11 +90,11 @@ async def turn_days(records: Records) -> int:
     A row goes only after its child was changed: a crash in between does nothing twice, since nothing is left to happen.
     """
     today = records.today
-    due = await kept.days_until(records.store, today)
+    due = await kept.days.days_until(records.store, today)
     for row in due:
 
         def decide(doc: Document) -> Doc:
-            record = kept.record_of(doc)
+            record = kept.children.record_of(doc)
             told(doc, record, _on_day(record, today), records.now)
             return {}
 
@@ -102,7 +102,7 @@ async def turn_days(records: Records) -> int:
         with contextlib.suppress(Conflict):
             with contextlib.suppress(NotFound):
                 await records.children.change(row["child"], decide)
-            await kept.forget_day(records.store, row["_id"])
+            await kept.days.forget_day(records.store, row["_id"])
     return len(due)
 
 
@@ -122,7 +122,7 @@ async def _check_theirs(records: Records, caller: Caller, child: str, verb: Verb
     known = await records.children.load(child)
     if known is None:
         raise NotFound
-    check(kept.record_of(known), caller, verb, records.today)
+    check(kept.children.record_of(known), caller, verb, records.today)
 
 
 async def _kind_of(records: Records, organisation: str) -> Any:

@@ -35,7 +35,7 @@ def _tell(doc: Document, pregnancy: Pregnancy, events: Iterable[PregnancyEvent],
         doc.tenant = pregnancy.municipality
         doc.emit(event, now)
     doc.tenant = pregnancy.municipality
-    kept.keep_pregnancy(doc, pregnancy)
+    kept.pregnancies.keep_pregnancy(doc, pregnancy)
     return doc.heads.get(f"{STREAM.replace('.', '/')}:{doc.id}", 0)
 
 
@@ -54,7 +54,7 @@ async def notify(
     def decide(doc: Document) -> Doc:
         revision = _tell(doc, pregnancy, events, records.now)
         answer = {"id": doc.id, "confirmed": pregnancy.confirmed, "revision": revision}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     return await records.pregnancies.create(command.id, decide, command)
@@ -68,8 +68,8 @@ async def _town(records: Records, municipality: str, pointer: str) -> None:
 
 async def _only_one(records: Records, woman: str, command: Command) -> None:
     """Raise Invalid while another pregnancy of hers is under way: it would be followed, and told of, twice."""
-    for doc in await kept.pregnancies_of(records.store, "woman", woman):
-        if doc.id != command.id and kept.pregnancy_of(doc).ended is None:
+    for doc in await kept.pregnancies.pregnancies_of(records.store, "woman", woman):
+        if doc.id != command.id and kept.pregnancies.pregnancy_of(doc).ended is None:
             raise invalid(
                 "/guardian", "already-notified", "すでに届出があります。", "A pregnancy of hers is under way already."
             )
@@ -109,8 +109,8 @@ async def lend(
     doc = await records.pregnancies.load(pregnancy)
     if doc is None:
         raise NotFound
-    rules.check(kept.pregnancy_of(doc), caller)
-    await kept.name_reader(records.store, organisation, pregnancy)
+    rules.check(kept.pregnancies.pregnancy_of(doc), caller)
+    await kept.pregnancies.name_reader(records.store, organisation, pregnancy)
     return await record(
         records,
         caller,
@@ -136,16 +136,16 @@ async def record(
     check_role(caller, verb)
 
     def decide(doc: Document) -> Doc:
-        known = kept.made_before(doc, command) if command is not None else None
+        known = kept.children.made_before(doc, command) if command is not None else None
         if known is not None:
             return known
-        found = kept.pregnancy_of(doc)
+        found = kept.pregnancies.pregnancy_of(doc)
         events = facts(found)
-        if kept.birth_of(doc) is not None:
+        if kept.pregnancies.birth_of(doc) is not None:
             raise Conflict("Its outcome is being recorded.")
         given = {**answer, "revision": _tell(doc, found, events, records.now)}
         if command is not None:
-            kept.remember_made(doc, command, given)
+            kept.children.remember_made(doc, command, given)
         return given
 
     return await records.pregnancies.change(pregnancy, decide, command)
@@ -159,35 +159,35 @@ async def end(
     doc = await records.pregnancies.load(pregnancy)
     if doc is None:
         raise NotFound
-    rules.check(kept.pregnancy_of(doc), caller)
+    rules.check(kept.pregnancies.pregnancy_of(doc), caller)
     saga = {"_id": command.id, "kind": "birth", "pregnancy": pregnancy, "at": datetime.now(UTC)}
 
     def decide(doc: Document) -> Doc:
-        if kept.made_before(doc, command) is not None:
+        if kept.children.made_before(doc, command) is not None:
             return {}
-        birth = kept.birth_of(doc)
+        birth = kept.pregnancies.birth_of(doc)
         if birth is not None:
             if birth[2].id == command.id:
                 return {}
             raise Conflict("Its outcome is being recorded.")
-        found = kept.pregnancy_of(doc)
+        found = kept.pregnancies.pregnancy_of(doc)
         wish = wished(found.municipality)
         children = rules.births(found, wish, caller, pregnancy_id=pregnancy, today=records.today)
-        kept.begin_birth(doc, children, rules.end(wish, list(children), caller), command)
+        kept.pregnancies.begin_birth(doc, children, rules.end(wish, list(children), caller), command)
         return {}
 
     # Before the first step: a crash at any point is found by it.
-    await kept.begin_saga(records.store, saga)
+    await kept.merging.begin_saga(records.store, saga)
     try:
         await records.pregnancies.change(pregnancy, decide)
     except Conflict:
         raise
     except Exception:
-        await kept.end_saga(records.store, command.id)
+        await kept.merging.end_saga(records.store, command.id)
         raise
     await run(records, saga)
     doc = await records.pregnancies.load(pregnancy)
-    known = kept.made_before(doc, command) if doc is not None else None
+    known = kept.children.made_before(doc, command) if doc is not None else None
     if doc is None or known is None:
         raise Conflict
     return known, doc
@@ -196,7 +196,7 @@ async def end(
 async def run(records: Records, saga: Doc) -> None:
     """Do what is left of a birth, or a loss: open the children's records, tell the end."""
     doc = await records.pregnancies.load(saga["pregnancy"])
-    birth = kept.birth_of(doc) if doc is not None else None
+    birth = kept.pregnancies.birth_of(doc) if doc is not None else None
     if birth is not None:
         children, ended, command = birth
         for child, (first, second) in children.items():
@@ -212,21 +212,21 @@ async def run(records: Records, saga: Doc) -> None:
                 await records.children.create(child, open_record)
 
         def tell_the_end(doc: Document) -> Doc:
-            if kept.birth_of(doc) is None:
+            if kept.pregnancies.birth_of(doc) is None:
                 return {}
-            kept.end_birth(doc)
-            revision = _tell(doc, kept.pregnancy_of(doc), [ended], records.now)
+            kept.pregnancies.end_birth(doc)
+            revision = _tell(doc, kept.pregnancies.pregnancy_of(doc), [ended], records.now)
             answer = {"id": doc.id, "outcome": ended.outcome, "children": list(ended.children), "revision": revision}
-            kept.remember_made(doc, command, answer)
+            kept.children.remember_made(doc, command, answer)
             return {}
 
         await records.pregnancies.change(saga["pregnancy"], tell_the_end)
-    await kept.end_saga(records.store, saga["_id"])
+    await kept.merging.end_saga(records.store, saga["_id"])
 
 
 async def resume(records: Records, *, older_than: timedelta = LEFT_BEHIND_AFTER) -> int:
     """Go on with births that a process left half done; how many there were."""
-    left = await kept.sagas_before(records.store, datetime.now(UTC) - older_than)
+    left = await kept.merging.sagas_before(records.store, datetime.now(UTC) - older_than)
     births = [saga for saga in left if saga["kind"] == "birth"]
     for saga in births:
         await run(records, saga)
@@ -241,7 +241,7 @@ async def birth_keeper(records: Records) -> None:
 
 def shown(doc: Document, caller: Caller) -> Doc:
     """A pregnancy as its readers see it; to whom she lends it is hers and her town's to know."""
-    found = kept.pregnancy_of(doc)
+    found = kept.pregnancies.pregnancy_of(doc)
     ended = found.ended
     lent = [
         {"organisation": key, **one.model_dump(mode="json", include={"kind", "until"})}
@@ -276,7 +276,7 @@ async def read(records: Records, caller: Caller, pregnancy: str) -> Doc:
     doc = await records.pregnancies.load(pregnancy)
     if doc is None:
         raise NotFound
-    rules.check_treating(kept.pregnancy_of(doc), caller, records.today)
+    rules.check_treating(kept.pregnancies.pregnancy_of(doc), caller, records.today)
     return shown(doc, caller)
 
 
@@ -285,12 +285,12 @@ async def listed(records: Records, caller: Caller) -> list[Doc]:
     check_role(caller, "treat_pregnancy")
     store = records.store
     if caller.role == "guardian":
-        docs = await kept.pregnancies_of(store, "woman", caller.subject)
+        docs = await kept.pregnancies.pregnancies_of(store, "woman", caller.subject)
     else:
-        docs = await kept.lent_pregnancies(store, caller.acts_for or "")
-        docs = [doc for doc in docs if rules.is_lent(kept.pregnancy_of(doc), caller, records.today)]
+        docs = await kept.pregnancies.lent_pregnancies(store, caller.acts_for or "")
+        docs = [doc for doc in docs if rules.is_lent(kept.pregnancies.pregnancy_of(doc), caller, records.today)]
         if caller.municipality is not None:
             for field in ("municipality", "moving_to"):
-                docs += await kept.pregnancies_of(store, field, caller.municipality)
-    lines = {doc.id: _line(doc, kept.pregnancy_of(doc)) for doc in docs}
+                docs += await kept.pregnancies.pregnancies_of(store, field, caller.municipality)
+    lines = {doc.id: _line(doc, kept.pregnancies.pregnancy_of(doc)) for doc in docs}
     return sorted(lines.values(), key=lambda line: (line["expected_delivery"], line["id"]))

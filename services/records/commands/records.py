@@ -61,7 +61,7 @@ def told(doc: Document, record: Record, events: Iterable[ChildEvent], now: datet
         # From a move on, events are the new town's.
         doc.tenant = record.facts.municipality
         doc.emit(event, now)
-    kept.keep(doc, record)
+    kept.children.keep(doc, record)
     return head(doc)
 
 
@@ -74,13 +74,13 @@ async def add_entry(records: Records, child: str, facts: Facts, command: Command
     """Add an entry whose id is the command's: the same command never makes a second one."""
 
     def decide(doc: Document) -> Doc:
-        known = kept.made_before(doc, command)
+        known = kept.children.made_before(doc, command)
         if known is not None:
             return known
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         revision = told(doc, record, facts(record), records.now)
         given = {**answer, "revision": revision}
-        kept.remember_made(doc, command, given)
+        kept.children.remember_made(doc, command, given)
         return given
 
     return await records.children.change(child, decide, command)
@@ -99,7 +99,7 @@ async def change_entry(
     """Change the record; under a key the same request gets the same answer."""
 
     def decide(doc: Document) -> Doc:
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         revision = told(doc, record, facts(record), records.now)
         return {**answer, "revision": revision}
 

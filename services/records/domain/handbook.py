@@ -193,8 +193,8 @@ def organisations_of(record: Record, pregnancy: Pregnancy | None = None) -> set[
     for entries in (record.checkups, record.reactions, record.allergies, record.milestones):
         found |= {one.organisation for one in entries.values() if one.organisation}
     if pregnancy is not None:
-        told = (*pregnancy.checkups.values(), *pregnancy.doses.values())
-        found |= {one.organisation for one in told if one.organisation}
+        found |= {one.organisation for one in pregnancy.checkups.values() if one.organisation}
+        found |= {one.organisation for one in pregnancy.doses.values() if one.organisation}
     return found
 
 

@@ -13,7 +13,7 @@ from joserfc.jwk import ECKey
 from services.records.commands import imports
 from services.records.commands.merging import pair_id
 from services.records.domain.access import Caller
-from services.records.store import PREGNANCIES
+from services.records.store.collections import PREGNANCIES
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import (
     CLINIC,

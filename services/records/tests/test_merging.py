@@ -250,7 +250,7 @@ def lived(mark: str, parts: dict[str, Any]) -> Child:
 def as_bytes(record: Record) -> bytes:
     """The record as it is stored."""
     doc = Document(id="")
-    kept.keep(doc, record)
+    kept.children.keep(doc, record)
     return json.dumps(doc.state, sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -301,7 +301,7 @@ async def merged(door: Door) -> tuple[str, str]:
 
 async def of(door: Door, child: str) -> Record:
     doc = await door.app.state.records.children.load(child)
-    return kept.record_of(doc)
+    return kept.children.record_of(doc)
 
 
 async def test_a_merge_makes_one_record_with_everybody_who_reads_it(door: Door) -> None:
@@ -335,7 +335,7 @@ async def test_the_diary_and_its_photos_follow_and_come_back(door: Door) -> None
     file = f"/diary/{entry}/photos/{photo.json()['id']}"
     before = (await door.call(FATHER, "GET", f"/v1/children/{second}{file}")).content
     await door.does(MOTHER, "POST", f"/v1/children/{first}/diary", {"on": "2026-08-11", "text": "わたしの日記"})
-    rows = await door.runtime.store.find(kept.DIARY, {})
+    rows = await door.runtime.store.find(kept.collections.DIARY, {})
 
     await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": second, "reason": "二重登録"})
     for who in (MOTHER, FATHER):
@@ -351,7 +351,7 @@ async def test_the_diary_and_its_photos_follow_and_come_back(door: Door) -> None
     assert (await door.call(FATHER, "GET", f"/v1/children/{third}{file}")).content == before
     assert (await door.call(MOTHER, "GET", f"/v1/children/{third}{file}")).status_code == 404
     assert (await door.call(MOTHER, "GET", f"/v1/children/{first}{file}")).status_code == 404
-    after = {row["_id"]: row["state"] for row in await door.runtime.store.find(kept.DIARY, {})}
+    after = {row["_id"]: row["state"] for row in await door.runtime.store.find(kept.collections.DIARY, {})}
     for row in rows:
         was = row["state"] if row["state"]["child"] == first else {**row["state"], "child": third}
         assert after[row["_id"]] == was
@@ -706,4 +706,4 @@ async def test_a_pair_of_whom_somebody_said_that_they_are_two_is_not_shown_again
 async def test_asking_for_namesakes_uses_an_index(door: Door) -> None:
     await door.born()
     for where in ({"state.match": {"$gte": "139912:", "$lt": "139912;"}}, {"state.match": {"$in": ["a", "b"]}}):
-        assert "IXSCAN" in str(await door.runtime.store.explain(kept.CHILDREN, where))
+        assert "IXSCAN" in str(await door.runtime.store.explain(kept.collections.CHILDREN, where))

@@ -273,7 +273,7 @@ async def test_twins_are_born_once_whoever_repeats(door: Door) -> None:
     assert [one["facts"]["sex"], other["facts"]["sex"]] == ["F", "M"]
     assert one["facts"]["gestation_days"] == 270
     assert [bound["guardian"] for bound in one["guardians"]] == [MOTHER.subject]
-    assert await door.runtime.store.count(kept.CHILDREN, {}) == 2
+    assert await door.runtime.store.count(kept.collections.CHILDREN, {}) == 2
     seen = await door.does(MOTHER, "GET", f"/v1/pregnancies/{pregnancy}")
     assert (seen["outcome"], seen["children"], seen["silenced"]) == ("birth", first["children"], False)
 
@@ -298,12 +298,12 @@ async def test_w5_a_birth_left_half_done_goes_on(door: Door, monkeypatch: pytest
         if opened == 2:
             crash.setattr(records.pregnancies, "change", _fails_the_second_time(records.pregnancies.change))
         assert (await door.call(NURSE, "POST", path, twins(), Idempotency_Key="born")).status_code == 500
-    assert await door.runtime.store.count(kept.CHILDREN, {}) == opened
+    assert await door.runtime.store.count(kept.collections.CHILDREN, {}) == opened
     # Meanwhile nothing else may be written, and no other outcome told.
     assert (await door.call(NURSE, "POST", path, {"outcome": "loss", "ended_on": "2026-11-20"})).status_code == 409
     assert await pregnancies.resume(records, older_than=timedelta(0)) >= 1
     assert await pregnancies.resume(records, older_than=timedelta(0)) == 0
-    assert await door.runtime.store.count(kept.CHILDREN, {}) == 2
+    assert await door.runtime.store.count(kept.collections.CHILDREN, {}) == 2
     again = await door.does(NURSE, "POST", path, twins(), Idempotency_Key="born")
     assert len(again["children"]) == 2
 
@@ -325,7 +325,7 @@ async def test_a_refused_outcome_leaves_nothing_behind(door: Door) -> None:
     pregnancy = await _notified(door)
     wrong = {**twins(), "children": []}
     assert (await door.call(NURSE, "POST", f"/v1/pregnancies/{pregnancy}/outcome", wrong)).status_code == 422
-    assert await door.runtime.store.count(kept.SAGAS, {}) == 0
+    assert await door.runtime.store.count(kept.collections.SAGAS, {}) == 0
     await door.does(NURSE, "POST", f"/v1/pregnancies/{pregnancy}/outcome", twins())
 
 
@@ -355,7 +355,7 @@ async def test_a_pregnancy_is_lent_and_moves_and_each_finds_what_is_theirs(door:
     await door.does(OTHER_NURSE, "POST", f"{path}/confirmation")
     assert await lists(NURSE, OTHER_NURSE, CLINIC) == [False, True, True]
     assert (await door.does(OTHER_NURSE, "GET", path))["checkups"][0]["organisation"] == "clinic-1"
-    found = await door.runtime.store.get(kept.PREGNANCIES, pregnancy)
+    found = await door.runtime.store.get(kept.collections.PREGNANCIES, pregnancy)
     assert found is not None
     told = [(row["type"].split(".")[-2], row["tenant"]) for row in found["outbox"]]
     assert told == [
