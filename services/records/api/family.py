@@ -1,10 +1,10 @@
 """Guardians, relatives and their codes, and consent to read."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from services.records.api.wire import (
     Asking,
@@ -16,6 +16,7 @@ from services.records.api.wire import (
 from services.records.commands import family as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.family import MOST_CODES_AT_ONCE
+from services.records.domain.findings import Findings
 from services.records.domain.record import Share
 from shared.events.records import Relation, Section
 from shared.service import answer, api_router
@@ -36,15 +37,18 @@ class InvitationBody(Body):
     sections: list[Section] | None = Field(default=None, min_length=1, max_length=5)
     until: Day | None = None
 
-    @model_validator(mode="after")
-    def complete(self) -> Self:
-        """A relative's needs sections and a last day, a guardian's has neither."""
-        if (self.relation == "guardian") != (self.sections is None) or (self.sections is None) != (self.until is None):
-            raise ValueError("sections and until belong to a relative's invitation")
-        return self
-
     def share(self) -> Share | None:
-        """As the domain takes it."""
+        """As the domain takes it; raises Invalid: a relative's has sections and a last day, a guardian's has neither."""
+        findings = Findings()
+        for name in ("sections", "until"):
+            given = getattr(self, name) is not None
+            if self.relation == "guardian" and given:
+                findings.add(
+                    f"/{name}", "not-for-guardians", "保護者には指定できません。", "A guardian reads everything."
+                )
+            if self.relation != "guardian" and not given:
+                findings.add(f"/{name}", "missing", "親族などの招待に必要です。", "A relative's invitation needs it.")
+        findings.refuse()
         if self.relation == "guardian" or self.sections is None or self.until is None:
             return None
         return Share(self.relation, tuple(dict.fromkeys(self.sections)), self.until)
