@@ -166,12 +166,7 @@ async def test_a_pregnancy_is_followed_everywhere_and_ends_in_twins(house: House
     await operator.post("/v1/clinics", {"id": clinic, "name": "わかば産婦人科", "municipality": TOWN}, expect=None)
     midwife = await house.api.sign_in(f"midwife-{house.mark}", "clinic", organisation=clinic)
     assert (await midwife.call("GET", path)).status_code == 404
-
-    async def lent() -> bool:
-        answer = await house.mother.call("PUT", f"{path}/consents/{clinic}", {"until": due.isoformat()})
-        return answer.is_success
-
-    await until(lent, "the clinic is known, and she lends it the record")
+    await house.mother.put(f"{path}/consents/{clinic}", {"until": due.isoformat()})
     earlier = (TODAY - timedelta(days=7)).isoformat()
     await midwife.post(f"{path}/checkups", {"done_on": earlier, "weight_kg": 60.8, "fundal_height_cm": 33})
     assert [one["id"] for one in (await midwife.get("/v1/pregnancies"))["items"]] == [notified["id"]]

@@ -164,7 +164,7 @@ async def give_consent(
         raise NotFound
     # A stranger is refused before the directory is asked, which may take its time.
     check(kept.children.record_of(known), caller, "consent", records.today)
-    listed = await _directory_kind(records, organisation)
+    listed = await directory_kind(records, organisation)
     if kind not in {None, listed}:
         raise invalid("/kind", "kind-wrong", "機関の種類が登録内容と違います。", "The directory says otherwise.")
     wish = consent.ConsentWish(organisation=organisation, kind=listed, purpose=purpose, until=until)
@@ -193,7 +193,7 @@ async def withdraw_consent(
     )
 
 
-async def _directory_kind(records: Records, organisation: str) -> consent.OrganisationKind:
+async def directory_kind(records: Records, organisation: str) -> consent.OrganisationKind:
     """What the directory says the organisation is; one that was opened a moment ago is waited for."""
     waited = 0.0
     while True:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime, timedelta
 
 from services.records import store as kept
+from services.records.commands.family import directory_kind
 from services.records.commands.records import Records, told
 from services.records.domain import pregnancy as rules
 from services.records.domain.access import Caller, Verb, check_role
@@ -98,24 +99,17 @@ async def lend(
 ) -> tuple[Doc, Document]:
     """Lend the record to a clinic or a town; where to find it is said first: a row without a consent leads nowhere."""
     check_role(caller, "lend_pregnancy")
-    known = await records.organisations.load(organisation)
-    if known is None or known.state.get("kind") not in {"clinic", "municipality"}:
-        raise invalid(
-            "/path/organisation",
-            "organisation-unknown",
-            "この機関は登録されていません。",
-            "This organisation is not known.",
-        )
     doc = await records.pregnancies.load(pregnancy)
     if doc is None:
         raise NotFound
     rules.check(kept.pregnancies.pregnancy_of(doc), caller)
+    kind = await directory_kind(records, organisation)
     await kept.pregnancies.name_reader(records.store, organisation, pregnancy)
     return await record(
         records,
         caller,
         pregnancy,
-        lambda found: rules.lend(found, organisation, known.state["kind"], until, caller, records.today),
+        lambda found: rules.lend(found, organisation, kind, until, caller, records.today),
         command,
         {"id": pregnancy, "organisation": organisation},
         verb="lend_pregnancy",
