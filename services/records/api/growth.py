@@ -7,8 +7,7 @@ from fastapi.responses import JSONResponse
 
 from services.records.api.wire import Asking, Body, Day, Reason, Token, WithReason
 from services.records.commands import growth as commands
-from services.records.commands.observations import change_own_entry
-from services.records.commands.records import STREAM, Records
+from services.records.commands.records import STREAM, Records, change_entry
 from services.records.domain.growth import GrowthWish, retract_measurement
 from services.records.domain.growth_sets import Measure
 from shared.service import answer, api_router
@@ -62,15 +61,15 @@ def router(records: Records) -> APIRouter:
     @routes.post("/v1/children/{child}/growth/{measurement}/retraction")
     async def retract(child: str, measurement: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a measurement that was entered in error."""
-        given, doc = await change_own_entry(
+        given, doc = await change_entry(
             records,
             asked.caller,
-            child,
-            measurement,
             "measure",
+            child,
             lambda record: retract_measurement(record, measurement, body.reason, asked.caller, today=records.today),
+            {"id": measurement},
             asked.command(body),
-            asked.if_match,
+            if_match=asked.if_match,
         )
         return answer(doc, STREAM, given)
 

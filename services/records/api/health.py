@@ -13,8 +13,7 @@ from services.records.api.wire import (
     WithReason,
     Words,
 )
-from services.records.commands import observations as commands
-from services.records.commands.records import STREAM, Records
+from services.records.commands.records import STREAM, Records, add_entry, change_entry
 from services.records.domain.allergies import AllergyWish, record_allergy, retract_allergy
 from services.records.domain.milestones import record_milestone, retract_milestone
 from services.records.domain.reactions import ReactionWish, correct_reaction, record_reaction, retract_reaction
@@ -75,32 +74,33 @@ def router(records: Records) -> APIRouter:
     async def reaction(child: str, body: ReactionBody, asked: Asking) -> JSONResponse:
         """Record what was seen after a dose."""
         command = asked.command(body)
-        given, doc = await commands.record_entry(
+        given, doc = await add_entry(
             records,
             asked.caller,
-            child,
             "record_condition",
+            child,
             lambda record: record_reaction(
                 record, body.wish(), asked.caller, reaction_id=command.id, today=records.today, now=records.now
             ),
             command,
+            {"id": command.id, "provenance": asked.caller.provenance},
         )
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/reactions/{given['id']}")
 
     @routes.put("/v1/children/{child}/reactions/{reaction}")
     async def correct(child: str, reaction: str, body: ReactionCorrectionBody, asked: Asking) -> JSONResponse:
         """Put a reaction right, or tell how it ended; If-Match is the child's ETag."""
-        given, doc = await commands.change_own_entry(
+        given, doc = await change_entry(
             records,
             asked.caller,
-            child,
-            reaction,
             "change_condition",
+            child,
             lambda record: correct_reaction(
                 record, reaction, body.wish(), body.reason, asked.caller, today=records.today, now=records.now
             ),
+            {"id": reaction},
             asked.optional_command(body),
-            asked.if_match,
+            if_match=asked.if_match,
             match_required=True,
         )
         return answer(doc, STREAM, given)
@@ -108,15 +108,15 @@ def router(records: Records) -> APIRouter:
     @routes.post("/v1/children/{child}/reactions/{reaction}/retraction")
     async def retract(child: str, reaction: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a reaction that was entered in error."""
-        given, doc = await commands.change_own_entry(
+        given, doc = await change_entry(
             records,
             asked.caller,
-            child,
-            reaction,
             "change_condition",
+            child,
             lambda record: retract_reaction(record, reaction, body.reason, asked.caller, today=records.today),
+            {"id": reaction},
             asked.command(body),
-            asked.if_match,
+            if_match=asked.if_match,
         )
         return answer(doc, STREAM, given)
 
@@ -125,28 +125,29 @@ def router(records: Records) -> APIRouter:
         """Record an allergy."""
         command = asked.command(body)
         wish = AllergyWish(substance=body.substance, criticality=body.criticality, since=body.since, text=body.text)
-        given, doc = await commands.record_entry(
+        given, doc = await add_entry(
             records,
             asked.caller,
-            child,
             "record_condition",
+            child,
             lambda record: record_allergy(record, wish, asked.caller, allergy_id=command.id, today=records.today),
             command,
+            {"id": command.id, "provenance": asked.caller.provenance},
         )
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/allergies/{given['id']}")
 
     @routes.post("/v1/children/{child}/allergies/{allergy}/retraction")
     async def no_allergy(child: str, allergy: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw an allergy that was entered in error or was outgrown."""
-        given, doc = await commands.change_own_entry(
+        given, doc = await change_entry(
             records,
             asked.caller,
-            child,
-            allergy,
             "change_condition",
+            child,
             lambda record: retract_allergy(record, allergy, body.reason, asked.caller, today=records.today),
+            {"id": allergy},
             asked.command(body),
-            asked.if_match,
+            if_match=asked.if_match,
         )
         return answer(doc, STREAM, given)
 
@@ -154,11 +155,11 @@ def router(records: Records) -> APIRouter:
     async def milestone(child: str, body: MilestoneBody, asked: Asking) -> JSONResponse:
         """Record what the child did for the first time."""
         command = asked.command(body)
-        given, doc = await commands.record_entry(
+        given, doc = await add_entry(
             records,
             asked.caller,
-            child,
             "measure",
+            child,
             lambda record: record_milestone(
                 record,
                 body.milestone,
@@ -169,21 +170,22 @@ def router(records: Records) -> APIRouter:
                 today=records.today,
             ),
             command,
+            {"id": command.id, "provenance": asked.caller.provenance},
         )
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/milestones/{given['id']}")
 
     @routes.post("/v1/children/{child}/milestones/{milestone}/retraction")
     async def no_milestone(child: str, milestone: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a step that was entered in error."""
-        given, doc = await commands.change_own_entry(
+        given, doc = await change_entry(
             records,
             asked.caller,
-            child,
-            milestone,
             "measure",
+            child,
             lambda record: retract_milestone(record, milestone, body.reason, asked.caller, today=records.today),
+            {"id": milestone},
             asked.command(body),
-            asked.if_match,
+            if_match=asked.if_match,
         )
         return answer(doc, STREAM, given)
 

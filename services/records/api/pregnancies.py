@@ -23,6 +23,7 @@ from services.records.commands import pregnancies as commands
 from services.records.commands.pregnancies import STREAM
 from services.records.commands.records import Records
 from services.records.domain import pregnancy as rules
+from services.records.domain import pregnancy_care as care
 from services.records.domain.access import Verb
 from services.records.domain.children import ChildWish
 from shared.documents import Command
@@ -234,12 +235,12 @@ def router(records: Records) -> APIRouter:
     @routes.post("/v1/pregnancies/{pregnancy}/checkups", status_code=201)
     async def checkup(pregnancy: str, body: PregnancyCheckupBody, asked: Asking) -> JSONResponse:
         """Record a checkup (妊婦健診)."""
-        command, wish = asked.command(body), rules.CheckupWish(**body.model_dump())
+        command, wish = asked.command(body), care.CheckupWish(**body.model_dump())
         return await told(
             asked,
             pregnancy,
             command,
-            lambda found: rules.record_checkup(found, wish, asked.caller, checkup_id=command.id, today=records.today),
+            lambda found: care.record_checkup(found, wish, asked.caller, checkup_id=command.id, today=records.today),
             entry=command.id,
             status=201,
             verb="treat_pregnancy",
@@ -250,12 +251,12 @@ def router(records: Records) -> APIRouter:
         pregnancy: str, checkup: str, body: PregnancyCheckupCorrectionBody, asked: Asking
     ) -> JSONResponse:
         """Put a checkup right."""
-        wish = rules.CheckupWish(**body.model_dump(exclude={"reason"}))
+        wish = care.CheckupWish(**body.model_dump(exclude={"reason"}))
         return await told(
             asked,
             pregnancy,
             asked.command(body),
-            lambda found: rules.correct_checkup(found, checkup, wish, body.reason, asked.caller, today=records.today),
+            lambda found: care.correct_checkup(found, checkup, wish, body.reason, asked.caller, today=records.today),
             entry=checkup,
             verb="treat_pregnancy",
         )
@@ -267,7 +268,7 @@ def router(records: Records) -> APIRouter:
             asked,
             pregnancy,
             asked.command(body),
-            lambda found: rules.retract_checkup(found, checkup, body.reason, asked.caller, today=records.today),
+            lambda found: care.retract_checkup(found, checkup, body.reason, asked.caller, today=records.today),
             entry=checkup,
             verb="treat_pregnancy",
         )
@@ -280,7 +281,7 @@ def router(records: Records) -> APIRouter:
             asked,
             pregnancy,
             command,
-            lambda found: rules.record_dose(
+            lambda found: care.record_dose(
                 found,
                 body.given_on,
                 body.product,
@@ -302,7 +303,7 @@ def router(records: Records) -> APIRouter:
             asked,
             pregnancy,
             asked.command(body),
-            lambda found: rules.correct_dose(
+            lambda found: care.correct_dose(
                 found, dose, body.given_on, body.product, body.lot, body.reason, asked.caller, today=records.today
             ),
             entry=dose,
@@ -316,7 +317,7 @@ def router(records: Records) -> APIRouter:
             asked,
             pregnancy,
             asked.command(body),
-            lambda found: rules.retract_dose(found, dose, body.reason, asked.caller, today=records.today),
+            lambda found: care.retract_dose(found, dose, body.reason, asked.caller, today=records.today),
             entry=dose,
             verb="treat_pregnancy",
         )

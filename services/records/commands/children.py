@@ -68,9 +68,10 @@ async def correct_child(
     if_match: str | None,
 ) -> tuple[Doc, Document]:
     """Put the child's own facts right."""
-    check_role(caller, "correct")
     return await change_entry(
         records,
+        caller,
+        "correct",
         child,
         lambda record: children.correct(record, wish, reason, caller, records.today),
         {"id": child},

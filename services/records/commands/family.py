@@ -107,9 +107,10 @@ async def revoke_grant(
     records: Records, caller: Caller, child: str, grant: str, command: Command | None
 ) -> tuple[Doc, Document]:
     """Take a relative's permission back."""
-    check_role(caller, "revoke_grant")
     return await change_entry(
         records,
+        caller,
+        "revoke_grant",
         child,
         lambda record: family.revoke_grant(record, grant, caller, today=records.today),
         {"id": grant},
@@ -121,9 +122,10 @@ async def remove_guardian(
     records: Records, caller: Caller, child: str, guardian: str, reason: str, command: Command
 ) -> tuple[Doc, Document]:
     """Take a guardian out."""
-    check_role(caller, "change_guardians")
     return await change_entry(
         records,
+        caller,
+        "change_guardians",
         child,
         lambda record: family.remove_guardian(record, child, guardian, reason, caller, today=records.today),
         {"id": guardian},
@@ -135,10 +137,11 @@ async def cut_off(
     records: Records, caller: Caller, child: str, guardian: str, command: Command | None, *, lift: bool = False
 ) -> tuple[Doc, Document]:
     """Hide whereabouts from a guardian, or end that."""
-    check_role(caller, "cut_off")
     measure = family.lift_cut_off if lift else family.cut_off
     return await change_entry(
         records,
+        caller,
+        "cut_off",
         child,
         lambda record: measure(record, child, guardian, caller, today=records.today),
         {"id": guardian},
@@ -170,6 +173,8 @@ async def give_consent(
     wish = consent.ConsentWish(organisation=organisation, kind=listed, purpose=purpose, until=until)
     return await change_entry(
         records,
+        caller,
+        "consent",
         child,
         lambda record: consent.give(record, wish, caller, records.today),
         {"organisation": organisation},
@@ -182,9 +187,10 @@ async def withdraw_consent(
     records: Records, caller: Caller, child: str, organisation: str, command: Command | None, if_match: str | None
 ) -> tuple[Doc, Document]:
     """Take an organisation's permission back."""
-    check_role(caller, "consent")
     return await change_entry(
         records,
+        caller,
+        "consent",
         child,
         lambda record: consent.withdraw(record, organisation, caller, records.today),
         {"organisation": organisation},

@@ -31,7 +31,6 @@ async def measure(
     records: Records, caller: Caller, child: str, wish: growth.GrowthWish, command: Command
 ) -> tuple[Doc, Document]:
     """Record a measurement; the answer says what is unlikely in it."""
-    check_role(caller, "measure")
     answer: Doc = {"id": command.id}
 
     def facts(record: Record) -> Iterable[ChildEvent]:
@@ -39,7 +38,7 @@ async def measure(
         answer["warnings"] = _unlikely(record, measured)
         return [measured]
 
-    return await add_entry(records, child, facts, command, answer)
+    return await add_entry(records, caller, "measure", child, facts, command, answer)
 
 
 async def correct(
@@ -53,7 +52,6 @@ async def correct(
     if_match: str | None,
 ) -> tuple[Doc, Document]:
     """Put a measurement right; the answer says what is still unlikely in it."""
-    check_role(caller, "measure")
     answer: Doc = {"id": measurement}
 
     def facts(record: Record) -> Iterable[ChildEvent]:
@@ -62,7 +60,9 @@ async def correct(
         answer["warnings"] = _unlikely(record, after)
         return [after] if changed(before, after) else []
 
-    return await change_entry(records, child, facts, answer, command, if_match=if_match, match_required=True)
+    return await change_entry(
+        records, caller, "measure", child, facts, answer, command, if_match=if_match, match_required=True
+    )
 
 
 def _unlikely(record: Record, measured: GrowthMeasured) -> list[Doc]:

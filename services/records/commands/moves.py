@@ -28,6 +28,8 @@ async def announce_move(
     await kept.days.remember_days(records.store, child, command.id, [wish.effective_on])
     return await change_entry(
         records,
+        caller,
+        "move",
         child,
         lambda record: moves.announce(record, wish, caller, move=command.id, here=here, today=records.today),
         {"id": child},
@@ -40,10 +42,9 @@ async def settle_move(
     records: Records, caller: Caller, child: str, command: Command, *, cancel: bool = False
 ) -> tuple[Doc, Document]:
     """The new town confirms a move, or one of the two takes it back."""
-    check_role(caller, "move")
     verb: Callable[..., Sequence[ChildEvent]] = moves.cancel if cancel else moves.confirm
     return await change_entry(
-        records, child, lambda record: verb(record, caller, today=records.today), {"id": child}, command
+        records, caller, "move", child, lambda record: verb(record, caller, today=records.today), {"id": child}, command
     )
 
 
@@ -65,6 +66,8 @@ async def plan_stay(
     await kept.days.remember_days(records.store, child, command.id, [wish.since, wish.until + timedelta(days=1)])
     return await add_entry(
         records,
+        caller,
+        "stay",
         child,
         lambda record: stays.plan(record, wish, caller, stay=command.id, today=records.today),
         command,
@@ -74,9 +77,10 @@ async def plan_stay(
 
 async def end_stay(records: Records, caller: Caller, child: str, stay: str, command: Command) -> tuple[Doc, Document]:
     """End a stay early."""
-    check_role(caller, "stay")
     return await change_entry(
         records,
+        caller,
+        "stay",
         child,
         lambda record: stays.end(record, stay, caller, today=records.today),
         {"id": stay},

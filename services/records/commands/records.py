@@ -7,7 +7,7 @@ from datetime import date, datetime
 from joserfc.jwk import ECKey
 
 from services.records import store as kept
-from services.records.domain.access import Caller
+from services.records.domain.access import Caller, Verb, check_role
 from services.records.domain.record import Record, apply
 from shared.auth import Principal
 from shared.documents import Command, Document, Documents
@@ -70,8 +70,14 @@ def head(doc: Document) -> int:
     return doc.heads.get(f"{STREAM.replace('.', '/')}:{doc.id}", 0)
 
 
-async def add_entry(records: Records, child: str, facts: Facts, command: Command, answer: Doc) -> tuple[Doc, Document]:
-    """Add an entry whose id is the command's: the same command never makes a second one."""
+async def add_entry(
+    records: Records, caller: Caller, verb: Verb, child: str, facts: Facts, command: Command, answer: Doc
+) -> tuple[Doc, Document]:
+    """Add an entry whose id is the command's: the same command never makes a second one.
+
+    A role that may never do it is refused before the child is looked at.
+    """
+    check_role(caller, verb)
 
     def decide(doc: Document) -> Doc:
         known = kept.children.made_before(doc, command)
@@ -88,6 +94,8 @@ async def add_entry(records: Records, child: str, facts: Facts, command: Command
 
 async def change_entry(
     records: Records,
+    caller: Caller,
+    verb: Verb,
     child: str,
     facts: Facts,
     answer: Doc,
@@ -97,6 +105,7 @@ async def change_entry(
     match_required: bool = False,
 ) -> tuple[Doc, Document]:
     """Change the record; under a key the same request gets the same answer."""
+    check_role(caller, verb)
 
     def decide(doc: Document) -> Doc:
         record = kept.children.record_of(doc)

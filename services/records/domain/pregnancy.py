@@ -6,10 +6,10 @@ parents (里帰り) ends by itself.
 Dates of delivery count 280 days (40 weeks and 0 days) from the last period.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, Literal
 
 from services.records.domain.access import Caller, check_role
 from services.records.domain.children import GESTATION_DAYS, ChildWish, register
@@ -22,7 +22,6 @@ from shared.events.records import (
     MaternalDoseCorrected,
     MaternalDoseRecorded,
     MaternalDoseRetracted,
-    PregnancyCheckupCorrected,
     PregnancyCheckupRecorded,
     PregnancyCheckupRetracted,
     PregnancyConsentGiven,
@@ -37,18 +36,10 @@ from shared.events.records import (
 from shared.ids import derived_id, is_municipality_code
 from shared.problems import Conflict, Forbidden, Invalid, NotFound
 
-E = TypeVar("E", PregnancyCheckupRecorded, Dose)
 TERM_DAYS = 280
 LATEST_DAYS = 21
-MOST_ENTRIES = 100
 MOST_CHILDREN = 8
 LENT_DAYS = 365
-BOUNDS: Mapping[str, tuple[float, float]] = {
-    "weight_kg": (25, 250),
-    "systolic_mmhg": (50, 260),
-    "diastolic_mmhg": (20, 180),
-    "fundal_height_cm": (5, 60),
-}
 
 
 @dataclass(slots=True)
@@ -71,20 +62,6 @@ class Pregnancy:
     def began(self) -> date:
         """The first day of the last period."""
         return self.expected - timedelta(days=TERM_DAYS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckupWish:
-    """A checkup as somebody wishes to record it: weight in kg, pressure in mmHg, height of the fundus in cm."""
-
-    done_on: date
-    weight_kg: float | None = None
-    systolic_mmhg: int | None = None
-    diastolic_mmhg: int | None = None
-    fundal_height_cm: float | None = None
-    urine_protein: Any = None
-    urine_sugar: Any = None
-    result: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,14 +103,14 @@ def apply(pregnancy: Pregnancy, event: PregnancyEvent) -> None:
 def check(pregnancy: Pregnancy, caller: Caller) -> None:
     """Raise Forbidden for the role, NotFound unless it is the woman herself or her town."""
     check_role(caller, "follow_pregnancy")
-    if not _governs(pregnancy, caller):
+    if not governs(pregnancy, caller):
         raise NotFound
 
 
 def check_treating(pregnancy: Pregnancy, caller: Caller, today: date) -> None:
     """Raise Forbidden for the role, NotFound unless it is hers, her town's, or lent to the caller today."""
     check_role(caller, "treat_pregnancy")
-    if not _governs(pregnancy, caller) and not is_lent(pregnancy, caller, today):
+    if not governs(pregnancy, caller) and not is_lent(pregnancy, caller, today):
         raise NotFound
 
 
@@ -143,7 +120,8 @@ def is_lent(pregnancy: Pregnancy, caller: Caller, today: date) -> bool:
     return given is not None and given.until >= today
 
 
-def _governs(pregnancy: Pregnancy, caller: Caller) -> bool:
+def governs(pregnancy: Pregnancy, caller: Caller) -> bool:
+    """Whether it is the caller's own pregnancy, or the town's where she lives."""
     if caller.role == "guardian":
         return caller.subject == pregnancy.woman
     return caller.role != "clinic" and caller.municipality == pregnancy.municipality
@@ -292,149 +270,6 @@ def correct(pregnancy: Pregnancy, expected: date, reason: str, caller: Caller, t
     return [PregnancyCorrected(expected_delivery=expected, reason=reason, by=caller.actor)]
 
 
-def record_checkup(
-    pregnancy: Pregnancy, wish: CheckupWish, caller: Caller, *, checkup_id: str, today: date
-) -> list[PregnancyEvent]:
-    """Record a checkup. Raises Forbidden, NotFound, Conflict, Invalid with every broken rule."""
-    check_treating(pregnancy, caller, today)
-    _under_way(pregnancy)
-    findings = Findings()
-    _check_checkup(pregnancy, wish, checkup_id, today, findings)
-    _room(pregnancy.checkups, findings)
-    findings.refuse()
-    return [
-        PregnancyCheckupRecorded(checkup_id=checkup_id, **asdict(wish), organisation=caller.acts_for, by=caller.actor)
-    ]
-
-
-def correct_checkup(
-    pregnancy: Pregnancy, checkup_id: str, wish: CheckupWish, reason: str, caller: Caller, *, today: date
-) -> list[PregnancyEvent]:
-    """Put a checkup right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
-    before = _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller, today)
-    findings = Findings()
-    _check_checkup(pregnancy, wish, checkup_id, today, findings)
-    findings.refuse()
-    after = PregnancyCheckupCorrected(
-        checkup_id=checkup_id, **asdict(wish), organisation=before.organisation, reason=reason, by=caller.actor
-    )
-    said = {"by", "reason"}
-    return [after] if before.model_dump(exclude=said) != after.model_dump(exclude=said) else []
-
-
-def retract_checkup(
-    pregnancy: Pregnancy, checkup_id: str, reason: str, caller: Caller, *, today: date
-) -> list[PregnancyEvent]:
-    """Withdraw a checkup that was entered in error. Raises Forbidden, NotFound, Conflict."""
-    _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller, today)
-    return [PregnancyCheckupRetracted(checkup_id=checkup_id, reason=reason, by=caller.actor)]
-
-
-def _check_checkup(pregnancy: Pregnancy, wish: CheckupWish, checkup_id: str, today: date, findings: Findings) -> None:
-    _within_pregnancy(pregnancy, wish.done_on, today, "/done_on", findings)
-    for name, (low, high) in BOUNDS.items():
-        value = getattr(wish, name)
-        if value is not None and not low <= value <= high:
-            findings.add(
-                f"/{name}",
-                "out-of-range",
-                f"{low}から{high}の間で入力してください。",
-                f"It must be from {low} to {high}.",
-            )
-    if wish.systolic_mmhg is not None and wish.diastolic_mmhg is not None and wish.diastolic_mmhg >= wish.systolic_mmhg:
-        findings.add(
-            "/diastolic_mmhg", "not-below-systolic", "最低血圧が最高血圧以上です。", "It must be below the systolic."
-        )
-    if any(one.done_on == wish.done_on for key, one in pregnancy.checkups.items() if key != checkup_id):
-        findings.add("/done_on", "already-recorded", "この日の健診は記録済みです。", "That day's checkup is recorded.")
-
-
-def record_dose(
-    pregnancy: Pregnancy,
-    given_on: date,
-    product: str | None,
-    lot: str | None,
-    caller: Caller,
-    *,
-    dose_id: str,
-    today: date,
-    now: datetime,
-) -> list[PregnancyEvent]:
-    """Record the maternal dose against RSV. Raises Forbidden, NotFound, Conflict, Invalid."""
-    check_treating(pregnancy, caller, today)
-    _under_way(pregnancy)
-    findings = Findings()
-    _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
-    _not_twice(pregnancy, given_on, dose_id, findings)
-    _room(pregnancy.doses, findings)
-    findings.refuse()
-    dose = Dose(
-        id=dose_id,
-        given_on=given_on,
-        code="rsv_maternal",
-        cvx="305",
-        product=product,
-        lot=lot,
-        provenance=caller.provenance,
-        organisation=caller.acts_for,
-        recorded_at=now,
-    )
-    return [MaternalDoseRecorded(dose=dose, by=caller.actor)]
-
-
-def correct_dose(
-    pregnancy: Pregnancy,
-    dose_id: str,
-    given_on: date,
-    product: str | None,
-    lot: str | None,
-    reason: str,
-    caller: Caller,
-    *,
-    today: date,
-) -> list[PregnancyEvent]:
-    """Put a dose right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
-    before = _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller, today)
-    findings = Findings()
-    _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
-    _not_twice(pregnancy, given_on, dose_id, findings)
-    findings.refuse()
-    after = before.model_copy(update={"given_on": given_on, "product": product, "lot": lot})
-    return [MaternalDoseCorrected(dose=after, reason=reason, by=caller.actor)] if after != before else []
-
-
-def retract_dose(
-    pregnancy: Pregnancy, dose_id: str, reason: str, caller: Caller, *, today: date
-) -> list[PregnancyEvent]:
-    """Withdraw a dose that was entered in error. Raises Forbidden, NotFound, Conflict."""
-    _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller, today)
-    return [MaternalDoseRetracted(dose_id=dose_id, reason=reason, by=caller.actor)]
-
-
-def _not_twice(pregnancy: Pregnancy, given_on: date, dose_id: str, findings: Findings) -> None:
-    if any(one.given_on == given_on for key, one in pregnancy.doses.items() if key != dose_id):
-        findings.add("/given_on", "already-recorded", "この日の接種は記録済みです。", "That day's dose is recorded.")
-
-
-def _own(
-    pregnancy: Pregnancy, entries: Mapping[str, E], retracted: Mapping[str, E], key: str, caller: Caller, today: date
-) -> E:
-    """The entry, if it is the caller's to change: her town's any, everybody else's their own.
-
-    Raises Forbidden, NotFound, Conflict.
-    """
-    check_treating(pregnancy, caller, today)
-    entry = entries.get(key) or retracted.get(key)
-    if entry is None:
-        raise NotFound
-    her_town = caller.role != "guardian" and _governs(pregnancy, caller)
-    if not her_town and entry.organisation != caller.acts_for:
-        raise Forbidden
-    if key in retracted:
-        raise Conflict("This entry has been withdrawn.")
-    return entry
-
-
 def take_back_loss(pregnancy: Pregnancy, reason: str, caller: Caller) -> list[PregnancyEvent]:
     """Say that a loss was told wrongly. What the town told, only the town takes back.
 
@@ -505,10 +340,11 @@ def end(wish: EndWish, children: Sequence[str], caller: Caller) -> PregnancyEnde
 
 def _open(pregnancy: Pregnancy, caller: Caller) -> None:
     check(pregnancy, caller)
-    _under_way(pregnancy)
+    under_way(pregnancy)
 
 
-def _under_way(pregnancy: Pregnancy) -> None:
+def under_way(pregnancy: Pregnancy) -> None:
+    """Raise Conflict before the town has confirmed it, and after its end."""
     if not pregnancy.confirmed:
         raise Conflict("The town has not confirmed it yet.")
     if pregnancy.ended is not None:
@@ -523,15 +359,3 @@ def _plausible(expected: date, today: date, findings: Findings) -> None:
             "出産予定日として考えられない日付です。",
             "No pregnancy of today has this expected date of delivery.",
         )
-
-
-def _within_pregnancy(pregnancy: Pregnancy, day: date, today: date, pointer: str, findings: Findings) -> None:
-    if day > today:
-        findings.add(pointer, "in-the-future", "未来の日付です。", "The day is in the future.")
-    if day < pregnancy.began:
-        findings.add(pointer, "before-the-pregnancy", "妊娠の前の日付です。", "The day is before the pregnancy.")
-
-
-def _room(entries: Mapping[str, object], findings: Findings) -> None:
-    if len(entries) >= MOST_ENTRIES:
-        findings.add("", "too-many", "記録の上限に達しました。", f"A pregnancy holds {MOST_ENTRIES} of them.")

@@ -17,6 +17,7 @@ from services.records.domain import (
     handbook_pdf,
     milestones,
     pregnancy,
+    pregnancy_care,
     reactions,
 )
 from services.records.tests.families import CLINIC, MOTHER, NOON, NURSE, TODAY, TOWN, Child
@@ -126,7 +127,7 @@ def sample_pregnancy() -> pregnancy.Pregnancy:
     for number, (day, weight, fundus) in enumerate(
         ((date(2025, 10, 20), 51.2, None), (date(2026, 2, 2), 55.0, 24.5), (date(2026, 4, 20), 59.4, 33.0))
     ):
-        wish = pregnancy.CheckupWish(
+        wish = pregnancy_care.CheckupWish(
             done_on=day,
             weight_kg=weight,
             systolic_mmhg=112 + number,
@@ -138,8 +139,8 @@ def sample_pregnancy() -> pregnancy.Pregnancy:
         )
         for event in events:
             pregnancy.apply(found, event)
-        events = pregnancy.record_checkup(found, wish, NURSE, checkup_id=f"k{number}", today=TODAY)
-    events += pregnancy.record_dose(
+        events = pregnancy_care.record_checkup(found, wish, NURSE, checkup_id=f"k{number}", today=TODAY)
+    events += pregnancy_care.record_dose(
         found, date(2026, 3, 9), "アブリスボ", "RS3001", MOTHER, dose_id="d1", today=TODAY, now=NOON
     )
     for event in events:

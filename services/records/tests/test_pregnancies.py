@@ -8,6 +8,7 @@ import pytest
 from services.records import store as kept
 from services.records.commands import pregnancies
 from services.records.domain import pregnancy as rules
+from services.records.domain import pregnancy_care as care
 from services.records.domain.access import Caller
 from services.records.domain.children import ChildWish
 from services.records.tests.conftest import Door
@@ -90,9 +91,9 @@ def test_an_impossible_notification_is_refused(
     ],
 )
 def test_a_slip_of_the_pen_is_no_checkup(values: dict[str, Any], found: dict[str, str]) -> None:
-    wish = rules.CheckupWish(**{"done_on": TODAY, **values})
+    wish = care.CheckupWish(**{"done_on": TODAY, **values})
     with pytest.raises(Invalid) as refused:
-        rules.record_checkup(pregnant(), wish, MOTHER, checkup_id="k", today=TODAY)
+        care.record_checkup(pregnant(), wish, MOTHER, checkup_id="k", today=TODAY)
     assert places(refused.value) == found
 
 
@@ -131,31 +132,31 @@ def test_checkups_and_doses_are_put_right_and_withdrawn_by_whose_word_they_are()
     day = TODAY - timedelta(days=3)
     for key, by in (("hers", MOTHER), ("towns", NURSE)):
         on = day if by is MOTHER else TODAY
-        wish = rules.CheckupWish(done_on=on, weight_kg=55.2)
-        happens(rules.record_checkup(found, wish, by, checkup_id=key, today=TODAY))
-        happens(rules.record_dose(found, on, None, "AB1", by, dose_id=key, today=TODAY, now=NOON))
-    better = rules.CheckupWish(done_on=day, weight_kg=54.2)
+        wish = care.CheckupWish(done_on=on, weight_kg=55.2)
+        happens(care.record_checkup(found, wish, by, checkup_id=key, today=TODAY))
+        happens(care.record_dose(found, on, None, "AB1", by, dose_id=key, today=TODAY, now=NOON))
+    better = care.CheckupWish(done_on=day, weight_kg=54.2)
     with pytest.raises(Forbidden):
-        rules.correct_checkup(found, "towns", better, "x", MOTHER, today=TODAY)
+        care.correct_checkup(found, "towns", better, "x", MOTHER, today=TODAY)
     with pytest.raises(Forbidden):
-        rules.retract_dose(found, "towns", "x", MOTHER, today=TODAY)
+        care.retract_dose(found, "towns", "x", MOTHER, today=TODAY)
     with pytest.raises(NotFound):
-        rules.correct_checkup(found, "hers", better, "x", STRANGER, today=TODAY)
+        care.correct_checkup(found, "hers", better, "x", STRANGER, today=TODAY)
     with pytest.raises(Invalid) as refused:
-        rules.correct_dose(found, "hers", TODAY, None, "AB1", "x", MOTHER, today=TODAY)
+        care.correct_dose(found, "hers", TODAY, None, "AB1", "x", MOTHER, today=TODAY)
     assert places(refused.value) == {"/given_on": "already-recorded"}
     # Also after the end: what was told wrongly is put right.
     rules.apply(found, rules.end(birth(newborn()), ("c1",), NURSE))
-    happens(rules.correct_checkup(found, "hers", better, "misread", NURSE, today=TODAY))
-    happens(rules.correct_dose(found, "hers", day, None, "AB2", "misread", MOTHER, today=TODAY))
+    happens(care.correct_checkup(found, "hers", better, "misread", NURSE, today=TODAY))
+    happens(care.correct_dose(found, "hers", day, None, "AB2", "misread", MOTHER, today=TODAY))
     assert (found.checkups["hers"].weight_kg, found.checkups["hers"].organisation) == (54.2, None)
     assert (found.doses["hers"].lot, found.doses["hers"].provenance) == ("AB2", "guardian")
-    assert rules.correct_checkup(found, "hers", better, "again", NURSE, today=TODAY) == []
-    happens(rules.retract_checkup(found, "towns", "another woman's", NURSE, today=TODAY))
-    happens(rules.retract_dose(found, "towns", "another woman's", NURSE, today=TODAY))
+    assert care.correct_checkup(found, "hers", better, "again", NURSE, today=TODAY) == []
+    happens(care.retract_checkup(found, "towns", "another woman's", NURSE, today=TODAY))
+    happens(care.retract_dose(found, "towns", "another woman's", NURSE, today=TODAY))
     assert (list(found.checkups), list(found.retracted_doses)) == (["hers"], ["towns"])
     with pytest.raises(Conflict):
-        rules.retract_dose(found, "towns", "x", NURSE, today=TODAY)
+        care.retract_dose(found, "towns", "x", NURSE, today=TODAY)
 
 
 @pytest.mark.parametrize(
@@ -187,14 +188,14 @@ def twins() -> dict[str, Any]:
 
 def test_what_is_lent_to_a_clinic_ends_by_itself_and_by_her_word() -> None:
     found = pregnant()
-    wish = rules.CheckupWish(done_on=TODAY, weight_kg=55.2)
+    wish = care.CheckupWish(done_on=TODAY, weight_kg=55.2)
 
     def happens(events: list[PregnancyEvent]) -> None:
         for event in events:
             rules.apply(found, event)
 
     with pytest.raises(NotFound):
-        rules.record_checkup(found, wish, CLINIC, checkup_id="k", today=TODAY)
+        care.record_checkup(found, wish, CLINIC, checkup_id="k", today=TODAY)
     with pytest.raises(Forbidden):
         rules.lend(found, "clinic-1", "clinic", TODAY, NURSE, TODAY)
     for until in (TODAY - timedelta(days=1), TODAY + timedelta(days=366)):
@@ -207,17 +208,17 @@ def test_what_is_lent_to_a_clinic_ends_by_itself_and_by_her_word() -> None:
 
     happens(rules.lend(found, "clinic-1", "clinic", TODAY, MOTHER, TODAY))
     assert rules.lend(found, "clinic-1", "clinic", TODAY, MOTHER, TODAY) == []
-    happens(rules.record_checkup(found, wish, CLINIC, checkup_id="clinics", today=TODAY))
+    happens(care.record_checkup(found, wish, CLINIC, checkup_id="clinics", today=TODAY))
     assert found.checkups["clinics"].organisation == "clinic-1"
-    before = rules.CheckupWish(done_on=TODAY - timedelta(days=7), weight_kg=54.9)
-    happens(rules.record_checkup(found, before, NURSE, checkup_id="towns", today=TODAY))
+    before = care.CheckupWish(done_on=TODAY - timedelta(days=7), weight_kg=54.9)
+    happens(care.record_checkup(found, before, NURSE, checkup_id="towns", today=TODAY))
     with pytest.raises(Forbidden):
-        rules.retract_checkup(found, "towns", "x", CLINIC, today=TODAY)
+        care.retract_checkup(found, "towns", "x", CLINIC, today=TODAY)
     with pytest.raises(Forbidden):
         rules.correct(found, EXPECTED, "x", CLINIC, TODAY)
     with pytest.raises(NotFound):
         rules.check_treating(found, CLINIC, TODAY + timedelta(days=1))
-    assert rules.retract_checkup(found, "clinics", "x", NURSE, today=TODAY)
+    assert care.retract_checkup(found, "clinics", "x", NURSE, today=TODAY)
     happens(rules.take_back_consent(found, "clinic-1", MOTHER))
     for caller in (CLINIC, OTHER_NURSE, STRANGER):
         with pytest.raises(NotFound):
