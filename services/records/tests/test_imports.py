@@ -385,7 +385,7 @@ async def test_an_import_goes_on_where_it_was_killed(
     answer = await imports.hands_in(files.as_csv(rows))
     batch = answer.json()["id"]
     await commands.work_on(imports.records, batch, pieces=1)
-    owner: Any = imports.records.children if after == "commit_many" else kept
+    owner: Any = imports.records.children if after == "commit_many" else kept.imports
     real = getattr(owner, after)
 
     async def dies(*given: Any) -> Any:
