@@ -66,7 +66,9 @@ async def on_paper(count: int = 10) -> Row:
     with Stopwatch() as ours:
         for _ in range(count):
             sample_pdf(key)
-    return Row("R2", "handbook as PDF, six pages with furigana, curves and code", "PDF/s", count / ours.wall, None, "≥ 1")
+    return Row(
+        "R2", "handbook as PDF, six pages with furigana, curves and code", "PDF/s", count / ours.wall, None, "≥ 1"
+    )
 
 
 async def diary_page(store: LocalStore, entries: int, reads: int = 20) -> Row:
