@@ -42,6 +42,7 @@ from shared.telemetry import trace_id
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer("hagukumi.http")
+_REVISION = re.compile(r"\s*([a-z.]{1,60}):([A-Za-z0-9_-]{1,64})=([0-9]{1,9})\s*")
 
 
 class StrictRequest(Request):
@@ -76,6 +77,17 @@ def command_of(principal: Principal, request: Request, key: str | None, body: An
     if not key or len(key) > 255 or not key.isprintable():
         raise KeyRequired
     return Command.of(principal.subject, key, f"{request.method} {request.url.path}", body)
+
+
+def revisions_of(header: str) -> dict[tuple[str, str], int]:
+    """What a reader has written before, from Hagukumi-Revision: (stream, subject) -> revision."""
+    found: dict[tuple[str, str], int] = {}
+    for part in header[:4_000].split(",")[:50]:
+        match = _REVISION.fullmatch(part)
+        if match is not None:
+            place = (match[1], match[2])
+            found[place] = max(found.get(place, 0), int(match[3]))
+    return found
 
 
 class Asked:
@@ -117,8 +129,7 @@ class Asked:
 
     def seen(self, stream: str, subject: str) -> int:
         """The revision of this subject that the caller has seen (Hagukumi-Revision), or 0."""
-        found = re.findall(rf"(?:^|[\s,]){re.escape(stream)}:{re.escape(subject)}=([0-9]{{1,9}})", self._seen)
-        return max(map(int, found), default=0)
+        return revisions_of(self._seen).get((stream, subject), 0)
 
 
 Asking = Annotated[Asked, Depends()]
