@@ -42,7 +42,7 @@ def _holds(condition: Condition, walk: Walk, reference: int, before: int) -> boo
         return _in_age_window(condition, walk.chart.birth, reference)
     if kind is ConditionKind.INTERVAL:
         return _interval_passed(condition, walk, reference, before)
-    return not walk.complete_groups.isdisjoint(condition.series_groups)
+    return _group_complete(condition, walk, before)
 
 
 def _in_age_window(condition: Condition, birth: int, day: int) -> bool:
@@ -61,6 +61,11 @@ def _interval_passed(condition: Condition, walk: Walk, reference: int, before: i
     if previous is None or condition.interval is None:
         return False
     return reference >= condition.interval.date_ordinal(previous)
+
+
+def _group_complete(condition: Condition, walk: Walk, before: int) -> bool:
+    """Table 6-7, asked of what was complete before the dose in question: later doses do not change an earlier one."""
+    return not walk.complete_groups.get(before, frozenset()).isdisjoint(condition.series_groups)
 
 
 def _count_holds(condition: Condition, walk: Walk, before: int) -> bool:

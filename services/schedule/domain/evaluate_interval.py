@@ -1,5 +1,6 @@
 """Was the dose given long enough after what came before? (CDSi 4.6 §6.5, §6.6, Tables 6-18 to 6-22)"""
 
+from services.schedule.domain.patient import Chart
 from services.schedule.domain.rules import Interval, TargetDose
 from services.schedule.domain.series_walk import Walk
 from services.schedule.domain.statuses import Code, Reason
@@ -17,12 +18,24 @@ def reference_day(interval: Interval, walk: Walk, before: int) -> int | None:
     if interval.from_target is not None:
         return walk.satisfied_day(interval.from_target)
     if interval.from_observation is not None:
-        return walk.chart.latest.get(interval.from_observation)
+        return _observed_day(interval.from_observation, walk.chart, before)
     doses = walk.chart.doses
     for place in range(before - 1, -1, -1):
         if doses[place].vaccine in interval.from_most_recent and place not in walk.inadvertent:
             return doses[place].day
     return None
+
+
+def _observed_day(code: str, chart: Chart, before: int) -> int | None:
+    """CALCDTINT-9: the most recent such observation, as of the dose's own day or, in a forecast, of the assessment.
+
+    A dose that came before the first one is measured from the first, so that it is too soon whether or not that day
+    has come yet: what is said of a dose never depends on today.
+    """
+    if before == len(chart.doses):
+        return chart.last_noted(code, chart.assessment)
+    day = chart.last_noted(code, chart.doses[before].day)
+    return day if day is not None else next(iter(chart.noted.get(code, ())), None)
 
 
 def evaluate_interval(target: TargetDose, walk: Walk, place: int) -> tuple[Reason, ...]:

@@ -42,7 +42,7 @@ def test_a_completed_series_is_asked_by_its_group() -> None:
     made = walk(series(target()))
     complete = skip_if(Condition(ConditionKind.COMPLETED_SERIES, series_groups=frozenset({"1", "2"})))
     assert not met(complete, made, "2021-01-01")
-    made.complete_groups = frozenset({"2"})
+    made.complete_groups = {0: frozenset({"2"})}
     assert met(complete, made, "2021-01-01")
 
 
