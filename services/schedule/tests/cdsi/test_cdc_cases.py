@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from services.schedule.cdsi_cases import Case, answer, read_cases
+from services.schedule.cdsi_answers import answer
+from services.schedule.cdsi_cases import Case, read_cases
 from services.schedule.cdsi_grading import Graded, grade
 from services.schedule.domain.rules import Rules
 from services.schedule.rule_files.cdsi_xml import load_supporting_data
