@@ -62,7 +62,13 @@ def _root_of(path: Path) -> Element:
     if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
         raise RuleError(path.name, "-", "DOCTYPE", "supporting data has no document type: entities are not read")
     try:
-        return ET.fromstring(content)  # noqa: S314  # nosec B314 - entities are refused above
+        content.decode("utf-8")
+        encoding = None
+    except UnicodeDecodeError:
+        encoding = None if content.startswith(b"<?xml") else "windows-1252"  # texts that came from spreadsheets
+    try:
+        # Entities are refused above.
+        return ET.fromstring(content, ET.XMLParser(encoding=encoding))  # noqa: S314  # nosec B314
     except ET.ParseError as error:
         raise RuleError(path.name, "-", "XML", str(error)) from None
 

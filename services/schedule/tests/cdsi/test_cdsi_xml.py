@@ -137,6 +137,18 @@ def test_an_element_in_which_nothing_is_said_is_no_rule(tmp_path: Path) -> None:
     assert load_supporting_data(write(tmp_path, antigen=full)) == load_supporting_data(write(tmp_path, antigen=spoken))
 
 
+def test_a_file_with_the_signs_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    text = ANTIGEN.replace("<guidelineTitle>Proof", "<guidelineTitle>Proof \N{EN DASH} seen")
+    (folder / "AntigenSupportingData- Redness.xml").write_bytes(text.encode("cp1252"))
+    assert load_supporting_data(folder) == load_supporting_data(write(tmp_path / "again"))
+    (folder / "AntigenSupportingData- Redness.xml").write_bytes(
+        b'<?xml version="1.0" encoding="UTF-8"?>' + text.encode("cp1252")
+    )
+    with pytest.raises(RuleError, match=r"rule -: XML: not well-formed"):
+        load_supporting_data(folder)
+
+
 def test_a_series_without_doses_is_named(tmp_path: Path) -> None:
     with pytest.raises(RuleError, match="rule Red 2-dose series: seriesDose: is missing"):
         load_supporting_data(write(tmp_path, antigen=ANTIGEN.replace("seriesDose>", "someDose>")))
