@@ -16,14 +16,16 @@ def can_skip(skips: tuple[Skip, ...], walk: Walk, reference: int, in_force: int,
 
 
 def _is_met(skip: Skip, walk: Walk, reference: int, in_force: int, before: int) -> bool:
-    met = 0
+    """Table 6-11, asked of the sets that are in effect: one that is not is no part of the skip (RELEVANT-1, -2)."""
+    asked = met = 0
     for skip_set in skip.sets:
-        in_effect = skip_set.effective <= in_force <= skip_set.cessation
-        if in_effect and _set_is_met(skip_set, walk, reference, before):
-            if not skip.needs_all:
-                return True
-            met += 1
-    return met == len(skip.sets) > 0
+        if skip_set.effective <= in_force <= skip_set.cessation:
+            asked += 1
+            if _set_is_met(skip_set, walk, reference, before):
+                if not skip.needs_all:
+                    return True
+                met += 1
+    return met == asked > 0
 
 
 def _set_is_met(skip_set: SkipSet, walk: Walk, reference: int, before: int) -> bool:

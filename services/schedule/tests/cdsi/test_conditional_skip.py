@@ -121,6 +121,15 @@ def test_a_set_out_of_effect_does_not_count() -> None:
     assert not met((begun,), made, "2027-12-31")
 
 
+def test_sets_that_must_all_be_met_are_those_in_effect() -> None:
+    made = walk(series(target()))
+    always = SkipSet((FROM_SEVEN,), needs_all=True)
+    for_a_time = SkipSet((Condition(ConditionKind.INTERVAL),), needs_all=True, cessation=day("2028-01-01"))
+    both = (Skip((always, for_a_time), needs_all=True),)
+    assert not met(both, made, "2028-01-01")
+    assert met(both, made, "2028-01-02")
+
+
 def test_a_skip_without_sets_or_a_set_without_conditions_is_never_met() -> None:
     made = walk(series(target()))
     assert not met((Skip((), needs_all=True),), made, "2028-01-01")
