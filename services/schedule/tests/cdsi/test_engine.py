@@ -17,8 +17,17 @@ from services.schedule.domain.rules import (
     SeriesKind,
     VaccineGroup,
 )
-from services.schedule.domain.statuses import DoseStatus, Reason
-from services.schedule.tests.cdsi.invented import BORN, age, assessed, interval, rules_of, series, skip_if, target
+from services.schedule.tests.cdsi.invented import (
+    BORN,
+    age,
+    assessed,
+    interval,
+    judged,
+    rules_of,
+    series,
+    skip_if,
+    target,
+)
 
 WEEKS = (interval(absolute_minimum="4 weeks - 4 days", minimum="4 weeks", earliest_recommended="8 weeks"),)
 SINCE = (interval(from_observation="056", absolute_minimum="6 weeks", minimum="8 weeks"),)
@@ -79,15 +88,6 @@ def said(found: Assessment) -> object:
             for each in antigen.relevant
         ],
     )
-
-
-def judged(found: Assessment) -> dict[str, tuple[dict[int, DoseStatus], dict[int, tuple[Reason, ...]]]]:
-    """What is said of each dose, by series."""
-    return {
-        each.series.name: (each.walk.statuses, each.walk.reasons)
-        for antigen in found.antigens.values()
-        for each in antigen.relevant
-    }
 
 
 @given(GIVEN, SEEN, st.integers(BORN, BORN + 4000), st.randoms())
