@@ -40,22 +40,25 @@ def _observed_day(code: str, chart: Chart, before: int) -> int | None:
 
 def evaluate_interval(target: TargetDose, walk: Walk, place: int) -> tuple[Reason, ...]:
     """The preferable intervals that the dose fails, unless the allowable ones, all together, rescue it."""
-    failed = _too_soon(target.intervals, walk, place)
-    if failed and target.allowable_intervals and not _too_soon(target.allowable_intervals, walk, place):
-        return ()
-    return failed
-
-
-def _too_soon(intervals: tuple[Interval, ...], walk: Walk, place: int) -> tuple[Reason, ...]:
-    given = walk.chart.doses[place].day
     failed: tuple[Reason, ...] = ()
-    for interval in intervals:
-        if interval.absolute_minimum is None or not interval.effective <= given <= interval.cessation:
-            continue
-        reference = reference_day(interval, walk, place)
-        if reference is None:
-            continue
-        first = interval.absolute_minimum.date_ordinal(reference)
-        if given < first:
+    for interval in target.intervals:
+        first = _first_day(interval, walk, place)
+        if first is not None and walk.chart.doses[place].day < first:
             failed = (*failed, Reason(Code.TOO_SOON, interval.ref, first))
-    return failed
+    return () if failed and _is_rescued(target, walk, place) else failed
+
+
+def _is_rescued(target: TargetDose, walk: Walk, place: int) -> bool:
+    """§6.6: without an allowable interval that is in force and counts from something, nothing is rescued."""
+    found = [_first_day(interval, walk, place) for interval in target.allowable_intervals]
+    days = [day for day in found if day is not None]
+    return bool(days) and walk.chart.doses[place].day >= max(days)
+
+
+def _first_day(interval: Interval, walk: Walk, place: int) -> int | None:
+    """The first day on which the dose would have been valid; None where the interval says nothing of it."""
+    given = walk.chart.doses[place].day
+    if interval.absolute_minimum is None or not interval.effective <= given <= interval.cessation:
+        return None
+    reference = reference_day(interval, walk, place)
+    return None if reference is None else interval.absolute_minimum.date_ordinal(reference)

@@ -139,6 +139,21 @@ def test_allowable_intervals_rescue_together_or_not_at_all() -> None:
         assert made.statuses[1] is status
 
 
+def test_an_allowable_interval_out_of_force_or_from_nothing_rescues_nobody() -> None:
+    over = interval(absolute_minimum="1 week", cessation="2020-03-09")
+    from_nothing = interval(from_target=7, absolute_minimum="1 day")
+    short = interval(absolute_minimum="1 week")
+    given = ("red 2020-03-01", "red 2020-03-10")
+    for allowable, status in (
+        ((over,), DoseStatus.NOT_VALID),
+        ((from_nothing,), DoseStatus.NOT_VALID),
+        ((over, from_nothing, short), DoseStatus.VALID),
+    ):
+        made = walk(series(target(1), target(2, intervals=(FOUR_WEEKS,), allowable_intervals=allowable)), *given)
+        evaluate_series(made)
+        assert made.statuses[1] is status
+
+
 def test_an_interval_out_of_force_on_the_day_given_says_nothing() -> None:
     later = interval(absolute_minimum="1 year", effective="2020-04-01")
     assert statuses_of("red 2020-03-01", "red 2020-03-31", second=(later,))[1] is DoseStatus.VALID
