@@ -20,7 +20,7 @@ from services.schedule.rule_files.cdsi_reading import cvx, observation_code
 _GROUP_NAMES: tuple[tuple[str, ...], ...] = (
     ("Chikungunya",),
     ("Cholera",),
-    ("COVID-19", "COVID"),
+    ("COVID-19",),
     ("Dengue",),
     ("DTaP/Tdap/Td", "DTaP", "Tdap", "Td"),
     ("Ebola",),
@@ -30,7 +30,7 @@ _GROUP_NAMES: tuple[tuple[str, ...], ...] = (
     ("HPV",),
     ("Influenza", "Flu"),
     ("Japanese Encephalitis", "JE"),
-    ("Meningococcal", "MCV", "MCV4", "MenACWY"),
+    ("Meningococcal", "Meningococcal ACWY", "MCV", "MenACWY"),
     ("Meningococcal B", "MenB"),
     ("MMR",),
     ("Orthopoxvirus", "Mpox", "Smallpox"),
