@@ -13,7 +13,7 @@ from pathlib import Path
 
 from services.schedule.domain.patient import Administered, Observed, Patient
 from services.schedule.domain.rules import Rules, VaccineGroup
-from services.schedule.rule_files.cdsi_reading import cvx, observation_code
+from services.schedule.rule_files.cdsi_reading import cvx, observation_code, text_of
 
 # Every name of one vaccine group that cases and releases of the data use: a case may be of another release than the
 # data, and a group that this release does not have is a group all the same.
@@ -78,7 +78,7 @@ class Case:
 def read_cases(path: Path, rules: Rules) -> list[Case]:
     """The cases of a file in its order; CaseError where the file cannot be understood."""
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        text = text_of(path.read_bytes())
     except FileNotFoundError:
         raise CaseError(1, "-", f"there is no file {path}") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -20,6 +20,16 @@ _DAYS = {"day": 1, "week": 7}
 _CODE_IN_TEXT = re.compile(r"\((\d+)\)\s*$")
 
 
+def text_of(content: bytes) -> str:
+    """The text of a file: UTF-8 or UTF-16, or with the signs of a spreadsheet from which its texts came."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("windows-1252")
+
+
 def cvx(text: str) -> str:
     """A CVX code as the rules hold it: at least two digits, so that "3" and "03" are one; ValueError if none."""
     if not (text.isascii() and text.isdecimal()):

@@ -14,7 +14,7 @@ from services.schedule.domain import rules
 from services.schedule.domain.offsets import FIRST_DAY, LAST_DAY, Offset
 from services.schedule.domain.rule_set import RuleError
 from services.schedule.domain.rules import ConditionKind, CountLogic, SeriesKind
-from services.schedule.rule_files.cdsi_reading import Place, listed
+from services.schedule.rule_files.cdsi_reading import Place, listed, text_of
 
 _COUNT_LOGIC = {
     "greater than": CountLogic.GREATER_THAN,
@@ -38,6 +38,8 @@ def load_supporting_data(folder: Path) -> rules.Rules:
     for path in sorted(folder.glob("*.xml")):
         place = Place(path.name, _root_of(path))
         if place.element.tag == "scheduleSupportingData":
+            if schedule is not None:
+                raise place.error("scheduleSupportingData", f"stands in {schedule.file} too")
             schedule = place
         elif place.element.tag == "antigenSupportingData":
             antigen = _antigen(place)
@@ -58,18 +60,12 @@ def load_supporting_data(folder: Path) -> rules.Rules:
 
 
 def _root_of(path: Path) -> Element:
-    content = path.read_bytes()
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise RuleError(path.name, "-", "DOCTYPE", "supporting data has no document type: entities are not read")
     try:
-        content.decode("utf-8")
-        encoding = None
-    except UnicodeDecodeError:
-        encoding = None if content.startswith(b"<?xml") else "windows-1252"  # texts that came from spreadsheets
-    try:
-        # Entities are refused above.
-        return ET.fromstring(content, ET.XMLParser(encoding=encoding))  # noqa: S314  # nosec B314
-    except ET.ParseError as error:
+        text = text_of(path.read_bytes())
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise RuleError(path.name, "-", "DOCTYPE", "supporting data has no document type: entities are not read")
+        return ET.fromstring(text)  # noqa: S314  # nosec B314 - entities are refused above
+    except (ET.ParseError, UnicodeDecodeError) as error:
         raise RuleError(path.name, "-", "XML", str(error)) from None
 
 

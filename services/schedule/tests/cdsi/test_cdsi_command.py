@@ -195,6 +195,18 @@ def test_a_medical_history_may_be_coded_in_another_system(tmp_path: Path) -> Non
     assert found["got"]["doses"][0]["risk"] is not None
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_table_is_read_in_whatever_letters_and_line_ends_it_came(tmp_path: Path, encoding: str, ending: str) -> None:
+    _, (plain,) = run(tmp_path, CASE | EXPECTED)
+    columns = CASE | EXPECTED | {"Test_Case_Name": "Dose 2 \N{EN DASH} too early"}
+    path, out = tmp_path / "other.csv", tmp_path / "other.json"
+    path.write_bytes(ending.join((",".join(columns), ",".join(columns.values()), "")).encode(encoding))
+    data = str(tmp_path / "data")
+    CliRunner().invoke(app, ["cdsi", "--supporting-data", data, "--cases", str(path), "--json", str(out)])
+    assert json.loads(out.read_text(encoding="utf-8")) == [plain]
+
+
 def test_numbers_that_went_through_a_spreadsheet_are_read(tmp_path: Path) -> None:
     _, (plain,) = run(tmp_path, CASE | EXPECTED | {"Observation_Code_1": "055"})
     through = {"CVX_1": "7.0", "CVX_2": "7", "Forecast_#": "2.0", "Observation_Code_1": "55.0"}

@@ -137,15 +137,23 @@ def test_an_element_in_which_nothing_is_said_is_no_rule(tmp_path: Path) -> None:
     assert load_supporting_data(write(tmp_path, antigen=full)) == load_supporting_data(write(tmp_path, antigen=spoken))
 
 
-def test_a_file_with_the_signs_of_a_spreadsheet_is_read(tmp_path: Path) -> None:
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="UTF-8"?>\n'])
+def test_a_file_is_read_in_whatever_letters_it_came(tmp_path: Path, encoding: str, declaration: str) -> None:
+    folder = write(tmp_path / "other")
+    text = declaration + ANTIGEN.replace("<guidelineTitle>Proof", "<guidelineTitle>Proof \N{EN DASH} seen")
+    path = folder / "AntigenSupportingData- Redness.xml"
+    path.write_bytes(text.encode(encoding))
+    assert load_supporting_data(folder) == load_supporting_data(write(tmp_path / "own"))
+    path.write_bytes(("<!DOCTYPE x []>" + ANTIGEN).encode(encoding))
+    with pytest.raises(RuleError, match="DOCTYPE"):
+        load_supporting_data(folder)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
     folder = write(tmp_path)
-    text = ANTIGEN.replace("<guidelineTitle>Proof", "<guidelineTitle>Proof \N{EN DASH} seen")
-    (folder / "AntigenSupportingData- Redness.xml").write_bytes(text.encode("cp1252"))
-    assert load_supporting_data(folder) == load_supporting_data(write(tmp_path / "again"))
-    (folder / "AntigenSupportingData- Redness.xml").write_bytes(
-        b'<?xml version="1.0" encoding="UTF-8"?>' + text.encode("cp1252")
-    )
-    with pytest.raises(RuleError, match=r"rule -: XML: not well-formed"):
+    (folder / "AntigenSupportingData- Redness.xml").write_bytes(ANTIGEN.encode() + b"\x81\xff")
+    with pytest.raises(RuleError, match=r"Redness\.xml: rule -: XML"):
         load_supporting_data(folder)
 
 
@@ -209,6 +217,13 @@ def test_a_folder_without_schedule_antigens_or_anything_is_named(tmp_path: Path)
         load_supporting_data(tmp_path)
     (tmp_path / "ScheduleSupportingData.xml").write_text(SCHEDULE, encoding="utf-8")
     with pytest.raises(RuleError, match="no file holds an antigen"):
+        load_supporting_data(tmp_path)
+
+
+def test_two_schedules_are_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "ScheduleSupportingData (1).xml").write_text(SCHEDULE, encoding="utf-16")
+    with pytest.raises(RuleError, match="scheduleSupportingData: stands in ScheduleSupportingData"):
         load_supporting_data(tmp_path)
 
 
