@@ -64,9 +64,20 @@ def ended_after(ended: int, months: int) -> int:
     return reached_from(month, day, months)
 
 
+def had_disease(case: Case, line: Line, given: Given) -> Reason | None:
+    """The dose was given to a child who had had the disease (罹患者): outside the routine immunisation."""
+    if not line.immune_if or any(case.observed.get(code, NEVER) > given.day for code in line.immune_if):
+        return None
+    name = ("vaccine", given.kind.names)
+    return warning(case, "legal", "excluded", line.courses[0].rule, name, key="had_disease")
+
+
 def find_window(case: Case, line: Line, given: Given) -> Finding:
     """The free window in which the dose lies, under the law of its own day."""
     day, name = given.day, ("vaccine", given.kind.names)
+    disease = had_disease(case, line, given)
+    if disease is not None:
+        return Finding(None, "voluntary", disease)
     for excluded in line.excluded:
         if excluded.observation in case.observed:
             return Finding(None, "voluntary", warning(case, "legal", "excluded", excluded.rule, name))

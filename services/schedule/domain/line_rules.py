@@ -230,17 +230,3 @@ class Line:
         codes = {code for free in self.free for code in free.vaccines}
         windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
         object.__setattr__(self, "windows", windows)
-
-    def open_since(self, born: int) -> int:
-        """The ordinal on which the first national window of the line came into force for children born that day."""
-        return min(
-            (
-                free.effective_from
-                for free in self.free
-                if not free.by_municipality
-                and free.observation is None
-                and (free.born_from is None or born >= free.born_from)
-                and (free.born_to is None or born <= free.born_to)
-            ),
-            default=0,
-        )

@@ -58,8 +58,6 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
     """
     national: Window | None = None
     municipal: Window | None = None
-    # A vaccine that replaced another is not "possible from" its own first day: the line was open before.
-    since = line.open_since(case.birth)
     for code in offered:
         for free in line.windows.get(code, ()):
             if free.effective_to is not None and free.effective_to < on:
@@ -71,7 +69,10 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
             last, rule = last_day(case, line, free)
             if free.effective_to is not None:
                 last = min(last, free.effective_to)
-            first = max(day_of(free.first, case.anchors), since, free.effective_from if free.effective_from > on else 0)
+            first = day_of(free.first, case.anchors)
+            if first < free.effective_from:
+                # A vaccine that replaced another is not "possible from" its own first day: the line was open before.
+                first = free.effective_from if free.effective_from > on else _open_since(case, line, free.effective_from)
             found = Window(first, last, rule)
             if found.first > found.last:
                 continue
@@ -82,6 +83,17 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
     if municipal is not None and (national is None or national.last < on <= municipal.last):
         return municipal
     return national
+
+
+def _open_since(case: Case, line: Line, day: int) -> int:
+    """The first ordinal, at the latest `day`, on which a vaccine of the line was free for the child by the law of then."""
+    for free in line.free:
+        if free.by_municipality or free.observation is not None or not is_for(free, case.birth, case.sex):
+            continue
+        first = max(day_of(free.first, case.anchors), free.effective_from)
+        if first <= min(day_of(free.last, case.anchors), free.effective_to or NEVER):
+            day = min(day, first)
+    return day
 
 
 def _wider(one: Window | None, other: Window) -> Window:
@@ -140,7 +152,7 @@ def next_item(
     names = _names(case, line, series)
     counted = count.counted
     for excluded in line.excluded:
-        if excluded.observation in case.observed:
+        if excluded.observation in case.observed and count.needed:
             why = because(case, excluded.rule, "plan_excluded", ("name", names))
             return PlanItem(shown, counted + 1, "not_recommended", None, None, None, None, None, (), why)
     made = forecast(count.walk, case.rules.antigens[line.code])
@@ -259,7 +271,11 @@ def _must_wait(case: Case, count: Count, vaccines: tuple[str, ...], made: Foreca
     course = count.following
     must = Waiting(case.anchors.birth, course.rule, "plan_from_birth")
     if made.dates.earliest is not None and made.dates.earliest > must.day:
-        key = "plan_interval" if count.walk.previous_day is not None else "plan_age"
+        own = course.doses[made.position].first
+        by_age = count.walk.previous_day is None or (
+            own is not None and day_of(own, case.anchors) == made.dates.earliest
+        )
+        key = "plan_age" if by_age else "plan_interval"
         must = Waiting(made.dates.earliest, course.rule, key, (("previous_day", count.walk.previous_day or 0),))
     if window is not None and window.first > must.day:
         must = Waiting(window.first, window.rule, "plan_window")
@@ -268,7 +284,7 @@ def _must_wait(case: Case, count: Count, vaccines: tuple[str, ...], made: Foreca
             for earlier in case.live:
                 if earlier.vaccine not in vaccines:
                     until = first_after(conflict.between, earlier.day)
-                    if until > must.day:
+                    if until > must.day or (until == must.day and must.rule is course.rule):
                         facts = (("earlier", earlier.kind.names), ("earlier_day", earlier.day))
                         must = Waiting(until, conflict.rule, "plan_live", facts)
     return must
