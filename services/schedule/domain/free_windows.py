@@ -62,7 +62,11 @@ def window_of(
             end = checkup.usual_until if standard and checkup.usual_until else checkup.closes
             return date.fromordinal(day_of(checkup.first, anchors)), date.fromordinal(day_of(end, anchors))
     line, course = _course_of(rules, series)
-    if not 1 <= dose <= max((len(one.doses) for one in line.courses if one.series == series), default=len(course.doses)):
+    if (
+        not 1
+        <= dose
+        <= max((len(one.doses) for one in line.courses if one.series == series), default=len(course.doses))
+    ):
         raise NoWindow(f"{series} has no dose {dose}")
     rule = course.doses[min(dose, len(course.doses)) - 1]
     try:
@@ -103,6 +107,7 @@ def _window(rules: RuleSet, line: Line, series: str, anchors: Anchors, sex: str 
         if free.vaccines & vaccines
         and not free.by_municipality
         and free.observation is None
+        and free.begun is None
         and is_for(free, anchors.birth or anchors.expected, sex)
     )
 

@@ -64,6 +64,16 @@ def ended_after(ended: int, months: int) -> int:
     return reached_from(month, day, months)
 
 
+def is_open_to(case: Case, line: Line, free: Free) -> bool:
+    """Whether what a window asks for besides age and birth is on file: an observation, a dose of certain days."""
+    if free.observation is not None and free.observation not in case.observed:
+        return False
+    if free.begun is None:
+        return True
+    first, last = free.begun
+    return any(first <= case.given[place].day <= last for place in case.of_antigen.get(line.code, ()))
+
+
 def had_disease(case: Case, line: Line, given: Given) -> Reason | None:
     """The dose was given to a child who had had the disease (罹患者): outside the routine immunisation."""
     if not line.immune_if or any(case.observed.get(code, NEVER) > given.day for code in line.immune_if):
@@ -93,7 +103,7 @@ def find_window(case: Case, line: Line, given: Given) -> Finding:
             or (free.effective_to is not None and day > free.effective_to)
         ):
             continue
-        if free.observation is not None and free.observation not in case.observed:
+        if not is_open_to(case, line, free):
             continue
         in_force = True
         if (

@@ -41,7 +41,8 @@ class Free:
     """A free window: these vaccines, from a point until a point (both inclusive), on effective days, for these children.
 
     `deemed`: counted as routine although given before it was (みなし定期). `by_municipality`: a programme of a town,
-    free there without being 定期接種.
+    free there without being 定期接種. `cohort`: for some years of birth beside the ordinary window (特例, 経過措置);
+    `begun`: only with a dose of the line between these two days.
     """
 
     rule: Cited
@@ -56,6 +57,8 @@ class Free:
     deemed: bool = False
     by_municipality: bool = False
     observation: str | None = None
+    cohort: bool = False
+    begun: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,7 @@ class Line:
     courses: tuple[Course, ...]
     takes: Mapping[str, Takes]
     more_go_to: str | None = None
+    more_only_at_its_ages: bool = False
     offers: tuple[Offer, ...] = ()
     at_most: AtMost | None = None
     one_maker: OneMaker | None = None

@@ -12,10 +12,10 @@ from services.schedule.domain.cases import Case
 from services.schedule.domain.counting import Count
 from services.schedule.domain.forecast import Forecast, forecast
 from services.schedule.domain.free_windows import is_for
-from services.schedule.domain.legal import because, last_day
+from services.schedule.domain.legal import because, is_open_to, last_day
 from services.schedule.domain.legal_points import NEVER, day_of, first_after
 from services.schedule.domain.plan_items import PlanItem, Status
-from services.schedule.domain.rule_set import Line
+from services.schedule.domain.rule_set import Free, Line
 from services.schedule.domain.statuses import SeriesStatus
 from services.schedule.domain.verdicts import Because, Cited, Sentence
 
@@ -59,10 +59,11 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
     national: Window | None = None
     municipal: Window | None = None
     for code in offered:
-        for free in line.windows.get(code, ()):
+        windows = line.windows.get(code, ())
+        for free in windows:
             if free.effective_to is not None and free.effective_to < on:
                 continue
-            if free.observation is not None and free.observation not in case.observed:
+            if not is_open_to(case, line, free):
                 continue
             if not is_for(free, case.birth, case.sex):
                 continue
@@ -70,9 +71,10 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
             if free.effective_to is not None:
                 last = min(last, free.effective_to)
             first = day_of(free.first, case.anchors)
-            if first < free.effective_from:
+            if first < free.effective_from != case.law.reaches_back_to:
                 # A vaccine that replaced another is not "possible from" its own first day: the line was open before.
-                first = free.effective_from if free.effective_from > on else _open_since(case, line, free.effective_from)
+                earlier = windows if case.law.vaccines[code].series is not None else line.free
+                first = free.effective_from if free.effective_from > on else _open_since(case, earlier, free)
             found = Window(first, last, rule)
             if found.first > found.last:
                 continue
@@ -85,10 +87,11 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
     return national
 
 
-def _open_since(case: Case, line: Line, day: int) -> int:
-    """The first ordinal, at the latest `day`, on which a vaccine of the line was free for the child by the law of then."""
-    for free in line.free:
-        if free.by_municipality or free.observation is not None or not is_for(free, case.birth, case.sex):
+def _open_since(case: Case, windows: Iterable[Free], current: Free) -> int:
+    """The first ordinal on which one of the windows was open for the child by the law of then."""
+    day = current.effective_from
+    for free in windows:
+        if free.by_municipality or free.cohort or not is_for(free, case.birth, case.sex):
             continue
         first = max(day_of(free.first, case.anchors), free.effective_from)
         if first <= min(day_of(free.last, case.anchors), free.effective_to or NEVER):
@@ -216,6 +219,11 @@ def _dated(
     if last and recommended > last >= earliest:
         should = Waiting(last, should.rule, "plan_last_day")
         recommended = last
+    if window is not None and recommended > earliest:
+        room = _with_room(case, count, made.position, earliest, recommended, window.last)
+        if room < recommended:
+            should = Waiting(room, course.rule, "plan_room", (("last_day", window.last),))
+            recommended = room
     overdue = max(made.dates.past_due, recommended) + 1 if made.dates.past_due is not None else 0
     if last and overdue > last:
         overdue = 0
@@ -325,3 +333,32 @@ def _should_wait(case: Case, count: Count, made: Forecast, must: Waiting, since:
         if permitted > should.day:
             should = Waiting(permitted, after.rule, "plan_interval", (("previous_day", since),))
     return should
+
+
+def _with_room(case: Case, count: Count, position: int, earliest: int, day: int, last: int) -> int:
+    """The latest ordinal up to `day` after which the rest of the course still fits in; `day` itself where none does."""
+    if _finished(case, count, position, day) <= last or _finished(case, count, position, earliest) > last:
+        return day
+    fits = earliest
+    while day - fits > 1:
+        middle = (fits + day) // 2
+        if _finished(case, count, position, middle) <= last:
+            fits = middle
+        else:
+            day = middle
+    return fits
+
+
+def _finished(case: Case, count: Count, position: int, day: int) -> int:
+    """The first ordinal on which the last dose of the course can be given, if the next one is on a day."""
+    doses, planned = count.following.doses, {}
+    planned[doses[position].number] = day
+    for dose in doses[position + 1 :]:
+        possible = day if dose.first is None else max(day, day_of(dose.first, case.anchors))
+        for apart in dose.apart:
+            origin = day if not apart.after else planned.get(apart.after) or count.walk.satisfied_day(apart.after)
+            if origin and apart.rule.may_refuse:
+                possible = max(possible, first_after(apart.between, origin))
+        if dose.not_after is None or possible <= day_of(dose.not_after, case.anchors):
+            planned[dose.number] = day = possible
+    return day

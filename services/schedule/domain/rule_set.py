@@ -149,13 +149,17 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Lines that are often given in one syringe, and with which vaccines, the preferred first."""
+    """Lines that are often given in one syringe, and with which vaccines, the preferred first.
+
+    `apart` lies between a part by itself and a combined vaccine that holds it.
+    """
 
     id: str
     leads: str
     lines: tuple[str, ...]
     products: tuple[Product, ...]
     switch: Cited
+    apart: Between
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +235,7 @@ class RuleSet:
     codes: Mapping[str, str] = field(default_factory=dict)
     municipal: Mapping[str, "RuleSet"] = field(default_factory=dict)
     planned_lines: tuple[Line, ...] = field(init=False)
+    lines_after_another: tuple[Line, ...] = field(init=False)
     places_of_series: Mapping[str, int] = field(init=False)
     own_rule: Cited = field(init=False)
     combined_lines: frozenset[str] = field(init=False)
@@ -257,6 +262,7 @@ class RuleSet:
         lines = sorted(self.lines.values(), key=lambda line: places.get(line.courses[0].series, len(places)))
         object.__setattr__(self, "places_of_series", places)
         object.__setattr__(self, "planned_lines", tuple(lines))
+        object.__setattr__(self, "lines_after_another", tuple(line for line in lines if line.after_line is not None))
         object.__setattr__(self, "own_rule", Cited(self.id, self.names.ja, "high"))
 
     def of(self, municipality: str | None) -> "RuleSet":

@@ -105,7 +105,7 @@ def _meet(one: tuple[int | None, int | None], other: tuple[int | None, int | Non
 
 
 def _national(windows: Iterable[Free]) -> list[Free]:
-    return [free for free in windows if not free.by_municipality and free.observation is None]
+    return [free for free in windows if not free.by_municipality and not free.cohort]
 
 
 def _no_overlap(file: str, windows: tuple[Free, ...]) -> None:

@@ -276,7 +276,7 @@ def _add_cohort(place: Place, doc: Doc, lines: dict[str, Line]) -> None:
     """A window for children born between two days; its own days are the days on which it is in force."""
     if doc["line"] not in lines:
         raise place.error("line", f"{doc['line']!r} is not a line")
-    free = free_of(place, {**doc, "from": "birth", "to": "reached 100y"})
+    free = replace(free_of(place, {"from": "birth", "to": "reached 100y", **doc}), cohort=True)
     line = lines[doc["line"]]
     lines[doc["line"]] = replace(line, free=(*line.free, free))
 
@@ -288,6 +288,7 @@ def _combination(place: Place, doc: Doc) -> Combination:
         lines=tuple(doc["lines"]),
         products=tuple(_product(place.of(one), one) for one in doc["products"]),
         switch=cited(place.of(doc["switch"]), doc["switch"]),
+        apart=between(place.of(doc["switch"]), "interval", doc["switch"]["interval"]),
     )
 
 
