@@ -158,3 +158,6 @@ def check_history(rules: RuleSet, history: History) -> None:
     for at, observation in enumerate(history.observations):
         if observation.code not in rules.observations:
             raise HistoryError(f"observations[{at}].code", "unknown_observation", f"{observation.code!r} is not known")
+        if observation.on is None and any(observation.code in one.observations for one in rules.extensions):
+            why = f"{observation.code} needs the day, from which two years are counted"
+            raise HistoryError(f"observations[{at}].on", "day_missing", why)

@@ -122,6 +122,9 @@ def find_window(case: Case, line: Line, given: Given) -> Finding:
             late = (rule, last)
             continue
         return Finding(free, "valid", None)
+    if early is not None and line.too_young_is_voluntary:
+        facts = (name, ("first_day", early[1]))
+        return Finding(None, "voluntary", warning(case, "legal", "too_early", early[0].rule, *facts))
     if early is not None:
         reason = fault(case, "legal", "too_early", early[0].rule, name, ("first_day", early[1]))
     elif late is not None:

@@ -216,6 +216,7 @@ class Line:
     takes: Mapping[str, Takes]
     more_go_to: str | None = None
     more_only_at_its_ages: bool = False
+    too_young_is_voluntary: bool = False
     offers: tuple[Offer, ...] = ()
     at_most: AtMost | None = None
     one_maker: OneMaker | None = None

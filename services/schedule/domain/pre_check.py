@@ -18,7 +18,7 @@ from services.schedule.domain.plan import judge_lines, make_plan
 from services.schedule.domain.plan_items import Plan
 from services.schedule.domain.rule_set import RuleSet, Vaccine
 from services.schedule.domain.statuses import Code
-from services.schedule.domain.verdicts import Because, Cited
+from services.schedule.domain.verdicts import Because, Cited, DoseVerdict
 
 Answer = Literal["allow", "warn", "stop"]
 
@@ -127,7 +127,20 @@ def _judged(law: RuleSet, history: History, proposal: Proposal, vaccine: Vaccine
         for reason in sorted(verdict.reasons, key=lambda reason: reason.verdict != "legal"):
             if reason.code not in _SAYS_NOTHING:
                 reasons.add(reason.code, reason.because, reason.refuses or reason.code == "before_birth")
+        _earlier_period(case, verdict, reasons)
     _parts(case, vaccine, reasons)
+
+
+def _earlier_period(case: Case, verdict: DoseVerdict, reasons: _Reasons) -> None:
+    """Too early for the second period because the first one is complete: one dose too many (第1期に2回目)."""
+    early = next((one for one in verdict.reasons if one.code == "too_early" and one.verdict == "legal"), None)
+    if early is None:
+        return
+    line = next(one for one in case.law.lines.values() if any(c.rule == verdict.course for c in one.courses))
+    for other in line.takes_over_from:
+        before = case.law.lines[other]
+        facts = (("name", before.names), *early.because.facts)
+        reasons.add("needless", because(case, before.courses[0].rule, "needless_period", *facts), stops=True)
 
 
 def _parts(case: Case, vaccine: Vaccine, reasons: _Reasons) -> None:

@@ -70,7 +70,7 @@ def _check_line(file: str, line: Line, rules: RuleSet) -> None:
         _known(file, line.code, "takes", [code], rules.vaccines)
     for offer in line.offers:
         _known(file, offer.rule.id, "vaccines", offer.vaccines, rules.vaccines)
-    if line.offers and (line.offers[-1].started is not None or line.offers[-1].first is not None):
+    if line.offers and (line.offers[-1].started or line.offers[-1].first or line.offers[-1].effective_from):
         raise RuleError(file, line.offers[-1].rule.id, "offers", "a hole: the last offer must hold for everyone")
     _known(file, line.code, "immune_if", line.immune_if, rules.observations)
     for excluded in line.excluded:

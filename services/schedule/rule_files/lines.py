@@ -58,6 +58,7 @@ def line_of(place: Place, doc: Doc) -> Line:
             for code, one in doc.get("takes", {}).items()
         },
         more_go_to=doc.get("more_go_to"),
+        too_young_is_voluntary=bool(doc.get("counts_from_is_exact")),
         more_only_at_its_ages=bool(doc.get("more_only_at_its_ages")),
         offers=tuple(
             Offer(
