@@ -63,8 +63,9 @@ def load_rule_set(folder: Path | None = None, overlays: Path | None = None) -> R
     set_file, head = files["set"][0]
     place = Place(set_file, head["id"], head["sources"])
     rules = _build(place, head, files)
-    check_rule_set(rules, {doc["line"]: name for name, doc in files["line"]})
-    return replace(rules, municipal=_municipal(place, rules, files.get("overlay", [])))
+    names = {kind: found[0][0] for kind, found in files.items()} | {doc["line"]: name for name, doc in files["line"]}
+    check_rule_set(rules, names)
+    return replace(rules, municipal=_municipal(place, rules, names, files.get("overlay", [])))
 
 
 def _read(home: Path, overlays: Path | None) -> Files:
@@ -329,7 +330,9 @@ def _pregnancy_checkups(place: Place, doc: Doc | None) -> PregnancyCheckups | No
     return PregnancyCheckups(cited(place.of(doc), doc), doc["series"], sentence(doc["name"]), weeks)
 
 
-def _municipal(place: Place, rules: RuleSet, files: list[tuple[str, Doc]]) -> dict[str, RuleSet]:
+def _municipal(
+    place: Place, rules: RuleSet, names: Mapping[str, str], files: list[tuple[str, Doc]]
+) -> dict[str, RuleSet]:
     """Each municipality's rules: the national ones with its programmes and windows laid over them."""
     municipal: dict[str, RuleSet] = {}
     for name, doc in files:
@@ -355,5 +358,5 @@ def _municipal(place: Place, rules: RuleSet, files: list[tuple[str, Doc]]) -> di
             raise here.error("checkups", f"unknown series: {', '.join(sorted(unknown))}")
         checkups = [*own.values(), *rules.checkups]
         municipal[code] = replace(rules, lines=lines, checkups=tuple(checkups))
-        check_rule_set(municipal[code], dict.fromkeys(lines, name))
+        check_rule_set(municipal[code], {**names, **dict.fromkeys(lines, name)})
     return municipal

@@ -70,6 +70,8 @@ def go_on(history: History, on: date, until_years: int, one_a_day: bool) -> Hist
             assert item.earliest is not None
             assert item.earliest <= day
             assert item.latest is None or day <= item.latest, (item, day)
+        parts = [line for item in now for line in RULES.vaccines[item.vaccines[0]].counts_in]
+        assert len(parts) == len({*parts}), ("one part twice on a day", day, now)
         doses = tuple(DoseGiven(f"{item.series}-{item.dose_number}-{day}", day, item.vaccines[0]) for item in now)
         history = replace(history, doses=(*history.doses, *doses))
         today = day

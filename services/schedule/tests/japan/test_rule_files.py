@@ -72,6 +72,7 @@ def test_an_error_names_file_rule_and_field(
     assert error.rule == rule
     assert error.field.endswith(field) or field in error.field
     assert why in error.why
+    assert error.file == file or (why == "a cycle" and error.file.endswith(".yaml"))
     assert error.rule in str(error)
 
 
