@@ -44,12 +44,20 @@ def check_rule_set(rules: RuleSet, files: Mapping[str, str]) -> None:
                 raise RuleError(files["combination"], product.rule.id, "covers", "names an unknown vaccine or line")
     for contraindication in rules.contraindications:
         _known(files["between"], contraindication.rule.id, "vaccines", contraindication.vaccines, rules.vaccines)
-        _known(files["between"], contraindication.rule.id, "observation", [contraindication.observation], rules.observations)
+        _known(
+            files["between"],
+            contraindication.rule.id,
+            "observation",
+            [contraindication.observation],
+            rules.observations,
+        )
     for allergen in rules.allergens:
         _known(files["between"], allergen.rule.id, "vaccines", allergen.vaccines, rules.vaccines)
     for extension in rules.extensions:
         _known(files["special"], extension.rule.id, "observations", extension.observations, rules.observations)
-        _known(files["special"], extension.rule.id, "upper_age", [*extension.upper_age, *extension.not_for], rules.lines)
+        _known(
+            files["special"], extension.rule.id, "upper_age", [*extension.upper_age, *extension.not_for], rules.lines
+        )
     _no_rule_twice(rules, files)
     _no_cycle(rules, files)
 

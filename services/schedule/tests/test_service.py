@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from services.schedule import store as kept
-from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list
+from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list, with_refusals
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
 from services.schedule.commands.reading import catch_up_of
@@ -327,6 +327,35 @@ async def test_follow_ups_have_a_state_and_a_person(town: Town) -> None:
     again = next(one for one in await not_yet_list(town.planning, NURSE, TOWN, "overdue") if one["id"] == line["id"])
     assert (again["state"], again["responsible"]) == ("contacted", "nurse-1")
     assert "FollowUpChanged" in await town.news()
+
+
+async def test_a_move_leaves_the_old_towns_follow_up_behind(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    line = (await not_yet_list(town.planning, NURSE, TOWN, "overdue"))[0]
+    await assign_follow_up(town.planning, NURSE, TOWN, line["id"], "contacted", "nurse-1")
+    other = "139921"
+    there = Principal("nurse-2", "staff", municipality=other)
+    for old, new in ((TOWN, other), (other, TOWN)):
+        move = r.ChildMoved(from_municipality=old, to_municipality=new, effective_on=date(2026, 11, 23), by=BY)
+        await town.hears("late", move)
+        who = there if new == other else NURSE
+        lines = {one["id"]: one for one in await not_yet_list(town.planning, who, new, "overdue")}
+        found = (lines[line["id"]]["state"], lines[line["id"]]["responsible"])
+        assert found == (("unseen", None) if new == other else ("contacted", "nurse-1"))
+
+
+async def test_what_a_guardian_refused_is_declined_on_the_list_and_in_the_counts(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    now = town.clock.now()
+    decided = q.ConsentDecided(child="late", vaccine="bcg", consent=False, decided_at=now)
+    await town.hears_of_response("r1", decided)
+    lines = await with_refusals(town.planning, await not_yet_list(town.planning, NURSE, TOWN, "overdue"))
+    assert {line["series"] for line in lines if line["state"] == "declined"} == {"bcg"}
+    standing = await coverage_of(town.planning, NURSE, TOWN)
+    assert next(one["states"] for one in standing["items"] if one["series"] == "bcg") == {"declined": 1}
+    await town.hears_of_response("r1", q.ResponseWithdrawn(child="late", reason="mistake"))
+    lines = await with_refusals(town.planning, await not_yet_list(town.planning, NURSE, TOWN, "overdue"))
+    assert not [line for line in lines if line["state"] == "declined"]
 
 
 async def test_a_foreign_town_sees_and_changes_nothing(town: Town) -> None:
