@@ -68,13 +68,14 @@ def _periods_in_order(law: RuleSet, items: list[PlanItem], day: int) -> None:
             continue
         mine = next((at for at, item in enumerate(items) if item.series in line.shown_as), None)
         first = next((item for item in items if item.series in law.lines[after.line].shown_as), None)
-        if mine is None or first is None or first.recommended is None or items[mine].earliest is None:
+        if mine is None or first is None or first.recommended is None:
             continue
-        if first.status not in OPEN or items[mine].status not in OPEN:
+        earliest = items[mine].earliest
+        if earliest is None or first.status not in OPEN or items[mine].status not in OPEN:
             continue
         planned = max(first.recommended.toordinal(), day)
         permitted = first_after(after.between, planned)
-        if date.fromordinal(permitted) > items[mine].earliest:
+        if permitted > earliest.toordinal():
             facts = (
                 ("name", line.names),
                 ("number", items[mine].dose_number),
