@@ -208,7 +208,7 @@ class Simply(NamedTuple):
 class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
 
-    `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
+    `digest` tells files apart that have one id: a correction, a town's overlay. `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
     lines at every age.
     """
 
@@ -234,6 +234,7 @@ class RuleSet:
     engine: Rules
     codes: Mapping[str, str] = field(default_factory=dict)
     municipal: Mapping[str, "RuleSet"] = field(default_factory=dict)
+    digest: str = ""
     planned_lines: tuple[Line, ...] = field(init=False)
     lines_after_another: tuple[Line, ...] = field(init=False)
     places_of_series: Mapping[str, int] = field(init=False)

@@ -1,5 +1,6 @@
 """Loads a rule set from a folder of YAML files: read, validate, build, check. Nothing half-read is ever returned."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -59,24 +60,27 @@ def load_rule_set(folder: Path | None = None, overlays: Path | None = None) -> R
     Overlays are the folder's own `overlays/*.yaml` and those of `overlays`. Raises RuleError(file, rule, field, why).
     """
     home = folder or PACKAGED
-    files = _read(home, overlays)
+    files, digest = _read(home, overlays)
     set_file, head = files["set"][0]
     place = Place(set_file, head["id"], head["sources"])
-    rules = _build(place, head, files)
+    rules = replace(_build(place, head, files), digest=digest)
     names = {kind: found[0][0] for kind, found in files.items()} | {doc["line"]: name for name, doc in files["line"]}
     check_rule_set(rules, names)
     return replace(rules, municipal=_municipal(place, rules, names, files.get("overlay", [])))
 
 
-def _read(home: Path, overlays: Path | None) -> Files:
+def _read(home: Path, overlays: Path | None) -> tuple[Files, str]:
+    """The files by kind, and a digest of all their bytes."""
     paths = [*sorted(home.glob("*.yaml")), *sorted((home / "overlays").glob("*.yaml")), SENTENCES]
     if overlays is not None:
         paths += sorted(overlays.glob("*.yaml"))
     if not any(path.parent == home for path in paths):
         raise RuleError(home.name, "-", "folder", "holds no rule files (*.yaml)")
     files: Files = {}
+    digest = hashlib.sha256()
     for path in paths:
         doc = read_yaml(path)
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
         _validate(path.name, doc)
         files.setdefault(doc["kind"], []).append((path.name, doc))
     for kind in _ONCE:
@@ -86,7 +90,7 @@ def _read(home: Path, overlays: Path | None) -> Files:
             raise RuleError(where, kind, "kind", f"a rule set has one file of kind {kind}, not {len(found)}")
     if not files.get("line"):
         raise RuleError(home.name, "line", "kind", "a rule set has at least one file of kind line")
-    return files
+    return files, digest.hexdigest()
 
 
 @cache
