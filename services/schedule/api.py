@@ -7,7 +7,13 @@ from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list
+from services.schedule.commands.coverage import (
+    assign_follow_up,
+    coverage_of,
+    not_yet_list,
+    place_in_list,
+    with_refusals,
+)
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
 from services.schedule.commands.reading import catch_up_of, plan_on, pregnancy_plan
@@ -123,12 +129,12 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
         children = len({line["child"] for line in lines})
         if cursor is not None:
             after = tuple(cursors.open(cursor))
-            lines = [line for line in lines if (line["overdue_from"] or "9999-12-31", line["id"]) > after]
-        page = lines[:limit]
+            lines = [line for line in lines if place_in_list(line) > after]
+        page = await with_refusals(planning, lines[:limit])
         body = {"items": page, "total": total, "children": children, "next": None}
         if len(lines) > limit:
             last = page[-1]
-            body["next"] = cursors.seal([last["overdue_from"] or "9999-12-31", last["id"]])
+            body["next"] = cursors.seal([*place_in_list(last)])
         return JSONResponse(body)
 
     @routes.put("/v1/municipalities/{code}/follow-ups/{line}")
