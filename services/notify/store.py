@@ -326,10 +326,11 @@ async def published_between(store: Store, since: datetime, until: datetime) -> l
     return [row["_id"] for row in await store.find(ANNOUNCEMENTS, where, fields=["_id"])]
 
 
-async def pages_worked(store: Store, announcement: str, pages: Sequence[int]) -> set[int]:
-    """Which of these pages are in their inboxes."""
-    found = await store.find(PAGES, {"_id": {"$in": [f"{announcement}:{page}" for page in pages]}}, fields=["_id"])
-    return {int(row["_id"].rpartition(":")[2]) for row in found}
+async def pages_worked(store: Store, announcement: str, pages: Sequence[int]) -> dict[int, int]:
+    """Which of these pages are in their inboxes, each with the last change that is told there."""
+    places = {f"{announcement}:{page}": page for page in pages}
+    found = await store.get_many(PAGES, places, ["state.change"])
+    return {places[key]: row["state"].get("change", 0) for key, row in found.items()}
 
 
 async def pages_climbed(store: Store, announcement: str) -> set[int]:
@@ -345,7 +346,19 @@ async def counts_of(store: Store, announcement: str) -> tuple[int, int]:
 
 async def pushes_of(store: Store, announcement: str) -> list[Doc]:
     """Every push of a notice that was ever claimed."""
-    fields = ["item", "recipient", "address", "channel", "state", "status", "reason", "at", "attempts", "tries"]
+    fields = [
+        "item",
+        "recipient",
+        "address",
+        "channel",
+        "change",
+        "state",
+        "status",
+        "reason",
+        "at",
+        "attempts",
+        "tries",
+    ]
     return await store.find(PUSHES, {"announcement": announcement}, fields=fields)
 
 

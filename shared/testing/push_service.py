@@ -1,7 +1,7 @@
 """A recording push service, written from RFC 8030 (protocol), RFC 8291 (encryption) and RFC 8292 (VAPID).
 
 It checks what those ask of an application server and answers as they say: 201 with a Location (RFC 8030 section 5), 400 for a
-malformed request or a missing TTL (section 5.2), 401 without and 403 with unusable VAPID credentials (RFC 8292 section 4.2), 404 and
+malformed request, a missing TTL (section 5.2), an unknown Urgency (5.3) or a Topic that is none (5.4), 401 without and 403 with unusable VAPID credentials (RFC 8292 section 4.2), 404 and
 410 for a subscription that is gone (RFC 8030 section 7.3), 413 beyond 4,096 bytes (section 7.2), 429 with Retry-After (section 8.4).
 """
 
@@ -30,6 +30,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 MAX_BODY = 4_096
+URGENCIES = frozenset({"very-low", "low", "normal", "high"})
 DAY_S = 86_400
 
 
@@ -112,6 +113,10 @@ class PushService:
         """(status, what is wrong) of a request."""
         if not re.fullmatch("[0-9]+", headers.get("ttl", "")):
             return 400, "TTL is missing or no number"
+        if headers.get("urgency", "normal") not in URGENCIES:
+            return 400, "Urgency is none of the four"
+        if "topic" in headers and not re.fullmatch("[A-Za-z0-9_-]{1,32}", headers["topic"]):
+            return 400, "Topic is not at most 32 characters of base64url"
         if headers.get("content-encoding") != "aes128gcm":
             return 400, "Content-Encoding is not aes128gcm"
         if len(body) > MAX_BODY:

@@ -66,6 +66,8 @@ async def test_a_good_push_is_accepted_recorded_and_can_be_read_by_its_browser(p
     [
         ({"TTL": None}, 400),
         ({"TTL": "soon"}, 400),
+        ({"Urgency": "emergency"}, 400),
+        ({"Topic": "x" * 33}, 400),
         ({"Content-Encoding": "aesgcm"}, 400),
         ({"Authorization": None}, 401),
         ({"Authorization": "Bearer abc"}, 403),

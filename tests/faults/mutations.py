@@ -102,9 +102,9 @@ MUTATIONS = (
     Mutation("D4", "fire a reminder again", "services/schedule/commands/reminders.py",
              '        reminder["state"] = "fired"\n', "", "services/schedule/tests/test_service.py"),
     Mutation("D1", "recipients are asked for again at each page", "services/notify/commands/fanout.py",
-             'await kept.frozen_page(notices.store, doc.state["frozen"], page)\n    now =',
+             'await kept.frozen_page(notices.store, doc.state["frozen"], page)\n    if change:',
              '[one for family in (await kept.town_of_code(notices.store, doc.state["municipality"])).families '
-             'for one in family.guardians]\n    now =', "services/notify/tests/test_fanout.py"),
+             'for one in family.guardians]\n    if change:', "services/notify/tests/test_fanout.py"),
     Mutation("D2", "inbox items with new ids", "services/notify/store.py",
              '"_id": derived_id(source, recipient, "inbox"),', '"_id": new_id(),', "F2"),
     Mutation("W5", "a frozen record takes writes", "services/records/store.py",
@@ -122,7 +122,7 @@ MUTATIONS = (
              "            child_view.close(doc.state)\n", "            doc.state.clear()\n",
              "services/gateway/tests/feeds/test_child_view.py"),
     Mutation("D3", "push without a claim", "services/notify/commands/pushing.py",
-             'claim = derived_id(target.item, address["_id"], channel)', "claim = new_id()", "F2"),
+             'claim = claim_of(target.item, address["_id"], channel, target.change)', "claim = new_id()", "F2"),
 )  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.corrections import mark_unread_again, readers, told_of_change
 from services.notify.commands.ladder import begin, target_of
 from services.notify.commands.pushing import PushTarget
 from shared.clock import read_instant
@@ -17,7 +18,6 @@ from shared.events.base import Envelope
 from shared.events.notify import FanoutPage, PageDelivered, UrgentFanoutPage
 from shared.store import Doc
 
-tracer = trace.get_tracer("hagukumi.notify")
 LOOKED_BACK = timedelta(days=2)
 LANES = frozenset({FanoutPage.event_type(), UrgentFanoutPage.event_type()})
 
@@ -32,12 +32,16 @@ async def expand_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tupl
         if doc is None or "frozen" not in doc.state:
             rejected.append((envelope, "announcement-unknown"))
             continue
-        await _work(notices, doc, page.page)
+        await _work(notices, doc, page.page, page.change)
     return rejected
 
 
-async def _work(notices: Notices, doc: Document, page: int) -> None:
+async def _work(notices: Notices, doc: Document, page: int, change: int = 0) -> None:
     recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page)
+    if change:
+        await mark_unread_again(notices, doc, recipients)
+        await _tell_page(notices, doc, page, recipients, change)
+        return
     now = notices.now
     items = [
         kept.inbox_item(doc.id, recipient, now, announcement=doc.id, municipality=doc.state["municipality"])
@@ -57,18 +61,25 @@ async def finish_pages(notices: Notices, grace: timedelta) -> int:
     done = 0
     for announcement in await kept.published_between(notices.store, until - LOOKED_BACK, until):
         doc = await notices.announcements.load(announcement)
-        if doc is None or not _current(doc.state, notices.now):
+        if doc is None:
             continue
         pages = range(doc.state["pages"])
-        unworked = set(pages) - await kept.pages_worked(notices.store, announcement, pages)
+        worked = await kept.pages_worked(notices.store, announcement, pages)
         unclimbed: set[int] = set()
-        if doc.state["urgency"] == "emergency":
-            unclimbed = set(pages) - await kept.pages_climbed(notices.store, announcement)
-        for page in sorted(unworked):
-            await _work(notices, doc, page)
-        for page in sorted(unworked | unclimbed):
-            await push_page(notices, announcement, page)
-        done += len(unworked | unclimbed)
+        if _current(doc.state, notices.now):
+            unworked = set(pages) - worked.keys()
+            for page in sorted(unworked):
+                await _work(notices, doc, page)
+            if doc.state["urgency"] == "emergency":
+                unclimbed = set(pages) - await kept.pages_climbed(notices.store, announcement)
+            for page in sorted(unworked | unclimbed):
+                await push_page(notices, announcement, page)
+            done += len(unworked | unclimbed)
+        change = doc.state.get("changes", 0)
+        for page in sorted(page for page, told in worked.items() if told < change):
+            await _work(notices, doc, page, change)
+            await push_page(notices, announcement, page, change)
+            done += 1
     return done
 
 
@@ -86,10 +97,12 @@ def _read(batch: Sequence[Envelope]) -> tuple[list[tuple[Envelope, FanoutPage]],
     return pages, rejected
 
 
-async def _tell_page(notices: Notices, announcement: Document, page: int, recipients: Sequence[str]) -> None:
+async def _tell_page(
+    notices: Notices, announcement: Document, page: int, recipients: Sequence[str], change: int = 0
+) -> None:
     def decide(doc: Document) -> Doc:
-        if not doc.state.get("delivered"):
-            doc.state["delivered"] = True
+        if not doc.state.get("delivered") or doc.state.get("change", 0) < change:
+            doc.state.update({"delivered": True, "change": change})
             doc.tenant = announcement.state["municipality"]
             event = PageDelivered(
                 announcement=announcement.id,
@@ -97,6 +110,7 @@ async def _tell_page(notices: Notices, announcement: Document, page: int, recipi
                 municipality=announcement.state["municipality"],
                 urgency=announcement.state["urgency"],
                 recipients=tuple(recipients),
+                change=change,
             )
             doc.emit(event, notices.now)
         return {}
@@ -109,35 +123,52 @@ async def push_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[
     # What cannot be read is set aside by the group that fills the inboxes.
     pages, _ = _read(batch)
     for _envelope, page in pages:
-        await push_page(notices, page.announcement, page.page)
+        await push_page(notices, page.announcement, page.page, page.change)
     return []
 
 
-async def push_page(notices: Notices, announcement: str, page: int) -> None:
-    """To the addresses of one page: an emergency by its ladder, all else by day and as each recipient prefers."""
+async def push_page(notices: Notices, announcement: str, page: int, change: int = 0) -> None:
+    """To the addresses of one page: an emergency by its ladder, all else by day and as each recipient prefers.
+
+    Of a change only those are told who had read the notice before, by every way that such a notice comes.
+    """
     doc = await notices.announcements.load(announcement)
-    if doc is None or not _current(doc.state, notices.now):
+    if doc is None or not _worth_telling(doc.state, change, notices.now):
         return
 
     async def still_wanted(target: PushTarget) -> bool:
         return await still_published(notices, target)
 
-    if doc.state["urgency"] == "emergency":
+    urgent = doc.state["urgency"] == "emergency"
+    if urgent and not change:
         await begin(notices, doc, page, still_wanted)
         return
-    morning = notices.night.quiet_until(notices.now)
+    morning = None if urgent else notices.night.quiet_until(notices.now)
     if morning is not None:
-        waits = {"announcement": announcement, "page": page}
-        await kept.put_later(notices.store, f"{announcement}:{page}", morning, waits)
+        waits = {"announcement": announcement, "page": page, "change": change}
+        await kept.put_later(notices.store, f"{announcement}:{page}:{change}", morning, waits)
         return
     recipients = await kept.frozen_page(notices.store, doc.state["frozen"], page)
-    await notices.pusher.push([target_of(doc, recipient) for recipient in recipients], still_wanted)
+    if change:
+        told = await readers(notices, doc, recipients)
+        targets = [told_of_change(doc, recipient) for recipient in told.values()]
+    else:
+        targets = [target_of(doc, recipient) for recipient in recipients]
+    await notices.pusher.push(targets, still_wanted)
 
 
 async def still_published(notices: Notices, target: PushTarget) -> bool:
-    """Whether the notice has neither been recalled nor expired meanwhile (protocol D3)."""
-    row = await notices.store.get(kept.ANNOUNCEMENTS, target.announcement or "", ["state.state", "state.expires_at"])
-    return row is not None and _current(row["state"], notices.now)
+    """Whether the notice has neither been recalled nor expired meanwhile, nor its change changed again (protocol D3)."""
+    fields = ["state.state", "state.expires_at", "state.changes"]
+    row = await notices.store.get(kept.ANNOUNCEMENTS, target.announcement or "", fields)
+    return row is not None and _worth_telling(row["state"], target.change, notices.now)
+
+
+def _worth_telling(state: Mapping[str, Any], change: int, now: datetime) -> bool:
+    """Of a recall everybody is to hear who believes the notice; of all else only while the notice holds."""
+    if change and change != state.get("changes", 0):
+        return False
+    return _current(state, now) or (change > 0 and state["state"] == "recalled")
 
 
 def _current(state: Mapping[str, Any], now: datetime) -> bool:

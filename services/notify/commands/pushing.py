@@ -37,18 +37,19 @@ BREAK_FOR_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class PushTarget:
-    """One message for one recipient; `title` (Japanese) and `titles` (per language) may stand on a lock screen."""
+    """One message for one recipient; its titles (per language, Japanese always) may stand on a lock screen."""
 
     item: str
     recipient: str
     urgency: str
-    title: str
-    announcement: str | None
-    reminder: str | None
-    titles: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str]
     bodies: Mapping[str, str] = field(default_factory=dict)
+    announcement: str | None = None
+    reminder: str | None = None
     topic: str = "notices"
     municipality: str = ""
+    change: int = 0
+    """Which correction or recall of the notice it tells of; 0: none, it is the notice itself."""
 
 
 @dataclass(slots=True)
@@ -119,7 +120,8 @@ class Pusher:
         digest: list[Doc] = []
         for target in targets:
             preference = preferences.get(target.recipient)
-            if only is None and target.topic != "digest" and in_digest(preference, target.urgency):
+            waits = target.topic != "digest" and not target.change and in_digest(preference, target.urgency)
+            if only is None and waits:
                 at = next_digest(self.clock.now()).timestamp()
                 digest.append({"_id": target.item, "item": target.item, "recipient": target.recipient, "at": at})
                 continue
@@ -153,7 +155,7 @@ class Pusher:
     async def _one(self, target: PushTarget, address: Doc, language: str, still_wanted: StillWanted) -> str:
         channel = kept.channel_of(address)
         async with self._place(channel, target.urgency):
-            claim = derived_id(target.item, address["_id"], channel)
+            claim = claim_of(target.item, address["_id"], channel, target.change)
             row = {
                 "_id": claim,
                 "item": target.item,
@@ -163,6 +165,7 @@ class Pusher:
                 "municipality": target.municipality,
                 "channel": channel,
                 "address": address["_id"],
+                "change": target.change,
                 "state": "claimed",
                 "attempts": 0,
                 "at": wire_instant(self.clock.now()),
@@ -175,7 +178,7 @@ class Pusher:
             return await self._send(message, target, channel, address["_id"], still_wanted)
 
     def _message(self, claim: str, target: PushTarget, language: str) -> Message:
-        title = in_language(target.titles, language) if target.titles else target.title
+        title = in_language(target.titles, language)
         body = in_language(target.bodies, language) if target.bodies else ""
         return Message(claim, target.item, target.urgency, title, body, language, target.announcement)
 
@@ -235,6 +238,11 @@ class Pusher:
     def _breaker(self, provider: str) -> _Breaker:
         keep_few(self._breakers)
         return self._breakers.setdefault(provider, _Breaker())
+
+
+def claim_of(item: str, address_id: str, channel: str, change: int = 0) -> str:
+    """The id of the one claim that there is for telling this address of an item, or of a change of it."""
+    return derived_id(item, address_id, channel, *([f"change {change}"] if change else []))
 
 
 def _try(answer: Answer, at: str) -> Doc:

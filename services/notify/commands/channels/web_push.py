@@ -64,6 +64,8 @@ class WebPush:
         headers = self._credentials(origin_of(browser["endpoint"])) | {
             "TTL": str(ttl_seconds(message.urgency)),
             "Urgency": urgency_header(message.urgency),
+            # What still waits for a sleeping browser is replaced by what came of it (RFC 8030 section 5.4).
+            "Topic": message.item,
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
         }
