@@ -105,7 +105,7 @@ MUTATIONS = (
              'await kept.frozen_page(notices.store, doc.state["frozen"], page)\n    if change:',
              '[one for family in (await kept.town_of_code(notices.store, doc.state["municipality"])).families '
              'for one in family.guardians]\n    if change:', "services/notify/tests/test_fanout.py"),
-    Mutation("D2", "inbox items with new ids", "services/notify/store.py",
+    Mutation("D2", "inbox items with new ids", "services/notify/store/notices.py",
              '"_id": derived_id(source, recipient, "inbox"),', '"_id": new_id(),', "F2"),
     Mutation("W5", "a frozen record takes writes", "services/records/store.py",
              'if not even_frozen and state.get("frozen"):', "if False:", "services/records/tests/test_merging.py"),
