@@ -7,7 +7,7 @@ from services.notify import store as kept
 from services.notify.commands.announcements import Notices, the_notice
 from services.notify.commands.corrections import told_of_change
 from services.notify.commands.ladder import target_of
-from services.notify.commands.pushing import StillWanted
+from services.notify.commands.pushing import PushTarget, StillWanted
 from services.notify.domain.deliveries import REPEATABLE
 from shared.auth import Principal
 from shared.clock import read_instant
@@ -79,16 +79,19 @@ async def repeat_failures(notices: Notices, announcement: str, still_wanted: Sti
     if notice is None:
         return 0
     rows = await _failed(notices, notice)
-    ended = await asyncio.gather(
-        *(
-            notices.pusher.repeat(
-                (told_of_change if row.get("change") else target_of)(notice, row["recipient"]), row, still_wanted
-            )
-            for row in rows
-        ),
-        return_exceptions=True,
-    )
-    for state in ended:
-        if isinstance(state, BaseException):
-            raise state
-    return sum(state == "accepted" for state in ended)
+    arrived = 0
+    for start in range(0, len(rows), AT_ONCE):
+        ended = await asyncio.gather(
+            *(notices.pusher.repeat(_target(notice, row), row, still_wanted) for row in rows[start : start + AT_ONCE]),
+            return_exceptions=True,
+        )
+        for state in ended:
+            if isinstance(state, BaseException):
+                raise state
+        arrived += sum(state == "accepted" for state in ended)
+    return arrived
+
+
+def _target(notice: Document, row: Doc) -> PushTarget:
+    told = told_of_change if row.get("change") else target_of
+    return told(notice, row["recipient"])

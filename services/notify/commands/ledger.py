@@ -24,8 +24,7 @@ async def ledger(
         (changes if row.get("change") else pushes).setdefault(row["recipient"], []).append(row)
     channels = {kept.channel_of(row) for rows in pushes.values() for row in rows}
     shown = await kept.frozen_range(notices.store, doc.state["frozen"], first, limit) if total else []
-    sent = {one: [*pushes.get(one, ()), *changes.get(one, ())] for one in shown}
-    items = await _lines(notices, announcement, sent)
+    items = await _lines(notices, announcement, shown)
     found = {
         "id": announcement,
         "state": doc.state["state"],
@@ -50,9 +49,12 @@ def _counts(sent: Mapping[str, Sequence[Doc]], channels: Sequence[str], total: i
     return counts
 
 
-async def _lines(notices: Notices, announcement: str, sent: Mapping[str, Sequence[Doc]]) -> list[Doc]:
+async def _lines(notices: Notices, announcement: str, recipients: Sequence[str]) -> list[Doc]:
     """A line for each recipient's inbox, and one for each address that was written to, with every attempt."""
-    ids = {recipient: derived_id(announcement, recipient, "inbox") for recipient in sent}
+    ids = {recipient: derived_id(announcement, recipient, "inbox") for recipient in recipients}
+    sent: dict[str, list[Doc]] = {recipient: [] for recipient in recipients}
+    for row in await kept.pushes_to(notices.store, announcement, recipients):
+        sent[row["recipient"]].append(row)
     rows = await notices.store.get_many(kept.INBOX, ids.values(), ["at", "read_at"])
     lines: list[Doc] = []
     for recipient, item in ids.items():
@@ -63,7 +65,7 @@ async def _lines(notices: Notices, announcement: str, sent: Mapping[str, Sequenc
             if row["read_at"] is not None:
                 line |= {"state": "read", "read_at": kept.instant(row["read_at"])}
         lines.append(line)
-        for push in sent[recipient]:
+        for push in sorted(sent[recipient], key=lambda row: (row["at"], row["_id"])):
             lines.append(
                 {
                     "recipient": recipient,

@@ -87,6 +87,7 @@ from services.notify.store.sending import (
     later_until,
     preferences_of,
     pushes_of,
+    pushes_to,
     put_in_digest,
     put_later,
 )
@@ -164,6 +165,7 @@ __all__ = [
     "preferences_of",
     "published_between",
     "pushes_of",
+    "pushes_to",
     "put_contacts",
     "put_in_digest",
     "put_later",

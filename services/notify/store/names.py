@@ -51,7 +51,7 @@ async def ensure_indexes(store: Store) -> None:
     await store.ensure_index(LATER, ["at"])
     await store.ensure_index(DIGESTS, ["at"])
     await store.ensure_index(PROOFS, ["device"])
-    await store.ensure_index(PUSHES, ["announcement"])
+    await store.ensure_index(PUSHES, ["announcement", "recipient"])
     await store.ensure_index(CALENDARS, ["guardian"])
     await store.ensure_index(ALARMS, ["state.climbs_at"])
     await store.ensure_index(ALARMS, ["state.municipality"])

@@ -7,6 +7,8 @@ from services.notify.domain.audience import Contact
 from services.notify.store.names import CALLS, CONTACTS, DIGESTS, LATER, PREFERENCES, PUSHES, SUBSCRIPTIONS
 from shared.store import IDS_PER_QUERY, Doc, Store
 
+_OUTCOME = ["recipient", "address", "channel", "change", "state"]
+
 
 async def contact_of(store: Store, guardian: str) -> Contact:
     """How this guardian is reached now, from preferences and devices."""
@@ -23,21 +25,18 @@ async def language_of(store: Store, guardian: str) -> str:
 
 
 async def pushes_of(store: Store, announcement: str) -> list[Doc]:
-    """Every push of a notice that was ever claimed."""
-    fields = [
-        "item",
-        "recipient",
-        "address",
-        "channel",
-        "change",
-        "state",
-        "status",
-        "reason",
-        "at",
-        "attempts",
-        "tries",
-    ]
-    return await store.find(PUSHES, {"announcement": announcement}, fields=fields)
+    """What became of every push of a notice that was ever claimed; how it came to that is `pushes_to`'s."""
+    return await store.find(PUSHES, {"announcement": announcement}, fields=_OUTCOME)
+
+
+async def pushes_to(store: Store, announcement: str, recipients: Sequence[str]) -> list[Doc]:
+    """Every push of a notice to these recipients, with each attempt."""
+    fields = [*_OUTCOME, "status", "reason", "at", "attempts", "tries"]
+    found: list[Doc] = []
+    for start in range(0, len(recipients), IDS_PER_QUERY):
+        chunk = {"$in": list(recipients[start : start + IDS_PER_QUERY])}
+        found += await store.find(PUSHES, {"announcement": announcement, "recipient": chunk}, fields=fields)
+    return found
 
 
 async def calls_of(store: Store, announcement: str) -> list[Doc]:
