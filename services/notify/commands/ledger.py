@@ -53,8 +53,8 @@ async def _lines(notices: Notices, announcement: str, recipients: Sequence[str])
     """A line for each recipient's inbox, and one for each address that was written to, with every attempt."""
     ids = {recipient: derived_id(announcement, recipient, "inbox") for recipient in recipients}
     sent: dict[str, list[Doc]] = {recipient: [] for recipient in recipients}
-    for row in await kept.pushes_to(notices.store, announcement, recipients):
-        sent[row["recipient"]].append(row)
+    for push in await kept.pushes_to(notices.store, announcement, recipients):
+        sent[push["recipient"]].append(push)
     rows = await notices.store.get_many(kept.INBOX, ids.values(), ["at", "read_at"])
     lines: list[Doc] = []
     for recipient, item in ids.items():
@@ -65,7 +65,7 @@ async def _lines(notices: Notices, announcement: str, recipients: Sequence[str])
             if row["read_at"] is not None:
                 line |= {"state": "read", "read_at": kept.instant(row["read_at"])}
         lines.append(line)
-        for push in sorted(sent[recipient], key=lambda row: (row["at"], row["_id"])):
+        for push in sorted(sent[recipient], key=lambda one: (one["at"], one["_id"])):
             lines.append(
                 {
                     "recipient": recipient,
