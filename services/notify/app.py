@@ -38,7 +38,8 @@ from services.notify.commands.training import Training, load_courses
 from services.notify.domain.preferences import Night
 from services.notify.subscribers import subscribe
 from shared.egress import Egress
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 
 MOST_PAGES = 5_000

@@ -16,7 +16,7 @@ from shared.events import records as r
 from shared.events import schedule as s
 from shared.events.base import Envelope
 from shared.events.notify import FanoutPage, UrgentFanoutPage
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import Rejected, View
 
 TO_DO = frozenset({"due", "overdue", "upcoming"})

@@ -18,8 +18,9 @@ from shared.clock import wire_instant
 from shared.cursors import Cursors
 from shared.documents import Command
 from shared.problems import NotFound, invalid, language_of
-from shared.service import Runtime, answer, api_router, command_of
+from shared.runtime import Runtime
 from shared.vaccines import vaccines
+from shared.web import answer, api_router, command_of
 
 STREAM = "questionnaire.response"
 FHIR_JSON = "application/fhir+json"

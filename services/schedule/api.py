@@ -15,8 +15,9 @@ from services.schedule.commands.reading import catch_up_of, plan_is_fresh, plan_
 from shared.cursors import Cursors
 from shared.documents import Document, mark
 from shared.problems import Busy, invalid
-from shared.service import Runtime, answer, api_router, command_of
+from shared.runtime import Runtime
 from shared.vaccines import CVX, vaccines
+from shared.web import answer, api_router, command_of
 
 FRESH_WAIT_S = 5.0
 Authorization = Annotated[str | None, Header()]

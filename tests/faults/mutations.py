@@ -36,7 +36,7 @@ MUTATIONS = (
     Mutation("W1", "drop the version guard", "shared/documents.py",
              'return Update({"_id": doc.id, "version": doc.version}, change)',
              'return Update({"_id": doc.id}, change)', "F1"),
-    Mutation("W2", "a repeated command is another one", "shared/service.py",
+    Mutation("W2", "a repeated command is another one", "shared/web.py",
              'return Command.of(principal.subject, key, f"{request.method} {request.url.path}", body)',
              'return Command.of(principal.subject, new_id(), f"{request.method} {request.url.path}", body)', "F2"),
     Mutation("W3", "one event id for two streams", "shared/ids.py",

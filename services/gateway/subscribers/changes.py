@@ -14,7 +14,7 @@ from shared.events.base import Envelope
 from shared.events.notify import AlarmTaken, DeliveryEvent, DutyCalled, PageDelivered
 from shared.events.records import ChildEvent
 from shared.events.schedule import PlanEvent
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 log = structlog.get_logger(__name__)
 TOPICS = {ChildEvent.topic(): "child", PlanEvent.topic(): "plan", DeliveryEvent.topic(): "inbox"}

@@ -13,7 +13,8 @@ from services.notify.commands import announcements as commands
 from services.notify.commands import approval, attachments, corrections
 from services.notify.commands.announcements import Notice, Notices
 from services.notify.commands.ledger import ledger
-from shared.service import Runtime, answer, api_router, command_of
+from shared.runtime import Runtime
+from shared.web import answer, api_router, command_of
 
 Texts = dict[str, Annotated[str, Field(max_length=10_000)]]
 Authorization = Annotated[str | None, Header()]

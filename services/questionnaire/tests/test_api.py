@@ -13,7 +13,7 @@ from shared.auth import InternalTokens, Principal
 from shared.events import records
 from shared.events.records import Actor
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 
 from .conftest import (

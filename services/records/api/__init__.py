@@ -18,7 +18,7 @@ from services.records.api import (
     pregnancies,
 )
 from services.records.commands.records import Records
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 
 def routers(runtime: Runtime, records: Records) -> list[APIRouter]:

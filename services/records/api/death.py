@@ -6,7 +6,8 @@ from fastapi.responses import JSONResponse
 from services.records.api.wire import Asked, Authorization, Body, Day, IdempotencyKey, WithReason
 from services.records.commands import death as commands
 from services.records.commands.records import STREAM, Records
-from shared.service import Runtime, answer, api_router
+from shared.runtime import Runtime
+from shared.web import answer, api_router
 
 
 class DeathBody(Body):

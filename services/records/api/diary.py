@@ -15,8 +15,9 @@ from services.records.domain.photos import MAX_BYTES, MEDIA_TYPES
 from shared.cursors import Cursors
 from shared.documents import Document
 from shared.problems import UnsupportedMedia, invalid
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
 from shared.store import Doc
+from shared.web import api_router
 
 
 class EntryBody(Body):

@@ -21,7 +21,8 @@ from services.records.commands.records import STREAM, Records
 from services.records.domain.family import MOST_CODES_AT_ONCE
 from services.records.domain.record import Share
 from shared.events.records import Relation, Section
-from shared.service import Runtime, answer, api_router
+from shared.runtime import Runtime
+from shared.web import answer, api_router
 
 Organisation = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

@@ -10,7 +10,8 @@ from services.records.commands import growth as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.growth import GrowthWish
 from services.records.domain.growth_sets import Measure
-from shared.service import Runtime, answer, api_router
+from shared.runtime import Runtime
+from shared.web import answer, api_router
 
 
 class GrowthBody(Body):

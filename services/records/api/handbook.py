@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse
 from services.records.api.wire import Asked, Authorization
 from services.records.commands import handbook as commands
 from services.records.commands.records import Records
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 MEDIA: dict[commands.Format, tuple[str, str]] = {
     "pdf": ("application/pdf", "handbook.pdf"),

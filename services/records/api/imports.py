@@ -13,8 +13,9 @@ from services.records.commands.records import Records
 from services.records.domain.import_files import KINDS, MAX_BYTES
 from shared.cursors import Cursors
 from shared.problems import UnsupportedMedia, invalid, language_of
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
 from shared.store import Doc
+from shared.web import api_router
 
 
 def larger_body(scope: Scope) -> int:

@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse
 from services.records.api.wire import Asked, Authorization, Body, IdempotencyKey, Reason, Token, WithReason
 from services.records.commands import merging as commands
 from services.records.commands.records import STREAM, Records
-from shared.service import Runtime, answer, api_router
+from shared.runtime import Runtime
+from shared.web import answer, api_router
 
 Town = Annotated[str, Path(pattern=r"^[0-9]{6}$")]
 

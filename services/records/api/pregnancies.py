@@ -25,7 +25,8 @@ from services.records.commands.records import Records
 from services.records.domain import pregnancy as rules
 from services.records.domain.children import ChildWish
 from shared.events.records import UrineTest
-from shared.service import Runtime, answer, api_router
+from shared.runtime import Runtime
+from shared.web import answer, api_router
 
 
 class NotificationBody(Body):

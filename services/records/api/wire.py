@@ -13,7 +13,8 @@ from services.records.commands.records import caller_of
 from services.records.domain.access import Caller
 from shared.auth import Principal
 from shared.documents import Command
-from shared.service import Runtime, command_of
+from shared.runtime import Runtime
+from shared.web import command_of
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")

@@ -26,7 +26,7 @@ from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope, Event
 from shared.problems import Forbidden, NotFound
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.store import Doc, Store
 from shared.views import View

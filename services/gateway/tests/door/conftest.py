@@ -13,7 +13,7 @@ from services.gateway.app import create_app
 from services.gateway.commands.access_tokens import AccessTokens
 from services.gateway.tests.door.world import CHILD, FAMILY, NEIGHBOUR, NEIGHBOURS, Owners, World, plan
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.views import View
 
