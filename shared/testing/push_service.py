@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 
 import http_ece
 import uvicorn
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -176,7 +178,7 @@ def _structure(body: bytes) -> str | None:
 
 @dataclass(slots=True)
 class Receiver:
-    """An independent browser: its own key pair and secret, its own decryption (http_ece)."""
+    """An independent browser: its own key pair and secret, and its own decryption, which is checked against http_ece's."""
 
     push: PushService
     name: str
@@ -190,19 +192,40 @@ class Receiver:
 
     def subscription(self) -> dict[str, Any]:
         """The W3C PushSubscription that the browser hands to the application."""
-        point = self._private.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-        )
         return {
             "endpoint": f"{self.push.origin}{self.path}",
             "expirationTime": None,
-            "keys": {"p256dh": _encode(point), "auth": _encode(self._auth)},
+            "keys": {"p256dh": _encode(self._point()), "auth": _encode(self._auth)},
         }
 
     def decrypt(self, body: bytes) -> str:
-        """The message; raises when it was not encrypted for this browser."""
+        """The message; raises when it was not encrypted for this browser.
+
+        Read twice: by the steps of RFC 8291 section 3.4 and RFC 8188 section 2, which share nothing with the sender, and by http_ece.
+        """
+        salt, size, length = body[:16], int.from_bytes(body[16:20], "big"), body[20]
+        sender, record = body[21 : 21 + length], body[21 + length :]
+        if len(record) > size:
+            raise ValueError("more than one record")
+        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sender)
+        shared = self._private.exchange(ec.ECDH(), peer)
+        key = _hkdf(self._auth, shared, b"WebPush: info\0" + self._point() + sender, 32)
+        content_key = _hkdf(salt, key, b"Content-Encoding: aes128gcm\0", 16)
+        nonce = _hkdf(salt, key, b"Content-Encoding: nonce\0", 12)
+        padded = AESGCM(content_key).decrypt(nonce, record, None).rstrip(b"\0")
         plain: bytes = http_ece.decrypt(body, private_key=self._private, auth_secret=self._auth, version="aes128gcm")
+        if padded != plain + b"\2":
+            raise ValueError("two implementations read it differently")
         return plain.decode()
+
+    def _point(self) -> bytes:
+        return self._private.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        )
+
+
+def _hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
+    return HKDF(hashes.SHA256(), length, salt, info).derive(secret)
 
 
 def _encode(raw: bytes) -> str:
