@@ -26,9 +26,9 @@ async def recall(
     def decide(doc: Document) -> Doc:
         if doc.state["state"] == "recalled":
             raise Conflict
-        scheduled = doc.state["state"] != "published"
+        was_out = doc.state["state"] == "published"
         doc.state.update({"state": "recalled", "reason": reason})
-        if not scheduled:
+        if was_out:
             doc.emit(AnnouncementRecalled(reason=reason), notices_.now)
             _tell(doc, notices_.now)
         return {"id": doc.id, "state": "recalled"}

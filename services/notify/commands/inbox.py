@@ -111,17 +111,16 @@ async def mark_read(notices: Notices, principal: Principal, item: str) -> Doc:
         raise NotFound
     now = notices.now
     read_at: float = row["read_at"] or now.timestamp()
-    notice = await notices.announcements.load(row["announcement"]) if row.get("announcement") else None
-    seen: Doc = {"$max": {"seen": notice.state.get("changes", 0)}} if notice is not None else {}
-    if row["read_at"] is not None:
-        if _changed_since(row):
-            await notices.store.update(kept.INBOX, {"_id": item}, seen)
-    elif not await notices.store.update(
-        kept.INBOX, {"_id": item, "read_at": None}, {"$set": {"read_at": read_at}, **seen}
+    if row["read_at"] is None and not await notices.store.update(
+        kept.INBOX, {"_id": item, "read_at": None}, {"$set": {"read_at": read_at}}
     ):
         # Another of the guardian's devices was first.
         known = await notices.store.get(kept.INBOX, item)
         read_at = known["read_at"] if known is not None else read_at
+    # Only now, so that who corrects it at this moment finds it read.
+    notice = await notices.store.get(kept.ANNOUNCEMENTS, row.get("announcement") or "", ["state.changes"])
+    if notice is not None and "changes" in notice.get("state", {}):
+        await notices.store.update(kept.INBOX, {"_id": item}, {"$max": {"seen": notice["state"]["changes"]}})
 
     def decide(doc: Document) -> Doc:
         # Also when it was read before: a process may have died between the mark and this.
