@@ -208,14 +208,6 @@ async def test_a_key_that_cannot_be_used_harms_its_own_push_only(town: Town, pus
     assert len(push.requests) == 1
 
 
-async def test_a_503_that_does_not_say_when_is_final(town: Town, push: PushService) -> None:
-    """It may come from something on the way, behind which the push service did its work."""
-    phone = await subscribes(town, push)
-    push.answers[phone.path] = Answer(503)
-    await town.notices.pusher.push([message()], always)
-    assert len(push.requests) == 1
-
-
 async def test_full_is_refused_before_anybody_loses_a_browser(town: Town, push: PushService) -> None:
     phone = await subscribes(town, push)
     for number in range(20):
