@@ -20,7 +20,7 @@ from deploy.local.platform import Platform
 from deploy.local.store import LocalStore
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
-from services.notify.commands.fanout import expand_pages
+from services.notify.commands.fanout import PAGES_AT_ONCE, expand_pages
 from shared.bus import envelope_of
 from shared.clock import Clock, wire_instant
 from shared.documents import Document, Documents
@@ -32,8 +32,6 @@ from shared.testing.push_service import PushService, Receiver
 
 TOWN = "139912"
 TERMS = f"items of 0.3 kB in pages of {kept.PAGE_SIZE}, indexes recipient and announcement, j: true, one writer"
-READ_AT_ONCE = 4
-"""Pages to a batch, as services/notify/subscribers.py reads them."""
 RSS_MB = 300
 DEVICES = 5
 """Of so many guardians one has a device: what is measured is the inbox; the pushes go beside it."""
@@ -106,8 +104,8 @@ async def ingest(store: LocalStore, items: int) -> Row:
     async def expand(on: Notices) -> float:
         events = await _published(on, recipients)
         with Stopwatch() as watch:
-            for start in range(0, len(events), READ_AT_ONCE):
-                await expand_pages(on, events[start : start + READ_AT_ONCE])
+            for start in range(0, len(events), PAGES_AT_ONCE):
+                await expand_pages(on, events[start : start + PAGES_AT_ONCE])
         return items / watch.wall
 
     mine, ceiling, _ = await paired(lambda: expand(notices), lambda: _raw(bare, database, "raw_inbox", recipients))

@@ -105,9 +105,10 @@ MUTATIONS = (
     Mutation("D4", "fire a reminder again", "services/schedule/commands/reminders.py",
              '        reminder["state"] = "fired"\n', "", "services/schedule/tests/test_service.py"),
     Mutation("D1", "recipients are asked for again at each page", "services/notify/commands/fanout.py",
-             'await kept.frozen_page(notices.store, doc.state["frozen"], page)\n    if change:\n        await mark',
-             '[one for family in (await kept.town_of_code(notices.store, doc.state["municipality"])).families '
-             'for one in family.guardians]\n    if change:\n        await mark', "services/notify/tests/test_fanout.py"),
+             "recipients = await kept.frozen_pages(notices.store, [page.frozen for page in pages])",
+             "recipients = {page.frozen: [one for family in (await kept.town_of_code(notices.store, "
+             'page.notice.state["municipality"])).families for one in family.guardians] for page in pages}',
+             "services/notify/tests/test_fanout.py"),
     Mutation("G10", "an emergency queues in the newsletters' lane", "services/notify/commands/announcements.py",
              'lane = UrgentFanoutPage if state["urgency"] == "emergency" else FanoutPage', "lane = FanoutPage",
              "services/notify/tests/test_live.py"),

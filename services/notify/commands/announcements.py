@@ -8,6 +8,7 @@ from typing import Any
 from services.notify import store as kept
 from services.notify.commands.attachments import attachments_of
 from services.notify.commands.pushing import Pusher
+from services.notify.commands.together import Together
 from services.notify.domain import audience as audiences
 from services.notify.domain import notices
 from services.notify.domain.preferences import Night
@@ -36,6 +37,17 @@ class Notices:
     pages: Documents
     pusher: Pusher
     night: Night = field(default_factory=Night)
+    standing: Together[str, Doc | None] = field(init=False)
+    """By a notice's id, what has to be known of it before each push: its state, when it ends, how often it was changed."""
+
+    def __post_init__(self) -> None:
+        """Pushes that go out at once ask once."""
+        self.standing = Together(self._standing)
+
+    async def _standing(self, ids: list[str]) -> list[Doc | None]:
+        fields = ["state.state", "state.expires_at", "state.changes"]
+        found = await self.store.get_many(kept.ANNOUNCEMENTS, ids, fields)
+        return [found[one]["state"] if one in found else None for one in ids]
 
     @property
     def now(self) -> datetime:

@@ -51,8 +51,14 @@ async def subjects_of(store: Store, frozen: str) -> list[Subject]:
 
 async def frozen_page(store: Store, frozen: str, page: int) -> list[str]:
     """One page of a frozen list."""
-    row = await store.get(RECIPIENTS, f"{frozen}:{page}")
-    return list(row["ids"]) if row is not None else []
+    place = f"{frozen}:{page}"
+    return (await frozen_pages(store, [place]))[place]
+
+
+async def frozen_pages(store: Store, places: Sequence[str]) -> dict[str, list[str]]:
+    """Pages of frozen lists, by place (the list's id, a colon, the page's number)."""
+    rows = await store.get_many(RECIPIENTS, places)
+    return {place: list(rows[place]["ids"]) if place in rows else [] for place in places}
 
 
 async def frozen_range(store: Store, frozen: str, first: int, limit: int) -> list[str]:
