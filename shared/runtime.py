@@ -69,15 +69,15 @@ class Runtime:
         """What readiness tells beside its checks; none of it makes a service unready."""
         self._collections: dict[str, Documents] = {}
 
-    def documents(self, collection: str) -> Documents:
-        """The documents of one collection, known to the relay."""
+    def documents(self, collection: str, max_depth: int | None = None) -> Documents:
+        """The documents of one collection, known to the relay; `max_depth` events may wait in one, or as many as settings say."""
         if collection not in self._collections:
             self._collections[collection] = Documents(
                 self.store,
                 collection,
                 relay=self.relay,
                 clock=self.clock,
-                max_depth=self.settings.outbox_depth_document,
+                max_depth=max_depth or self.settings.outbox_depth_document,
             )
             self.relay.collections.append(collection)
         return self._collections[collection]

@@ -42,6 +42,8 @@ from shared.runtime import Runtime
 from shared.service import create_service
 from shared.settings import Settings
 
+MOST_PAGES = 5_000
+"""Events of one notice that may wait at once: of 2,500,000 recipients, whose notice is still far from a document's 16 MB."""
 TEXTS = Path(__file__).with_name("texts") / "reminders.yaml"
 
 
@@ -52,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     pusher = Pusher(runtime.store, egress, settings, runtime.clock)
     notices = Notices(
         store=runtime.store,
-        announcements=runtime.documents(kept.ANNOUNCEMENTS),
+        announcements=runtime.documents(kept.ANNOUNCEMENTS, MOST_PAGES),
         mailboxes=runtime.documents(kept.MAILBOXES),
         pages=runtime.documents(kept.PAGES),
         pusher=pusher,
