@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from statistics import median
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from opentelemetry import trace
@@ -154,8 +155,10 @@ async def consumer_frame(kafka: LocalKafka, store: LocalStore, count: int) -> Ro
         await runtime.stop()
         return count / sink.watch.wall
 
-    mine, ceiling, _ = await paired(ours, raw)
-    return Row("P1", "consumer frame, no store", "events/s", mine, ceiling, "≥ 0.60", reached=mine / ceiling >= 0.60)
+    mine, ceiling, runs = await paired(ours, raw)
+    return Row(
+        "P1", "consumer frame, no store", "events/s", mine, ceiling, "≥ 0.60", runs=runs, reached=median(runs) >= 0.60
+    )
 
 
 def add_dose(doc: Document, event: DoseRecorded, envelope: Envelope) -> None:
@@ -209,8 +212,7 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
     await client.ensure_index("raw", ["pending"], where={"pending": {"$gte": 0}})
     view = View(documents, {DoseRecorded: add_dose})
     padding = "x" * 800
-    rounds = 4
-    made = events(subjects, rounds)
+    made = events(subjects, 5)
     ids = list(dict.fromkeys(event.subject for event in made))
     cpu: list[float] = []
     await client.insert_many(
@@ -240,7 +242,7 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
             await raw_updates(client, "raw", ids, number)
         return subjects / watch.wall
 
-    mine, ceiling, _ = await paired(ours, raw)
+    mine, ceiling, runs = await paired(ours, raw)
     await client.close()
     return Row(
         "P2",
@@ -250,7 +252,8 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
         ceiling,
         "≥ 0.80",
         costs=f"1 read and 1 bulk write per {BATCH}; {min(cpu) * 1e6:.0f} µs CPU an event with the driver's",
-        reached=mine / ceiling >= 0.80,
+        runs=runs,
+        reached=median(runs) >= 0.80,
     )
 
 
@@ -307,7 +310,7 @@ async def relay(kafka: LocalKafka, store: LocalStore, subjects: int) -> Row:
                 )
         return subjects / watch.wall
 
-    mine, ceiling, _ = await paired(ours, raw)
+    mine, ceiling, runs = await paired(ours, raw)
     await producer.stop()
     await client.close()
     return Row(
@@ -318,7 +321,8 @@ async def relay(kafka: LocalKafka, store: LocalStore, subjects: int) -> Row:
         ceiling,
         "≥ 0.80",
         costs="1 insert_many, 1 send round, 1 bulk update per batch",
-        reached=mine / ceiling >= 0.80,
+        runs=runs,
+        reached=median(runs) >= 0.80,
     )
 
 
@@ -328,7 +332,7 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
     documents = Documents(client, "views", relay=Silent(), clock=Clock())
     await documents.ensure_indexes()
     view = View(documents, {DoseRecorded: add_dose})
-    made = events(subjects, 7)
+    made = events(subjects, 11)
     await view.apply(made[:subjects])
     turn = 1
     tracer = TracerProvider().get_tracer("bench")
@@ -345,8 +349,15 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
                     await view.apply(part[start : start + BATCH])
         return subjects / watch.wall
 
-    mine, ceiling, _ = await paired(lambda: run(with_spans=True), lambda: run(with_spans=False))
+    mine, ceiling, runs = await paired(lambda: run(with_spans=True), lambda: run(with_spans=False))
     await client.close()
     return Row(
-        "P10", "view update with spans", "events/s", mine, ceiling, "cost ≤ 10 %", reached=mine / ceiling >= 0.90
+        "P10",
+        "view update with spans",
+        "events/s",
+        mine,
+        ceiling,
+        "cost ≤ 10 %",
+        runs=runs,
+        reached=median(runs) >= 0.90,
     )

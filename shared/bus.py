@@ -17,6 +17,8 @@ from shared.settings import Settings
 from shared.store import Doc
 
 MAX_RECORD_BYTES = 1_048_576
+MOST_REVISIONS = 2**53
+LONGEST_SUBJECT = 100
 SEND_TIMEOUT_S = 15.0
 
 
@@ -211,12 +213,17 @@ def read_envelope(topic: str, key: bytes | None, value: bytes | None, headers: S
         found = {name: raw.decode() for name, raw in headers}
         subject = found.get("ce_subject", "")
         revision = int(found.get("ce_revision", "0"))
+        if revision > MOST_REVISIONS:
+            raise ValueError
     except (UnicodeDecodeError, ValueError, AttributeError):
         raise BadRecord("headers-unreadable") from None
     if not found.keys() >= _NEEDED or found.get("ce_specversion") != "1.0":
         raise BadRecord("headers-missing", subject=subject, revision=revision)
     if revision < 1:
         raise BadRecord("revision-impossible", subject=subject)
+    if "." in subject or "\0" in subject or len(subject) > LONGEST_SUBJECT:
+        # It becomes the name of a field in what is built from it: a store that refuses one refuses its whole batch.
+        raise BadRecord("subject-impossible")
     if key is None or key != found.get("ce_partitionkey", subject).encode():
         raise BadRecord("key-wrong", subject=subject, revision=revision)
     id_, stream = found["ce_id"], topic.rpartition(".v")[0]

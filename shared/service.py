@@ -15,6 +15,7 @@ import prometheus_client
 import structlog
 import uvicorn
 from aiokafka import AIOKafkaConsumer
+from aiokafka.errors import KafkaError
 from fastapi import APIRouter, FastAPI, Header, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, StreamingResponse
@@ -57,7 +58,6 @@ from shared.views import View
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer("hagukumi.http")
 READY_WAIT_S = 60.0
-NOT_ALIVE_AFTER_S = 30.0
 
 
 class Runtime:
@@ -535,21 +535,22 @@ async def _count_parked(runtime: Runtime) -> None:
 
 
 async def _watch_lag(runtime: Runtime) -> None:
-    """Publish the lag of every consumer; a consumer can go silent without an error (aiokafka #1037)."""
+    """Tell how far every consumer is behind; the broker is asked, since a consumer that went silent knows of nothing new."""
     await asyncio.sleep(5.0)
     for subscriber in runtime.broker.subscribers:
         consumer: Any = getattr(subscriber, "consumer", None)
         if consumer is None:
             continue
         behind: dict[str, int] = {}
-        for place in consumer.assignment():
-            high = consumer.highwater(place)
-            if high is None:
-                continue
-            position = await asyncio.wait_for(consumer.position(place), 5.0)
-            behind[place.topic] = behind.get(place.topic, 0) + max(0, high - position)
+        try:
+            ends = await asyncio.wait_for(consumer.end_offsets(consumer.assignment()), 5.0)
+            for place in ends.keys() & consumer.assignment():
+                position = await asyncio.wait_for(consumer.position(place), 5.0)
+                behind[place.topic] = behind.get(place.topic, 0) + max(0, ends[place] - position)
+        except (KafkaError, TimeoutError):
+            continue
         for topic, count in behind.items():
-            metrics.lag.labels(topic).set(count)
+            runtime.follower.look(topic, count, time.monotonic())
 
 
 async def follow_clock(runtime: Runtime) -> None:
@@ -579,7 +580,11 @@ def probe_app(app: FastAPI) -> FastAPI:
     probes = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @probes.get("/livez")
-    async def livez() -> dict[str, str]:
+    async def livez(response: Response) -> dict[str, str]:
+        runtime: Runtime = app.state.runtime
+        if silent := runtime.follower.silent:
+            response.status_code = 503
+            return {"status": f"nothing comes from {', '.join(sorted(silent))} though there is something"}
         return {"status": "ok"}
 
     @probes.get("/readyz")

@@ -1,6 +1,7 @@
 """Protocol A1 to A6 and R3, R6 on the real broker: what is committed is announced, in order, and read exactly as far as durable."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
@@ -17,7 +18,7 @@ from shared.clock import Clock
 from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
 from shared.events.records import GuardianAdded
-from shared.ids import new_id
+from shared.ids import event_id, new_id
 from shared.outbox import ARCHIVE, Relay, archived, take_lease
 from shared.service import Runtime
 from shared.store import Doc, Store
@@ -215,6 +216,30 @@ async def test_a6_the_sweeper_finds_what_a_crash_left_behind(
         await relay.stop()
 
 
+async def test_a6_an_error_that_nobody_foresaw_does_not_end_the_relay(
+    relayed: tuple[Relay, Documents], local_kafka: LocalKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay, documents = relayed
+    subject = new_id()
+    send = producer.send
+    failures: list[int] = []
+
+    async def failing(messages: Sequence[bus.Message]) -> list[SendFailed | None]:
+        if not failures:
+            failures.append(len(messages))
+            raise AssertionError("from deep inside a client library")
+        return await send(messages)
+
+    monkeypatch.setattr(producer, "send", failing)
+    await relay.start()
+    try:
+        await documents.create(subject, adding())
+        assert revisions(await read(local_kafka, TOPIC, [subject], 1)) == [1]
+    finally:
+        await relay.stop()
+    assert failures == [1]
+
+
 async def test_a6_a_lease_changes_hands_with_a_greater_token(store: Store) -> None:
     assert await take_lease(store, "sweeper", "one", seconds=30) == 1
     assert await take_lease(store, "sweeper", "two", seconds=30) == 0
@@ -344,7 +369,7 @@ async def test_r6_poison_is_put_aside_with_bytes_and_reason_and_others_go_on(
     producer = AIOKafkaProducer(**local_kafka.client_options("records"))
     await producer.start()
     key = subject.encode()
-    poison: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]], str]] = [
+    poison: list[tuple[bytes | None, bytes | None, list[tuple[str, Any]], str]] = [
         (key, b"not an event", [], "headers-missing"),
         (None, first.data, headers_of(first), "key-wrong"),
         (b"somebody-else", first.data, headers_of(first), "key-wrong"),
@@ -352,6 +377,19 @@ async def test_r6_poison_is_put_aside_with_bytes_and_reason_and_others_go_on(
         (key, first.data, [("ce_subject", b"\xff\xfe")], "headers-unreadable"),
         (key, first.data, [*headers_of(first)[:-1], ("ce_revision", b"nine")], "headers-unreadable"),
         (key, first.data, [*headers_of(first)[:-1], ("ce_revision", b"9")], "id-wrong"),
+        # What no store could take as a number or as the name of a field, under the right id: it would hold up its batch for ever.
+        (key, first.data, headers_of(numbered(first, subject, 10**30)), "headers-unreadable"),
+        (b"a.b", first.data, headers_of(numbered(first, "a.b", 1)), "subject-impossible"),
+        (b"a\0b", first.data, headers_of(numbered(first, "a\0b", 1)), "subject-impossible"),
+        (
+            key,
+            first.data,
+            [(name, None if name == "ce_id" else raw) for name, raw in headers_of(first)],
+            "headers-unreadable",
+        ),
+        # Two that no handler can apply, under one id: neither is taken for a repeat of the other.
+        (key, b"{", headers_of(first), "schema-broken"),
+        (key, b"[", headers_of(first), "schema-broken"),
     ]
     async with Reader(local_kafka, local_store) as reader:
         try:
@@ -365,6 +403,13 @@ async def test_r6_poison_is_put_aside_with_bytes_and_reason_and_others_go_on(
     reasons = [dict(letter.headers)["dlt_reason"].decode() for letter in letters]
     assert reasons[-len(poison) :] == [why for *_, why in poison]
     assert [letter.value for letter in letters[-len(poison) :]] == [value for _, value, *_ in poison]
+
+
+def numbered(event: Envelope, subject: str, revision: int) -> Envelope:
+    """The same facts at another place, under that place's own id."""
+    return dataclasses.replace(
+        event, id=event_id("records.child", subject, revision), subject=subject, revision=revision
+    )
 
 
 async def _letters(kafka: LocalKafka, count: int) -> list[ConsumerRecord[Any, Any]]:
@@ -381,6 +426,21 @@ async def _letters(kafka: LocalKafka, count: int) -> list[ConsumerRecord[Any, An
     finally:
         await consumer.stop()
     return found
+
+
+async def test_a_reader_is_never_deaf_after_a_poll_in_vain(
+    local_kafka: LocalKafka, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Quiet:
+        async def getmany(self, **_: object) -> dict[TopicPartition, list[Any]]:
+            return {}
+
+    async def sleeps(_: float) -> None:
+        raise AssertionError("what arrives meanwhile waits")
+
+    monkeypatch.setattr("anyio.sleep", sleeps)
+    (subscriber,) = Reader(local_kafka, local_store).runtime.router.subscribers
+    assert await subscriber.get_msg(Quiet()) == ()  # type: ignore[attr-defined]
 
 
 def test_every_subscriber_seeks_back_on_an_error(local_kafka: LocalKafka, local_store: LocalStore) -> None:
