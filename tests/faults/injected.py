@@ -26,7 +26,7 @@ from deploy.local.ports import HOST, free_port
 from deploy.local.processes import Process
 from shared.ids import event_id
 from tests.faults.checker import Letter, behind, dead_letters, heads, read_all
-from tests.faults.load import Load
+from tests.faults.load import PATIENCE_S, Load
 from tests.faults.proxy import Network, Proxy
 from tests.faults.rig import CANARY, CLINIC, SERVICES, TOWN, Family, Rig
 
@@ -39,7 +39,7 @@ SESSION_S = 10.0
 """How long a silent consumer keeps its partitions (shared/delivery.py)."""
 
 
-async def wait_until(holds: Callable[[], Any], what: str, within: float = 60.0) -> None:
+async def wait_until(holds: Callable[[], Any], what: str, within: float = PATIENCE_S) -> None:
     """Ask again until it holds; raises TimeoutError that says what did not."""
     begun = time.monotonic()
     while not await asyncio.to_thread(holds):
@@ -48,7 +48,7 @@ async def wait_until(holds: Callable[[], Any], what: str, within: float = 60.0) 
         await asyncio.sleep(0.05)
 
 
-async def wait_async(holds: Callable[[], Awaitable[Any]], what: str, within: float = 60.0) -> None:
+async def wait_async(holds: Callable[[], Awaitable[Any]], what: str, within: float = PATIENCE_S) -> None:
     """The same for a question that waits itself."""
     begun = time.monotonic()
     while not await holds():
@@ -376,12 +376,12 @@ async def f7_stores(rig: Rig, load: Load, frozen_s: float) -> int:
         await rig.off(process.kill9)
         await _dies(process, starts, f"the store of {name} was started again")
         await rig.off(process.wait_ready)
-        await load.acknowledged(5, within=120)
+        await load.acknowledged(5)
     process = rig.platform.store("records").process
     process.signal(signal.SIGSTOP)
     await asyncio.sleep(frozen_s)
     process.signal(signal.SIGCONT)
-    await load.acknowledged(5, within=120)
+    await load.acknowledged(5)
     await all_ready(rig)
     return len(SERVICES) + 1
 
@@ -410,7 +410,7 @@ async def f7_network(rig: Rig, load: Load, stores: Mapping[str, Proxy], seconds:
             proxy.set_to(way)
             await asyncio.sleep(seconds)
             proxy.set_to(Network.OPEN)
-            await load.acknowledged(5, within=120)
+            await load.acknowledged(5)
         assert proxy.lost, "nobody was connected by the proxy"
     await all_ready(rig)
     return len(ways) * len(stores)
@@ -497,7 +497,7 @@ async def f14_disk_full(rig: Rig, load: Load, seconds: float) -> int:
             await rig.off(process.kill9)
         await _dies(process, starts, "it was started again")
         await rig.off(process.wait_ready)
-        await load.acknowledged(10, within=120)
+        await load.acknowledged(10)
     await all_ready(rig)
     return 2
 

@@ -173,7 +173,7 @@ def is_seen(mutation: Mutation, target: Path, seed: int) -> tuple[bool, str]:
         if "/" not in mutation.by:
             what = ["tests/faults/test_short_form.py", "--faults", mutation.by, "--seed", str(seed)]
         command = [sys.executable, "-m", "pytest", "-x", "-q", *what]
-        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=900)
+        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=1_800)
     finally:
         file.write_text(text, encoding="utf-8")
     said = [line for line in done.stdout.splitlines() if line.startswith("E  ")]
