@@ -25,6 +25,8 @@ from shared.views import View
 
 TOPIC = "records.child.v1"
 BATCH = 500
+CPU_US = 15
+"""What a view may cost an event outside the store and its driver."""
 NOW = Clock().now()
 
 
@@ -214,7 +216,7 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
     padding = "x" * 800
     made = events(subjects, 5)
     ids = list(dict.fromkeys(event.subject for event in made))
-    cpu: list[float] = []
+    cpu: dict[str, list[float]] = {"ours": [], "raw": []}
     await client.insert_many(
         "views",
         [
@@ -232,7 +234,7 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
         with Stopwatch() as watch:
             for start in range(0, subjects, BATCH):
                 await view.apply(part[start : start + BATCH])
-        cpu.append(watch.cpu / subjects)
+        cpu["ours"].append(watch.cpu / subjects)
         return subjects / watch.wall
 
     async def raw() -> float:
@@ -240,20 +242,22 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
         turn["raw"] += 1
         with Stopwatch() as watch:
             await raw_updates(client, "raw", ids, number)
+        cpu["raw"].append(watch.cpu / subjects)
         return subjects / watch.wall
 
     mine, ceiling, runs = await paired(ours, raw)
     await client.close()
+    beside = (min(cpu["ours"]) - min(cpu["raw"])) * 1e6
     return Row(
         "P2",
         f"view update, {subjects:,} documents",
         "events/s",
         mine,
         ceiling,
-        "≥ 0.80",
-        costs=f"1 read and 1 bulk write per {BATCH}; {min(cpu) * 1e6:.0f} µs CPU an event with the driver's",
+        f"≥ 0.80, CPU ≤ {CPU_US} µs",
+        costs=f"1 read and 1 bulk write per {BATCH}; {beside:.0f} µs CPU an event beside the driver's {min(cpu['raw']) * 1e6:.0f}",
         runs=runs,
-        reached=median(runs) >= 0.80,
+        reached=median(runs) >= 0.80 and beside <= CPU_US,
     )
 
 

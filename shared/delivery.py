@@ -212,11 +212,10 @@ class Follower:
     async def _commit(self, message: KafkaMessage, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
         """Commit explicit offsets of what is durable, never «all consumed», never for a revoked partition (R3)."""
         consumer: Any = message.consumer
-        offsets: dict[TopicPartition, int] = {}
-        for record in records:
-            place = TopicPartition(record.topic, record.partition)
-            offsets[place] = max(offsets.get(place, 0), record.offset + 1)
-        offsets = {place: offset for place, offset in offsets.items() if place in consumer.assignment()}
+        # Of one partition they come in order: the last one stays.
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        mine = consumer.assignment()
+        offsets = {TopicPartition(*place): end for place, end in ends.items() if place in mine}
         message.committed = AckStatus.ACKED
         if offsets:
             with contextlib.suppress(KafkaError):
