@@ -2,11 +2,17 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.security import BaseSecurity, SASLScram256
@@ -20,6 +26,9 @@ MAX_RECORD_BYTES = 1_048_576
 MOST_REVISIONS = 2**53
 LONGEST_SUBJECT = 100
 SEND_TIMEOUT_S = 15.0
+TOPIC_WITHIN_S = 3.0
+ABSENT_FOR_S = 30.0
+ABSENT = "TopicAbsent"
 
 
 def security(settings: Settings) -> BaseSecurity:
@@ -70,6 +79,8 @@ class Producer:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
+        self._absent: dict[str, float] = {}
+        """Topics that were not there, and until when that is believed."""
 
     async def _ready(self) -> AIOKafkaProducer:
         async with self._lock:
@@ -93,42 +104,53 @@ class Producer:
             return self._producer
 
     async def send(self, messages: Sequence["Message"]) -> list[SendFailed | None]:
-        """Send side by side and wait for every acknowledgement; one outcome per message, in order."""
-        if not messages:
-            return []
-        try:
-            producer = await self._ready()
-            waiting = [
-                await asyncio.wait_for(
-                    producer.send(m.topic, value=m.value, key=m.key, partition=m.partition, headers=m.headers),
-                    SEND_TIMEOUT_S,
-                )
-                for m in messages
-            ]
-        except MessageSizeTooLargeError as error:
-            if len(messages) == 1:
-                return [SendFailed(type(error).__name__, final=True)]
-            return [outcome for message in messages for outcome in await self.send([message])]
-        except (KafkaError, TimeoutError, OSError) as error:
-            await self._discard()
-            return [SendFailed(type(error).__name__, final=False) for _ in messages]
-        _done, late = await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S)
-        outcomes: list[SendFailed | None] = []
-        broken = bool(late)
-        for future in waiting:
-            if future in late:
-                outcomes.append(SendFailed("TimeoutError", final=False))
-                continue
-            failure = future.exception() if not future.cancelled() else TimeoutError()
-            if failure is None:
-                outcomes.append(None)
-                continue
-            final = isinstance(failure, MessageSizeTooLargeError)
-            broken = broken or not final
-            outcomes.append(SendFailed(type(failure).__name__, final=final))
+        """Send side by side and wait for every acknowledgement; one outcome per message, in order.
+
+        What one topic or one record does wrong fails those alone (G10).
+        """
+        outcomes: list[SendFailed | None] = [None] * len(messages)
+        waiting: dict[asyncio.Future[Any], int] = {}
+        broken = ""
+        for number, message in enumerate(messages):
+            try:
+                if broken:
+                    raise SendFailed(broken, final=False)
+                waiting[await self._hand_over(message)] = number
+            except SendFailed as failure:
+                outcomes[number] = failure
+            except MessageSizeTooLargeError as error:
+                outcomes[number] = SendFailed(type(error).__name__, final=True)
+            except (KafkaError, TimeoutError, OSError) as error:
+                broken = type(error).__name__
+                outcomes[number] = SendFailed(broken, final=False)
+        late = (await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S))[1] if waiting else set()
+        for future, number in waiting.items():
+            why = TimeoutError() if future in late or future.cancelled() else future.exception()
+            if why is not None:
+                final = isinstance(why, MessageSizeTooLargeError)
+                outcomes[number] = SendFailed(type(why).__name__, final=final)
+                broken = broken or ("" if final else type(why).__name__)
         if broken:
             await self._discard()
         return outcomes
+
+    async def _hand_over(self, message: "Message") -> "asyncio.Future[Any]":
+        """Give the record to the client; its acknowledgement is to be waited for. Raises SendFailed where its topic is at fault."""
+        producer = await self._ready()
+        known = producer.client.cluster.partitions_for_topic(message.topic) is not None
+        if not known and self._absent.get(message.topic, 0.0) > time.monotonic():
+            raise SendFailed(ABSENT, final=False)
+        handing = producer.send(
+            message.topic, value=message.value, key=message.key, partition=message.partition, headers=message.headers
+        )
+        try:
+            return await asyncio.wait_for(handing, SEND_TIMEOUT_S if known else TOPIC_WITHIN_S)
+        except (UnknownTopicOrPartitionError, TopicAuthorizationFailedError, TimeoutError):
+            if known:
+                raise
+            # Whoever has to make it may be at it; until then nobody else waits for it again.
+            self._absent[message.topic] = time.monotonic() + ABSENT_FOR_S
+            raise SendFailed(ABSENT, final=False) from None
 
     async def _discard(self) -> None:
         """Drop the producer object: after a time-out an idempotent one may hang for ever."""

@@ -248,7 +248,8 @@ def _letter(record: ConsumerRecord[bytes | None, bytes | None], code: str, reade
     ]
     return Message(
         f"{record.topic}.dlt",
-        record.key,
+        # A client refuses a record of nothing at all.
+        b"" if record.key is None and record.value is None else record.key,
         record.value,
         [
             *kept[:32],

@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from confluent_kafka import Producer as PlainProducer
 
 from deploy.local.broker import LocalKafka
 from deploy.local.client import until
@@ -157,6 +158,25 @@ async def test_a3_nothing_overtakes_an_event_that_failed(
     assert revisions([record for record in found if record.key == good.encode()]) == [1, 2, 3]
     assert revisions([record for record in found if record.key == bad.encode()]) == [1]
     assert relay.stopped_subjects[("owners", bad)] == "MessageSizeTooLargeError"
+
+
+async def test_g10_a_topic_that_is_not_there_holds_up_nobody_elses_events(
+    relayed: tuple[Relay, Documents], local_kafka: LocalKafka, store: Store
+) -> None:
+    """The topic of a clinic, deleted by an operator: what lies beside it in a batch goes out all the same."""
+    relay, documents = relayed
+    lost, good = new_id(), new_id()
+
+    def to_nobody(doc: Document) -> Doc:
+        doc.emit(GuardianAdded(guardian="g1", proven_by="code"), Clock().now(), topic="records.nobody.v1")
+        return {}
+
+    await documents.create(lost, to_nobody)
+    await documents.create(good, adding(2))
+    await relay.publish({("owners", lost): None, ("owners", good): None})
+    assert revisions(await read(local_kafka, TOPIC, [good], 2)) == [1, 2]
+    left = {key: len(doc["outbox"]) for key, doc in (await store.get_many("owners", [lost, good])).items()}
+    assert left == {lost: 1, good: 0}
 
 
 async def test_a4_a_second_offer_before_the_first_went_out_means_read_again(relayed: tuple[Relay, Documents]) -> None:
@@ -392,8 +412,13 @@ async def test_r6_poison_is_put_aside_with_bytes_and_reason_and_others_go_on(
         (key, b"[", headers_of(first), "schema-broken"),
     ]
     async with Reader(local_kafka, local_store) as reader:
+        # A record of nothing at all, which only another client can write.
+        plain = PlainProducer(local_kafka.admin_options())
+        plain.produce(TOPIC, None, None, partition=0)
+        assert plain.flush(20) == 0
+        poison.insert(0, (None, None, [], "headers-missing"))
         try:
-            for used, value, headers, _ in poison:
+            for used, value, headers, _ in poison[1:]:
                 await producer.send_and_wait(TOPIC, value, key=used, headers=headers, partition=0)
         finally:
             await producer.stop()

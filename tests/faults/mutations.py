@@ -86,6 +86,8 @@ MUTATIONS = (
              """                except Exception as error:
                     # The sweeper""", """                except (TimeoutError, OSError) as error:
                     # The sweeper""", "shared/tests/test_announcing.py"),
+    Mutation("A3", "what one topic does wrong fails every event of its batch", "shared/bus.py",
+             "            raise SendFailed(ABSENT, final=False) from None\n", "            raise\n", "shared/tests/test_announcing.py"),
     Mutation("D5", "a withdrawal is acknowledged before the feed has ended", "services/gateway/store.py",
              '        and f"clinic.{clinic}" not in waiting\n', "", "services/gateway/tests/feeds/test_child_view.py"),
     Mutation("R1", "the healer brings nothing", "shared/healing.py",
