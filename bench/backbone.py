@@ -157,7 +157,8 @@ async def consumer_frame(kafka: LocalKafka, store: LocalStore, count: int) -> Ro
         await runtime.stop()
         return count / sink.watch.wall
 
-    mine, ceiling, runs = await paired(ours, raw)
+    # Each joins a group first, which costs seconds.
+    mine, ceiling, runs = await paired(ours, raw, rounds=3)
     return Row(
         "P1", "consumer frame, no store", "events/s", mine, ceiling, "≥ 0.60", runs=runs, reached=median(runs) >= 0.60
     )
