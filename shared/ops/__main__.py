@@ -1,6 +1,7 @@
 """`python -m shared.ops`: what an operator asks of a platform that runs, or of its stores."""
 
 import asyncio
+import logging
 import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -38,6 +39,8 @@ T = TypeVar("T")
 @app.callback()
 def tools() -> None:
     """Tools for whoever runs Hagukumi. Nothing that is shown is about a person: ids are opaque."""
+    # What a client library has to say about a server that is away, the tool says in one sentence.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
