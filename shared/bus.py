@@ -6,7 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
 from aiokafka.errors import (
     KafkaError,
     MessageSizeTooLargeError,
@@ -17,10 +18,13 @@ from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.security import BaseSecurity, SASLScram256
 
+from shared import metrics
 from shared.events.base import Envelope
 from shared.ids import event_id
 from shared.settings import Settings
 from shared.store import Doc
+
+log = structlog.get_logger(__name__)
 
 MAX_RECORD_BYTES = 1_048_576
 MOST_REVISIONS = 2**53
@@ -214,6 +218,36 @@ def to_message(entry: Doc, service: str) -> Message:
         entry["data"].encode(),
         [(name, value.encode()) for name, value in headers.items() if value],
     )
+
+
+ONE_WITHIN_MS = 1_000
+
+
+async def rewind(consumer: Any) -> None:
+    """Read again from what was committed: a poll that failed has moved past records that nobody was given."""
+    for place in consumer.assignment():
+        committed = await consumer.committed(place)
+        if committed is None:
+            await consumer.seek_to_beginning(place)
+        else:
+            consumer.seek(place, committed)
+
+
+async def next_of(consumer: Any, place: TopicPartition) -> Any:
+    """The next record of this partition alone; None when there is none, or when the client itself cannot decode it.
+
+    A header's name that is not UTF-8 raises in the midst of a poll, at every poll, and takes other partitions' records with
+    it. It is stepped over, and with it what stands behind it in its batch; its bytes stay in the topic.
+    """
+    try:
+        found = await consumer.getmany(place, timeout_ms=ONE_WITHIN_MS, max_records=1)
+    except UnicodeDecodeError:
+        offset = await consumer.position(place)
+        consumer.seek(place, offset + 1)
+        metrics.dead_letters.labels(place.topic, "header-name-unreadable").inc()
+        log.error("consumer.stepped_over", topic=place.topic, partition=place.partition, offset=offset)
+        return None
+    return next((records[0] for records in found.values() if records), None)
 
 
 class BadRecord(Exception):

@@ -3,6 +3,8 @@
 import asyncio
 import dataclasses
 import json
+import os
+import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
@@ -435,6 +437,48 @@ def numbered(event: Envelope, subject: str, revision: int) -> Envelope:
     return dataclasses.replace(
         event, id=event_id("records.child", subject, revision), subject=subject, revision=revision
     )
+
+
+EVIL = """
+import asyncio, json, sys
+from aiokafka import AIOKafkaProducer
+
+class Name(str):
+    def encode(self, *_):
+        return b"\\xff\\xfe"
+
+async def main():
+    async with AIOKafkaProducer(**json.loads(sys.argv[1])) as producer:
+        await producer.send_and_wait(sys.argv[2], b"v", key=b"k", partition=0, headers=[(Name("x"), b"1")])
+
+asyncio.run(main())
+"""
+"""A client that writes a header's name that is not UTF-8, as any program can that is not built on aiokafka."""
+
+
+async def send_undecodable(options: dict[str, str], topic: str) -> None:
+    """Put one such record on partition 0 of a topic."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-c", EVIL, json.dumps(options), topic), env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"}
+    )
+    assert await process.wait() == 0
+
+
+async def test_r6_a_record_that_the_client_cannot_decode_is_stepped_over_and_takes_nothing_with_it(
+    local_kafka: LocalKafka, local_store: LocalStore
+) -> None:
+    subjects = [new_id() for _ in range(6)]
+    reader = Reader(local_kafka, local_store)
+    async with reader:
+        await reader.runtime.broker.subscribers[0].stop()
+        for subject in subjects[:3]:
+            await publish(local_kafka, facts(subject, 2))
+        await send_undecodable(local_kafka.client_options("records"), TOPIC)
+        for subject in subjects[3:]:
+            await publish(local_kafka, facts(subject, 2))
+        await reader.runtime.broker.subscribers[0].start()
+        for subject in subjects:
+            await reader.until(subject, 2)
 
 
 async def _letters(kafka: LocalKafka, count: int) -> list[ConsumerRecord[Any, Any]]:
