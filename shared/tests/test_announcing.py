@@ -3,8 +3,6 @@
 import asyncio
 import dataclasses
 import json
-import os
-import sys
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
@@ -26,6 +24,7 @@ from shared.outbox import ARCHIVE, Relay, archived, take_lease
 from shared.service import Runtime
 from shared.store import Doc, Store
 from shared.testing.plugin import service_settings
+from shared.testing.undecodable import send_undecodable
 from shared.tests.conftest import HANDLERS, facts
 from shared.views import View
 
@@ -437,31 +436,6 @@ def numbered(event: Envelope, subject: str, revision: int) -> Envelope:
     return dataclasses.replace(
         event, id=event_id("records.child", subject, revision), subject=subject, revision=revision
     )
-
-
-EVIL = """
-import asyncio, json, sys
-from aiokafka import AIOKafkaProducer
-
-class Name(str):
-    def encode(self, *_):
-        return b"\\xff\\xfe"
-
-async def main():
-    async with AIOKafkaProducer(**json.loads(sys.argv[1])) as producer:
-        await producer.send_and_wait(sys.argv[2], b"v", key=b"k", partition=0, headers=[(Name("x"), b"1")])
-
-asyncio.run(main())
-"""
-"""A client that writes a header's name that is not UTF-8, as any program can that is not built on aiokafka."""
-
-
-async def send_undecodable(options: dict[str, str], topic: str) -> None:
-    """Put one such record on partition 0 of a topic."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-c", EVIL, json.dumps(options), topic), env={**os.environ, "AIOKAFKA_NO_EXTENSIONS": "1"}
-    )
-    assert await process.wait() == 0
 
 
 async def test_r6_a_record_that_the_client_cannot_decode_is_stepped_over_and_takes_nothing_with_it(
