@@ -1,16 +1,18 @@
 """HTTP in, the same for all: strict bodies, commands and answers of writes, problem+json, one frame around every request."""
 
 import json
+import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import structlog
-from fastapi import APIRouter, FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from opentelemetry import propagate, trace
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -33,12 +35,14 @@ from shared.problems import (
     field_problems,
     language_of,
 )
+from shared.runtime import Runtime
 from shared.store import Doc, StoreError
 from shared.strict_json import BadJson, loads
 from shared.telemetry import trace_id
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer("hagukumi.http")
+_REVISION = re.compile(r"\s*([a-z.]{1,60}):([A-Za-z0-9_-]{1,64})=([0-9]{1,9})\s*")
 
 
 class StrictRequest(Request):
@@ -73,6 +77,62 @@ def command_of(principal: Principal, request: Request, key: str | None, body: An
     if not key or len(key) > 255 or not key.isprintable():
         raise KeyRequired
     return Command.of(principal.subject, key, f"{request.method} {request.url.path}", body)
+
+
+def revisions_of(header: str) -> dict[tuple[str, str], int]:
+    """What a reader has written before, from Hagukumi-Revision: (stream, subject) -> revision."""
+    found: dict[tuple[str, str], int] = {}
+    for part in header[:4_000].split(",")[:50]:
+        match = _REVISION.fullmatch(part)
+        if match is not None:
+            place = (match[1], match[2])
+            found[place] = max(found.get(place, 0), int(match[3]))
+    return found
+
+
+class Asked:
+    """One call: for whom the gateway acts, under which key, in which language, having read which version.
+
+    A dependency of the handlers, so nobody's body is looked at before the caller.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        authorization: Annotated[str | None, Header()] = None,
+        idempotency_key: Annotated[str | None, Header()] = None,
+        if_match: Annotated[str | None, Header(max_length=100)] = None,
+        accept_language: Annotated[str | None, Header()] = None,
+        hagukumi_revision: Annotated[str | None, Header(max_length=1000)] = None,
+    ) -> None:
+        runtime: Runtime = request.app.state.runtime
+        self.principal: Principal = runtime.principal(authorization)
+        self._request = request
+        self._key = idempotency_key
+        self.if_match = if_match
+        self.wished_language = language_of(accept_language) if accept_language else None
+        self._seen = hagukumi_revision or ""
+
+    @property
+    def language(self) -> str:
+        """In what the answer is written."""
+        return self.wished_language or language_of("")
+
+    def command(self, body: BaseModel | str | None = None) -> Command:
+        """The command of a creating call with this body (a file's is its digest); raises KeyRequired."""
+        said = body.model_dump(mode="json") if isinstance(body, BaseModel) else body
+        return command_of(self.principal, self._request, self._key, said)
+
+    def optional_command(self, body: BaseModel | str | None = None) -> Command | None:
+        """The command of a call that creates nothing: a key is welcome and not needed."""
+        return self.command(body) if self._key is not None else None
+
+    def seen(self, stream: str, subject: str) -> int:
+        """The revision of this subject that the caller has seen (Hagukumi-Revision), or 0."""
+        return revisions_of(self._seen).get((stream, subject), 0)
+
+
+Asking = Annotated[Asked, Depends()]
 
 
 def answer(doc: Document, stream: str, body: Doc, *, status: int = 200, location: str | None = None) -> JSONResponse:

@@ -47,6 +47,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
         {
             r.PregnancyRegistered: pregnancy_registered,
             r.PregnancyCorrected: pregnancy_corrected,
+            r.PregnancyMoved: pregnancy_moved,
             r.PregnancyEnded: pregnancy_ended,
             r.PregnancyLossRetracted: pregnancy_loss_retracted,
         },
@@ -171,6 +172,12 @@ def pregnancy_corrected(doc: Document, event: r.PregnancyCorrected, envelope: En
     if "pregnancy" not in doc.state:
         raise Rejected("pregnancy-unknown")
     doc.state["pregnancy"] = {**doc.state["pregnancy"], "expected": event.expected_delivery.isoformat()}
+
+
+def pregnancy_moved(doc: Document, event: r.PregnancyMoved, envelope: Envelope) -> None:
+    if "pregnancy" not in doc.state:
+        raise Rejected("pregnancy-unknown")
+    _lives(doc, "pregnancy", {**doc.state["pregnancy"], "municipality": event.to_municipality})
 
 
 def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) -> None:

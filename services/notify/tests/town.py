@@ -32,6 +32,7 @@ from shared.events.records import (
     PregnancyEnded,
     PregnancyEvent,
     PregnancyLossRetracted,
+    PregnancyMoved,
     PregnancyRegistered,
 )
 from shared.events.schedule import PlanChanged, PlanItem, ReminderDue, Why
@@ -142,6 +143,9 @@ class Town:
     async def moves(self, child: str, to: str) -> None:
         moved = ChildMoved(from_municipality=TOWN, to_municipality=to, effective_on=TODAY, by=BY)
         await self.hears(child, moved)
+
+    async def woman_moves(self, pregnancy: str, to: str) -> None:
+        await self.hears(pregnancy, PregnancyMoved(from_municipality=TOWN, to_municipality=to, by=BY))
 
     async def dies(self, child: str) -> None:
         await self.hears(child, ChildDied(died_on=TODAY, by=BY))

@@ -13,7 +13,7 @@ from deploy.local.store import LocalStore
 from deploy.local.topology import SERVICES
 from services.records.app import create_app
 from services.records.domain.access import Caller
-from services.records.store import CHILDREN, ORGANISATIONS
+from services.records.store.collections import CHILDREN, ORGANISATIONS
 from services.records.subscribers import clinic_listed, municipality_opened
 from services.records.tests.families import BORN, CLINIC, MOTHER, NOON, NURSE, OTHER_CLINIC, OTHER_TOWN, TOWN
 from shared.auth import InternalTokens, Principal

@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import date
 from typing import NamedTuple
 
-from services.schedule.domain.history import DoseGiven, History, HistoryError
+from services.schedule.domain.history import PROPOSED, DoseGiven, History, HistoryError
 from services.schedule.domain.legal_points import Anchors
 from services.schedule.domain.patient import Administered, Chart
 from services.schedule.domain.rule_set import RuleSet, Vaccine
@@ -28,8 +28,8 @@ class Given(Administered):
         self.dose = dose
 
 
-def _canonical(given: Given) -> tuple[int, str, str]:
-    return given.day, given.vaccine, given.key
+def _canonical(given: Given) -> tuple[int, bool, str, str]:
+    return given.day, given.dose.provenance == PROPOSED, given.vaccine, given.key
 
 
 class Starts(NamedTuple):
@@ -66,7 +66,7 @@ class Case(Chart):
         self.gender = history.sex
         self.country = None
         self.active: set[str] = set()
-        self.latest: dict[str, int] = {}
+        self.noted: dict[str, list[int]] = {}
         self.observed = {one.code: one.on.toordinal() if one.on else 0 for one in history.observations}
         if self.observed:
             self._observe()
@@ -158,3 +158,6 @@ def check_history(rules: RuleSet, history: History) -> None:
     for at, observation in enumerate(history.observations):
         if observation.code not in rules.observations:
             raise HistoryError(f"observations[{at}].code", "unknown_observation", f"{observation.code!r} is not known")
+        if observation.on is None and any(observation.code in one.observations for one in rules.extensions):
+            why = f"{observation.code} needs the day, from which two years are counted"
+            raise HistoryError(f"observations[{at}].on", "day_missing", why)
