@@ -75,8 +75,15 @@ class PushService:
 
     async def __aenter__(self) -> Self:
         app = Starlette(routes=[Route("/{path:path}", self._receive, methods=["POST"])])
+        # Push services keep a line open for minutes; one that closes it just as it is written to makes an unknown outcome.
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=self._port, log_level="critical", lifespan="off", access_log=False
+            app,
+            host="127.0.0.1",
+            port=self._port,
+            log_level="critical",
+            lifespan="off",
+            access_log=False,
+            timeout_keep_alive=120,
         )
         server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
