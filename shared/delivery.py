@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import dataclasses
+import math
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
@@ -54,6 +55,12 @@ class Follower:
         self._rejections = 0
         self._pause = FIRST_PAUSE_S
         self.stopped: str | None = None
+        self._handed: dict[str, float] = {}
+        """When each group was last handed a batch (monotonic seconds); infinite while it works on one."""
+        self._waiting: dict[str, float] = {}
+        """Since when each group has had something to read."""
+        self.silent: set[str] = set()
+        """Groups that have something to read and are handed nothing (aiokafka #1037, #575)."""
         self.sinks: list[Sink] = []
         self.readings: list[tuple[str, Sink]] = []
         """(stream, sink) of everything that is followed."""
@@ -65,14 +72,20 @@ class Follower:
         self.readings += [(stream, sink) for sink in sinks if (stream, sink) not in self.readings]
         family = group or stream
 
+        group_id = f"{self._settings.service}.{family}"
+
         async def handle(body: Any, message: KafkaMessage) -> None:
-            await self._batch(topic, sinks, message)
+            self._handed[group_id] = math.inf
+            try:
+                await self._batch(topic, sinks, message)
+            finally:
+                self._handed[group_id] = time.monotonic()
 
         handle.__name__ = f"on_{family.replace('.', '_')}"
         self._router.subscriber(
             topic,
             batch=True,
-            group_id=f"{self._settings.service}.{family}",
+            group_id=group_id,
             auto_offset_reset="earliest",
             max_records=max_records or self._settings.consume_batch,
             # The broker answers at once when there is something; an idle reader asks twice a second, not twenty times.
@@ -87,6 +100,15 @@ class Follower:
             decoder=_undecoded,
             title=f"{self._settings.service}: {topic}",
         )(handle)
+
+    def is_silent(self, group: str, something_waits: bool) -> bool:
+        """Whether this group has had something to read for long and was handed nothing in that time."""
+        now = time.monotonic()
+        if not something_waits:
+            self._waiting.pop(group, None)
+            return False
+        since = max(self._waiting.setdefault(group, now), self._handed.get(group, 0.0))
+        return now - since > self._settings.silent_after_s
 
     async def _batch(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
         records: Sequence[ConsumerRecord[bytes | None, bytes | None]] = message.raw_message

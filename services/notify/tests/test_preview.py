@@ -64,6 +64,10 @@ async def test_a_pregnancy_is_reached_by_its_week_until_it_ends(town: Town) -> N
     preview = await previewed(town, weeks)
     assert (preview["recipients"], preview["pregnancies"], preview["children"]) == (1, 1, 0)
     assert (await previewed(town, {"age_years": {"under": 6}}))["recipients"] == 1
+    await town.woman_moves(pregnancy, OTHER_TOWN)
+    assert (await previewed(town, weeks))["recipients"] == 0
+    await town.woman_moves(pregnancy, TOWN)
+    assert (await previewed(town, weeks))["recipients"] == 1
     await town.ends(pregnancy, "loss")
     assert (await previewed(town, weeks))["recipients"] == 0
 

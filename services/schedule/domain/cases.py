@@ -70,7 +70,7 @@ class Case(Chart):
         self.gender = history.sex
         self.country = None
         self.active: set[str] = set()
-        self.latest: dict[str, int] = {}
+        self.noted: dict[str, list[int]] = {}
         self.observed = {one.code: one.on.toordinal() if one.on else 0 for one in history.observations}
         if self.observed:
             self._observe()

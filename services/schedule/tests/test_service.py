@@ -17,7 +17,7 @@ from services.schedule.api import router
 from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list, with_refusals
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
-from services.schedule.commands.reading import catch_up_of
+from services.schedule.commands.reading import catch_up_of, pregnancy_plan
 from services.schedule.commands.recounting import plans_and_recounts, turn_the_day
 from services.schedule.commands.reminders import fire_reminders
 from services.schedule.domain.legal_points import BIRTH, Point
@@ -31,13 +31,13 @@ from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope, Event
 from shared.problems import Forbidden, NotFound
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.store import Doc, Store
 from shared.views import View
 
 pytestmark = pytest.mark.integration
-TOWN = "139912"
+TOWN, OTHER_TOWN = "139912", "139921"
 BY = r.Actor(subject="g1", role="guardian")
 GUARDIAN = Principal("g1", "guardian")
 CLINIC = Principal("doctor-1", "clinic", organisation="wakaba")
@@ -256,6 +256,12 @@ async def test_a_pregnant_woman_has_a_plan_until_it_ends(town: Town) -> None:
     later = due + timedelta(days=14)
     await town.hears("p1", r.PregnancyCorrected(expected_delivery=later, reason="ultrasound", by=BY))
     assert (await items())["rsv_maternal"] != "due"
+    await town.hears("p1", r.PregnancyMoved(from_municipality=TOWN, to_municipality=OTHER_TOWN, by=BY))
+    doc = await town.planning.plans.load("p1")
+    reader = Principal("nurse-2", "staff", municipality=OTHER_TOWN)
+    assert pregnancy_plan(town.planning, doc, reader)["items"]
+    with pytest.raises(NotFound):
+        pregnancy_plan(town.planning, doc, NURSE)
     # She is no child of the town: neither on its list nor in its coverage.
     assert await not_yet_list(town.planning, NURSE, TOWN, "due") == []
     assert (await coverage_of(town.planning, NURSE, TOWN))["children"] == 0
