@@ -65,7 +65,7 @@ class Town:
         self.clock.move_to(tokyo_time(date(2026, 11, 23), 12))
         runtime = Runtime(Settings(service="schedule", environment="development"))
         self.runtime = runtime
-        runtime.documents = self._documents  # type: ignore[method-assign]
+        runtime.documents = self._documents  # type: ignore[method-assign, assignment]
         self._store = store
         self.planning = Planning(rules=RULES, plans=self._documents(kept.PLANS), lots=self._documents(kept.LOTS))
         self.view = subscribe(runtime, self.planning)
@@ -363,7 +363,7 @@ async def test_the_pages_of_the_list_hold_every_line_once(town: Town) -> None:
     for number, days in enumerate((160, 330, 345, 360, 500, 1090, 2000)):
         await town.registers(f"c{number}", town.clock.today() - timedelta(days=days))
     whole = [line["id"] for line in await not_yet_list(town.planning, NURSE, TOWN, "due")]
-    town.runtime.principal = lambda _: NURSE  # type: ignore[method-assign]
+    town.runtime.principal = lambda _: NURSE  # type: ignore[method-assign, assignment]
     app = FastAPI()
     app.include_router(router(town.runtime, town.planning))
     found: list[str] = []

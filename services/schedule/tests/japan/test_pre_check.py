@@ -109,8 +109,8 @@ AGAINST = {one.observation for one in RULES.contraindications}
 def test_a_dose_that_both_verdicts_accept_is_never_stopped(history: History, days: int, code: str) -> None:
     """Of children with nothing on file that stands against a vaccine: that stops beside both verdicts."""
     assert history.birth_date is not None
-    history = replace(history, observations=tuple(one for one in history.observations if one.code not in AGAINST))
     day = history.birth_date + timedelta(days=days)
+    history = replace(history, observations=tuple(one for one in history.observations if one.code not in AGAINST))
     answer = pre_check(RULES, history, Proposal(code, day), day)
     last = DoseGiven("the last", day, code, provenance=PROPOSED)
     grown = replace(history, doses=(*history.doses, last))
