@@ -65,7 +65,7 @@ class Town:
         self.clock.move_to(tokyo_time(date(2026, 11, 23), 12))
         runtime = Runtime(Settings(service="schedule", environment="development"))
         self.runtime = runtime
-        runtime.documents = self._documents  # type: ignore[method-assign, assignment]
+        runtime.documents = self._documents  # type: ignore[method-assign]
         self._store = store
         self.planning = Planning(rules=RULES, plans=self._documents(kept.PLANS), lots=self._documents(kept.LOTS))
         self.view = subscribe(runtime, self.planning)
