@@ -5,7 +5,7 @@ import re
 import secrets
 import uuid
 
-_NAMESPACE = uuid.UUID("5f0d2c52-64a3-5d5c-9f5b-6a1a6a1d7a10")
+_NAMESPACE = uuid.UUID("5f0d2c52-64a3-5d5c-9f5b-6a1a6a1d7a10").bytes
 
 
 def new_id() -> str:
@@ -16,7 +16,7 @@ def new_id() -> str:
 def event_id(stream: str, subject: str, revision: int) -> str:
     """The id of the event that has this place in this stream (protocol W3): a version 5 UUID (RFC 9562)."""
     # uuid.uuid5 gives the same in three times the time, and every event that is read is checked against this.
-    digest = hashlib.sha1(_NAMESPACE.bytes + f"{stream}\x1f{subject}\x1f{revision}".encode(), usedforsecurity=False)
+    digest = hashlib.sha1(_NAMESPACE + f"{stream}\x1f{subject}\x1f{revision}".encode(), usedforsecurity=False)
     found = digest.hexdigest()
     variant = "89ab"[int(found[16], 16) & 3]
     return f"{found[:8]}-{found[8:12]}-5{found[13:16]}-{variant}{found[17:20]}-{found[20:32]}"
@@ -46,10 +46,15 @@ def one_time_code(drawn: bytes | None = None) -> str:
     return "-".join("".join(letters[start : start + 4]) for start in (0, 4, 8))
 
 
-def is_municipality_code(code: str) -> bool:
-    """Whether the 6 digits are a code of JIS X 0402 with its right check digit (全国地方公共団体コード)."""
-    if not re.fullmatch(r"[0-9]{6}", code):
-        return False
-    weighted = sum(int(digit) * weight for digit, weight in zip(code[:5], (6, 5, 4, 3, 2), strict=True))
+def with_check_digit(code: str) -> str | None:
+    """The 6 digits of JIS X 0402 (全国地方公共団体コード) of the first 5; None where those are not 5 digits."""
+    if not re.fullmatch(r"[0-9]{5}", code):
+        return None
+    weighted = sum(int(digit) * weight for digit, weight in zip(code, (6, 5, 4, 3, 2), strict=True))
     check = 11 - weighted if weighted < 11 else 11 - weighted % 11
-    return code[5] == str(check)[-1]
+    return code + str(check)[-1]
+
+
+def is_municipality_code(code: str) -> bool:
+    """Whether the 6 digits are a code of JIS X 0402 with its right check digit."""
+    return with_check_digit(code[:5]) == code

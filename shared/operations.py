@@ -5,29 +5,27 @@ Whoever may write to the store may ask; there is no door for it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
 from shared.ids import new_id
 from shared.problems import Busy
 from shared.rebuilding import CannotRebuild
+from shared.reconciling import Finding
+from shared.runtime import Runtime
 from shared.store import Doc, Store, StoreError
 from shared.views import View
-
-if TYPE_CHECKING:
-    from shared.service import Runtime
 
 log = structlog.get_logger(__name__)
 
 OPERATIONS = "operations"
 ABOUT = "about"
 LOOK_EVERY_S = 1.0
+TELL_EVERY_S = 5.0
 NAMED = 20
 
-Check = Callable[[], AsyncIterator[tuple[str, bool]]]
-"""Goes over everything that it checks: (an opaque id, whether it is as it should be)."""
 Tell = Callable[[str], Awaitable[None]]
 
 
@@ -35,7 +33,7 @@ class Refused(Exception):
     """The service cannot do what was asked; the sentence says why."""
 
 
-async def describe(runtime: "Runtime") -> None:
+async def describe(runtime: Runtime) -> None:
     """Write down what this release of the service has, for the operator's tools."""
     about = {
         "collections": list(runtime.relay.collections),
@@ -46,7 +44,7 @@ async def describe(runtime: "Runtime") -> None:
     await runtime.store.update(OPERATIONS, {"_id": ABOUT}, {"$set": about}, upsert=True)
 
 
-async def work(runtime: "Runtime") -> None:
+async def work(runtime: Runtime) -> None:
     """Take what an operator asked for, one thing at a time."""
     for row in await runtime.store.find(OPERATIONS, {"state": "asked"}):
         if not await runtime.store.update(
@@ -72,11 +70,15 @@ async def work(runtime: "Runtime") -> None:
             log.warning("operation.failed", what=row["what"], error=type(error).__name__)
             state = "refused"
             await tell(f"The store failed ({type(error).__name__}); what was done is safe to repeat.")
+        except Exception as error:
+            log.error("operation.failed", what=row["what"], exc_info=error)
+            state = "refused"
+            await tell(f"It failed ({type(error).__name__}, see the log); what was done is safe to repeat.")
         await runtime.store.update(OPERATIONS, {"_id": row["_id"]}, {"$set": {"state": state, "beat": time.time()}})
     await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _do(runtime: "Runtime", what: str, args: Doc, tell: Tell) -> None:
+async def _do(runtime: Runtime, what: str, args: Doc, tell: Tell) -> None:
     if what == "reconcile":
         await _reconcile(runtime, args, tell)
     elif what == "rebuild":
@@ -91,13 +93,21 @@ async def _do(runtime: "Runtime", what: str, args: Doc, tell: Tell) -> None:
         raise Refused(f"This release does not know how to {what}.")
 
 
-async def _reconcile(runtime: "Runtime", args: Doc, tell: Tell) -> None:
-    backwards = 0
+async def _reconcile(runtime: Runtime, args: Doc, tell: Tell) -> None:
+    backwards, told_at = 0, time.monotonic()
+
+    async def progress(found: Finding) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at > TELL_EVERY_S:
+            told_at = time.monotonic()
+            await tell(f"{found} so far")
+
     for stream, sink in runtime.follower.readings:
         if isinstance(sink, View):
-            found = await runtime.reconciler.compare(stream, sink, dry_run=args["dry_run"])
+            found = await runtime.reconciler.compare(stream, sink, dry_run=args["dry_run"], progress=progress)
         elif args.get("effects_since"):
-            found = await runtime.reconciler.repeat(stream, sink, args["effects_since"], dry_run=args["dry_run"])
+            since = args["effects_since"]
+            found = await runtime.reconciler.repeat(stream, sink, since, dry_run=args["dry_run"], progress=progress)
         else:
             continue
         backwards += found.backwards
@@ -108,7 +118,7 @@ async def _reconcile(runtime: "Runtime", args: Doc, tell: Tell) -> None:
         )
 
 
-async def _verify(runtime: "Runtime", tell: Tell) -> None:
+async def _verify(runtime: Runtime, tell: Tell) -> None:
     wrong = 0
     for name, check in runtime.checks.items():
         count, bad = 0, []
@@ -116,7 +126,7 @@ async def _verify(runtime: "Runtime", tell: Tell) -> None:
             count += 1
             if not good:
                 bad.append(found)
-            if count % 500 == 0:
+            if count % 5_000 == 0:
                 await tell(f"{name}: {count} so far")
         await tell(f"{name}: {count} checked, {len(bad)} wrong" + "".join(f"\n  {one}" for one in bad[:NAMED]))
         wrong += len(bad)

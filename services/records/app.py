@@ -17,7 +17,8 @@ from services.records.commands.pregnancies import birth_keeper
 from services.records.commands.records import Records
 from services.records.subscribers import subscribe
 from shared.files import files_of
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 
 

@@ -10,7 +10,7 @@ from shared.documents import Document
 from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import Rejected, View
 
 RELEVANT = frozenset(

@@ -36,7 +36,7 @@ MUTATIONS = (
     Mutation("W1", "drop the version guard", "shared/documents.py",
              'return Update({"_id": doc.id, "version": doc.version}, change)',
              'return Update({"_id": doc.id}, change)', "F1"),
-    Mutation("W2", "a repeated command is another one", "shared/service.py",
+    Mutation("W2", "a repeated command is another one", "shared/web.py",
              'return Command.of(principal.subject, key, f"{request.method} {request.url.path}", body)',
              'return Command.of(principal.subject, new_id(), f"{request.method} {request.url.path}", body)', "F2"),
     Mutation("W3", "one event id for two streams", "shared/ids.py",
@@ -72,6 +72,24 @@ MUTATIONS = (
              """if envelope.from_archive:
                     doc.parked""", """if False:
                     doc.parked""", "shared/tests/test_healing.py"),
+    Mutation("R6", "what was passed over stays passed over", "shared/views.py",
+             "if not self._passed_over(doc, name, envelope):", "if True:", "F9"),
+    Mutation("R6", "a bad subject is no bad record", "shared/bus.py",
+             'if "." in subject or', 'if False and "." in subject or', "F9"),
+    Mutation("R1", "what a refused event had half done stays", "shared/views.py",
+             "                self._undo(doc, done)\n", "", "shared/tests/test_reading.py"),
+    Mutation("R4", "what is published and not cleared is not told", "shared/reconciling.py",
+             "at[subject][0] > head.committed}", "at[subject][0] > head.announced}", "shared/tests/test_reconciling.py"),
+    Mutation("R4", "what was read while the heads were told is an alarm", "shared/reconciling.py",
+             "await self._still_ahead(stream, ahead)", "len(ahead)", "shared/tests/test_reconciling.py"),
+    Mutation("A6", "an error that nobody foresaw ends the relay", "shared/outbox.py",
+             """                except Exception as error:
+                    # The sweeper""", """                except (TimeoutError, OSError) as error:
+                    # The sweeper""", "shared/tests/test_announcing.py"),
+    Mutation("A3", "what one topic does wrong fails every event of its batch", "shared/bus.py",
+             "            raise SendFailed(ABSENT, final=False) from None\n", "            raise\n", "shared/tests/test_announcing.py"),
+    Mutation("D5", "a withdrawal is acknowledged before the feed has ended", "services/gateway/store.py",
+             '        and f"clinic.{clinic}" not in waiting\n', "", "services/gateway/tests/feeds/test_child_view.py"),
     Mutation("R1", "the healer brings nothing", "shared/healing.py",
              "            await view.apply(missing)\n", "", "shared/tests/test_healing.py"),
     Mutation("R4", "what the heads show is not written down", "shared/reconciling.py",
@@ -99,13 +117,20 @@ MUTATIONS = (
              "shared/tests/test_reading.py"),
     Mutation("D3", "send what is no longer wanted", "services/notify/commands/pushing.py",
              "wanted = await still_wanted(target)", "wanted = True", "services/notify/tests/test_push_promises.py"),
+    Mutation("D3", "what may have arrived is tried again", "services/notify/commands/channels/wire.py",
+             'return Answer("unknown", reply.status, reason)', 'return Answer("refused", reply.status, reason, 0.0)',
+             "services/notify/tests/test_pushing.py"),
     Mutation("D4", "fire a reminder again", "services/schedule/commands/reminders.py",
              '        reminder["state"] = "fired"\n', "", "services/schedule/tests/test_service.py"),
     Mutation("D1", "recipients are asked for again at each page", "services/notify/commands/fanout.py",
-             'await kept.frozen_page(notices.store, doc.state["frozen"], page)\n    now =',
-             '[one for family in (await kept.town_of_code(notices.store, doc.state["municipality"])).families '
-             'for one in family.guardians]\n    now =', "services/notify/tests/test_fanout.py"),
-    Mutation("D2", "inbox items with new ids", "services/notify/store.py",
+             "recipients = await kept.frozen_pages(notices.store, [page.frozen for page in pages])",
+             "recipients = {page.frozen: [one for family in (await kept.town_of_code(notices.store, "
+             'page.notice.state["municipality"])).families for one in family.guardians] for page in pages}',
+             "services/notify/tests/test_fanout.py"),
+    Mutation("G10", "an emergency queues in the newsletters' lane", "services/notify/commands/announcements.py",
+             'lane = UrgentFanoutPage if state["urgency"] == "emergency" else FanoutPage', "lane = FanoutPage",
+             "services/notify/tests/test_live.py"),
+    Mutation("D2", "inbox items with new ids", "services/notify/store/notices.py",
              '"_id": derived_id(source, recipient, "inbox"),', '"_id": new_id(),', "F2"),
     Mutation("W5", "a frozen record takes writes", "services/records/store/children.py",
              'if not even_frozen and state.get("frozen"):', "if False:", "services/records/tests/test_merging_killed.py"),
@@ -121,8 +146,13 @@ MUTATIONS = (
     Mutation("R7", "a reader forgets that a record closed", "services/gateway/subscribers/child_view.py",
              "            child_view.close(doc.state)\n", "            doc.state.clear()\n",
              "services/gateway/tests/feeds/test_child_view.py"),
+    Mutation("D5", "a feed ends without a word", "services/gateway/domain/clinic_feed.py",
+             '            found.append(FeedItem(clinic, "ConsentEnded", consent_ended(child, clinic, at=wire_instant(now))))\n', "",
+             "services/gateway/tests/feeds/test_clinic_feed.py"),
+    Mutation("D5", "acknowledged before the end marker is out", "services/gateway/store.py",
+             'and f"clinic.{clinic}" not in waiting', "", "services/gateway/tests/feeds/test_child_view.py"),
     Mutation("D3", "push without a claim", "services/notify/commands/pushing.py",
-             'claim = derived_id(target.item, address["_id"], channel)', "claim = new_id()", "F2"),
+             'claim = claim_of(target.item, address["_id"], channel, target.change)', "claim = new_id()", "F2"),
 )  # fmt: skip
 
 
@@ -157,7 +187,7 @@ def is_seen(mutation: Mutation, target: Path, seed: int) -> tuple[bool, str]:
         if "/" not in mutation.by:
             what = ["tests/faults/test_short_form.py", "--faults", mutation.by, "--seed", str(seed)]
         command = [sys.executable, "-m", "pytest", "-x", "-q", *what]
-        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=900)
+        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=1_800)
     finally:
         file.write_text(text, encoding="utf-8")
     said = [line for line in done.stdout.splitlines() if line.startswith("E  ")]

@@ -97,6 +97,14 @@ async def test_a_channel_counts_from_the_day_it_is_registered_and_follows_the_fa
     assert (await previewed(town, everybody, OTHER_NURSE))["by_channel"] == {"inbox": 2, "web_push": 1}
 
 
+async def test_a_womans_language_goes_with_her_to_the_next_town(town: Town) -> None:
+    pregnancy = await town.expects()
+    await town.does(MOTHER, "PUT", "/v1/preferences", {"language": "vi"})
+    await town.woman_moves(pregnancy, OTHER_TOWN)
+    there = await previewed(town, {"language": "vi"}, OTHER_NURSE)
+    assert (there["recipients"], there["by_language"]) == (1, {"vi": 1})
+
+
 async def test_a_device_that_went_away_by_itself_is_counted_out_the_next_day(town: Town, push: PushService) -> None:
     """Its token was refused as gone, so nobody told that the guardian has one less."""
     await town.born()

@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from cryptography.exceptions import InvalidTag
 
 from services.notify import store as kept
 from services.notify.commands.channels.wire import LONGEST_RETRY_S
@@ -54,7 +55,7 @@ async def test_a_browser_of_somebody_else_cannot_read_it(town: Town, push: PushS
     await town.born()
     await subscribes(town, push)
     await town.expands(await town.publishes(), pushes=True)
-    with pytest.raises(Exception, match=r".+"):
+    with pytest.raises(InvalidTag):
         Receiver(push, "thief").decrypt(push.requests[0].body)
 
 
@@ -108,7 +109,7 @@ async def test_a_browser_that_is_gone_is_removed(town: Town, push: PushService, 
     assert len(push.requests) == 2
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 413, 500, 502, 301])
+@pytest.mark.parametrize("status", [400, 401, 403, 413, 301])
 async def test_a_refusal_is_final(town: Town, push: PushService, status: int) -> None:
     await town.born()
     receiver = await subscribes(town, push)
@@ -119,6 +120,21 @@ async def test_a_refusal_is_final(town: Town, push: PushService, status: int) ->
     ledger = await town.ledger(notice)
     assert ledger["push"]["failed"] == 1
     assert ledger["items"][1]["answer"] == status
+
+
+@pytest.mark.parametrize("status", [500, 502, 503])
+async def test_g5_behind_a_5xx_it_may_have_arrived_and_even_staff_do_not_repeat_it(
+    town: Town, push: PushService, status: int
+) -> None:
+    """A 502 or a 503 that names no time may come from something on the way, behind which the push was taken."""
+    await town.born()
+    receiver = await subscribes(town, push)
+    push.answers[receiver.path] = Answer(status)
+    notice = await town.publishes()
+    await town.expands(notice, pushes=True)
+    assert (await town.ledger(notice))["push"]["unknown"] == 1
+    repeated = await town.does(NURSE, "POST", f"/v1/announcements/{notice}/deliveries/repeat")
+    assert (repeated["repeating"], len(push.requests)) == (0, 1)
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -180,7 +196,9 @@ async def test_a_dead_provider_is_left_alone_for_a_while(town: Town, push: PushS
     assert len(push.requests) < 60
     assert "provider-down" in await states(town)
     ledger = await town.ledger(notice)
-    assert ledger["push"]["failed"] == sum(ledger["push"].values()) == 60
+    # Those that were tried may have arrived behind the 500; the rest definitely did not.
+    assert ledger["push"]["unknown"] == len(push.requests)
+    assert ledger["push"]["failed"] + ledger["push"]["unknown"] == sum(ledger["push"].values()) == 60
 
 
 async def test_a_recall_between_claim_and_sending_holds_the_push_back(town: Town, push: PushService) -> None:
@@ -210,24 +228,25 @@ async def test_a_recalled_notice_is_not_pushed(town: Town, push: PushService) ->
 
 
 async def test_an_emergency_does_not_queue_behind_a_newsletter(town: Town, push: PushService) -> None:
-    """Forty slow pushes of a newsletter hold every place of their lane; the emergency has its own."""
+    """Forty pushes of a newsletter that nobody answers hold every place of their lane; the emergency has its own."""
+    speak = asyncio.Event()
     guardians = [f"g{number:02}" for number in range(40)]
     await town.born(guardians=guardians, district="一丁目")
     for guardian in guardians:
         receiver = await subscribes(town, push, f"phone-{guardian}", Principal(guardian, "guardian"))
-        push.answers[receiver.path] = Answer(201, after=3.0)
+        push.answers[receiver.path] = Answer(201, after=9.0, speak=speak)
     await town.born(guardians=[MOTHER.subject], district="二丁目")
     mother = await subscribes(town, push)
     newsletter = await town.publishes(urgency="info", audience={"district": "一丁目"})
     emergency = await town.publishes(urgency="emergency", audience={"district": "二丁目"})
     slow = asyncio.create_task(town.expands(newsletter, pushes=True))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(30):
         while len(push.requests) < 32:
             await asyncio.sleep(0.01)
-    async with asyncio.timeout(2.5):
-        await town.expands(emergency, pushes=True)
+    await town.expands(emergency, pushes=True)
     assert [request.headers["urgency"] for request in push.requests if request.path == mother.path] == ["high"]
     assert len([request for request in push.requests if request.path != mother.path]) == 32
+    speak.set()
     await slow
     assert len(push.requests) == 41
 

@@ -37,7 +37,7 @@ from shared.events.records import (
 )
 from shared.events.schedule import PlanChanged, PlanItem, ReminderDue, Why
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import View
 
 TOWN, OTHER_TOWN = "131016", "131024"

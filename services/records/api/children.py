@@ -21,7 +21,7 @@ from services.records.commands.records import STREAM, Records
 from services.records.domain.children import ChildWish
 from shared.cursors import Cursors
 from shared.problems import invalid
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class NameBody(Body):

@@ -6,7 +6,7 @@ from fastapi.responses import JSONResponse
 from services.records.api.wire import Asking, Body, Day, WithReason
 from services.records.commands import death as commands
 from services.records.commands.records import STREAM, Records
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class DeathBody(Body):

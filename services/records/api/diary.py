@@ -15,8 +15,8 @@ from services.records.domain.photos import MAX_BYTES, MEDIA_TYPES
 from shared.cursors import Cursors
 from shared.documents import Document
 from shared.problems import UnsupportedMedia, invalid
-from shared.service import api_router
 from shared.store import Doc
+from shared.web import api_router
 
 
 class EntryBody(Body):
@@ -107,7 +107,7 @@ def router(records: Records) -> APIRouter:
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in MEDIA_TYPES:
             raise UnsupportedMedia(headers={"Accept": ", ".join(MEDIA_TYPES)})
         data = await request.body()
-        command = asked.command_on(hashlib.sha256(data).hexdigest())
+        command = asked.command(hashlib.sha256(data).hexdigest())
         given, doc = await commands.add_photo(records, asked.caller, child, entry, data, command)
         location = f"/v1/children/{child}/diary/{entry}/photos/{given['id']}"
         return _versioned(doc, given, 201, location)

@@ -19,7 +19,7 @@ from services.records.commands import doses as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.doses import DoseWish
 from shared.events.records import VaccineCode
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class Coding(Body):

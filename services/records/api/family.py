@@ -19,7 +19,7 @@ from services.records.domain.family import MOST_CODES_AT_ONCE
 from services.records.domain.findings import Findings
 from services.records.domain.record import Share
 from shared.events.records import Relation, Section
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 Organisation = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

@@ -10,7 +10,7 @@ from services.records.commands import growth as commands
 from services.records.commands.records import STREAM, Records, change_entry
 from services.records.domain.growth import GrowthWish, retract_measurement
 from services.records.domain.growth_sets import Measure
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class GrowthBody(Body):

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from services.records.api.wire import Asking
 from services.records.commands import handbook as commands
 from services.records.commands.records import Records
-from shared.service import api_router
+from shared.web import api_router
 
 MEDIA: dict[commands.Format, tuple[str, str]] = {
     "pdf": ("application/pdf", "handbook.pdf"),

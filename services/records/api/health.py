@@ -18,7 +18,7 @@ from services.records.domain.allergies import AllergyWish, record_allergy, retra
 from services.records.domain.milestones import record_milestone, retract_milestone
 from services.records.domain.reactions import ReactionWish, correct_reaction, record_reaction, retract_reaction
 from shared.events.records import Criticality, ReactionOutcome
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class ReactionBody(Body):

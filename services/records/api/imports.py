@@ -13,8 +13,8 @@ from services.records.commands.records import Records
 from services.records.domain.import_files import KINDS, MAX_BYTES
 from shared.cursors import Cursors
 from shared.problems import UnsupportedMedia, invalid, language_of
-from shared.service import api_router
 from shared.store import Doc
+from shared.web import api_router
 
 
 def larger_body(scope: Scope) -> int:
@@ -47,7 +47,7 @@ def router(records: Records) -> APIRouter:
             raise UnsupportedMedia(headers={"Accept": ", ".join(KINDS)})
         data = await request.body()
         digest = hashlib.sha256(data).hexdigest()
-        command = asked.command_on(f"{kind} {dry_run} {digest}")
+        command = asked.command(f"{kind} {dry_run} {digest}")
         given = await commands.begin(records, asked.caller, code, data, kind, dry_run=dry_run, command=command)
         return JSONResponse(given, 202, {"Location": f"/v1/municipalities/{code}/imports/{given['id']}"})
 

@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 from services.records.api.wire import Asking, Body, Reason, Token, WithReason
 from services.records.commands import merging as commands
 from services.records.commands.records import STREAM, Records
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 Town = Annotated[str, Path(pattern=r"^[0-9]{6}$")]
 

@@ -9,7 +9,7 @@ from services.records.commands import moves as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.moves import MoveWish
 from services.records.domain.stays import StayWish
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class MoveBody(Body):

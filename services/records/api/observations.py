@@ -20,7 +20,7 @@ from services.records.commands.records import STREAM, Records
 from services.records.domain.checkups import MOST_FINDINGS, CheckupWish
 from services.records.domain.conditions import ConditionWish
 from shared.events.records import CheckupFinding, CheckupResult
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class FindingBody(Body):

@@ -28,7 +28,7 @@ from services.records.domain.access import Verb
 from services.records.domain.children import ChildWish
 from shared.documents import Command
 from shared.events.records import UrineTest
-from shared.service import answer, api_router
+from shared.web import answer, api_router
 
 
 class NotificationBody(Body):

@@ -5,15 +5,13 @@ import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from services.records.commands.records import caller_of
 from services.records.domain.access import Caller
-from shared.auth import Principal
-from shared.documents import Command
-from shared.service import Runtime, command_of
+from shared import web
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -77,34 +75,13 @@ class WithReason(Body):
     reason: Reason = Field(description="Why; kept in the history")
 
 
-class Asked:
-    """One call: who asks, under which key, having read which version. A dependency, so nobody's body is looked at before the caller."""
+class Asked(web.Asked):
+    """One call, and who asks in the record's own words."""
 
-    def __init__(
-        self,
-        request: Request,
-        authorization: Annotated[str | None, Header()] = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-        if_match: Annotated[str | None, Header(max_length=100)] = None,
-    ) -> None:
-        runtime: Runtime = request.app.state.runtime
-        self._principal: Principal = runtime.principal(authorization)
-        self._request = request
-        self._key = idempotency_key
-        self.if_match = if_match
-        self.caller: Caller = caller_of(self._principal)
-
-    def command(self, body: BaseModel | None = None) -> Command:
-        """The command of a creating call; raises KeyRequired."""
-        return self.command_on(body.model_dump(mode="json") if body is not None else None)
-
-    def command_on(self, said: Any) -> Command:
-        """The command of a creating call whose body is a file, known by its digest; raises KeyRequired."""
-        return command_of(self._principal, self._request, self._key, said)
-
-    def optional_command(self, body: BaseModel | None = None) -> Command | None:
-        """The command of a call that may have a key."""
-        return self.command(body) if self._key is not None else None
+    @property
+    def caller(self) -> Caller:
+        """For whom the gateway acts."""
+        return caller_of(self.principal)
 
 
 Asking = Annotated[Asked, Depends()]

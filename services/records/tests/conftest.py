@@ -21,7 +21,7 @@ from shared.bus import envelope_of
 from shared.documents import Document
 from shared.events.gateway import ClinicRegistered, MunicipalityOpened
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.views import View
 
