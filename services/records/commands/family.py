@@ -13,9 +13,9 @@ from shared.clock import wire_instant
 from shared.documents import Command, Document
 from shared.problems import Conflict, NotFound, invalid
 from shared.store import Doc
+from shared.waiting import pauses
 
 DIRECTORY_WAIT_S = 2.0
-DIRECTORY_PAUSE_S = 0.1
 
 
 async def issue_codes(
@@ -201,18 +201,15 @@ async def withdraw_consent(
 
 async def directory_kind(records: Records, organisation: str) -> consent.OrganisationKind:
     """What the directory says the organisation is; one that was opened a moment ago is waited for."""
-    waited = 0.0
-    while True:
+    for pause in (*pauses(DIRECTORY_WAIT_S), 0.0):
         doc = await records.organisations.load(organisation)
         if doc is not None and "kind" in doc.state:
             found: consent.OrganisationKind = doc.state["kind"]
             return found
-        if waited >= DIRECTORY_WAIT_S:
-            raise invalid(
-                "/path/organisation",
-                "organisation-unknown",
-                "この機関は登録されていません。",
-                "This organisation is not known.",
-            )
-        await asyncio.sleep(DIRECTORY_PAUSE_S)
-        waited += DIRECTORY_PAUSE_S
+        await asyncio.sleep(pause)
+    raise invalid(
+        "/path/organisation",
+        "organisation-unknown",
+        "この機関は登録されていません。",
+        "This organisation is not known.",
+    )
