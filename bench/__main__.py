@@ -53,12 +53,12 @@ def main(
         store = LocalStore(Path(folder) / "stores" / "bench", free_port(), supervisor=supervisor)
         works: dict[str, Callable[[], Coroutine[Any, Any, Row]]] = {
             "P1": lambda: backbone.consumer_frame(kafka, store, 30_000 * scale),
-            "P2": lambda: backbone.view_update(store, 2_000 * scale),
+            "P2": lambda: backbone.view_update(store, 1_000 * scale),
             "P3": lambda: inbox.ingest(store, 4_000 * scale),
-            "P4": lambda: backbone.relay(kafka, store, 1_000 * scale),
+            "P4": lambda: backbone.relay(kafka, store, 500 * scale),
             "P11": lambda: backlog.drain(kafka, store, 10_000 * scale),
-            "P12": lambda: backlog.grown(store, 100_000 * scale),
-            "P10": lambda: backbone.telemetry(store, 2_000 * scale),
+            "P12": lambda: backlog.grown(store, 1_000_000 if full else 50_000),
+            "P10": lambda: backbone.telemetry(store, 1_000 * scale),
             "N1": lambda: notify_preview.preview(store),
             "R1": lambda: records_files.taking_over(store, 1_000 * scale),
             "R2": records_files.on_paper,

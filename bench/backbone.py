@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from statistics import median
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from opentelemetry import trace
@@ -24,6 +25,8 @@ from shared.views import View
 
 TOPIC = "records.child.v1"
 BATCH = 500
+CPU_US = 15
+"""What a view may cost an event outside the store and its driver."""
 NOW = Clock().now()
 
 
@@ -154,8 +157,11 @@ async def consumer_frame(kafka: LocalKafka, store: LocalStore, count: int) -> Ro
         await runtime.stop()
         return count / sink.watch.wall
 
-    mine, ceiling, _ = await paired(ours, raw)
-    return Row("P1", "consumer frame, no store", "events/s", mine, ceiling, "≥ 0.60", reached=mine / ceiling >= 0.60)
+    # Each joins a group first, which costs seconds.
+    mine, ceiling, runs = await paired(ours, raw, rounds=3)
+    return Row(
+        "P1", "consumer frame, no store", "events/s", mine, ceiling, "≥ 0.60", runs=runs, reached=median(runs) >= 0.60
+    )
 
 
 def add_dose(doc: Document, event: DoseRecorded, envelope: Envelope) -> None:
@@ -209,10 +215,9 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
     await client.ensure_index("raw", ["pending"], where={"pending": {"$gte": 0}})
     view = View(documents, {DoseRecorded: add_dose})
     padding = "x" * 800
-    rounds = 4
-    made = events(subjects, rounds)
+    made = events(subjects, 5)
     ids = list(dict.fromkeys(event.subject for event in made))
-    cpu: list[float] = []
+    cpu: dict[str, list[float]] = {"ours": [], "raw": []}
     await client.insert_many(
         "views",
         [
@@ -230,7 +235,7 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
         with Stopwatch() as watch:
             for start in range(0, subjects, BATCH):
                 await view.apply(part[start : start + BATCH])
-        cpu.append(watch.cpu / subjects)
+        cpu["ours"].append(watch.cpu / subjects)
         return subjects / watch.wall
 
     async def raw() -> float:
@@ -238,19 +243,22 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
         turn["raw"] += 1
         with Stopwatch() as watch:
             await raw_updates(client, "raw", ids, number)
+        cpu["raw"].append(watch.cpu / subjects)
         return subjects / watch.wall
 
-    mine, ceiling, _ = await paired(ours, raw)
+    mine, ceiling, runs = await paired(ours, raw)
     await client.close()
+    beside = (min(cpu["ours"]) - min(cpu["raw"])) * 1e6
     return Row(
         "P2",
         f"view update, {subjects:,} documents",
         "events/s",
         mine,
         ceiling,
-        "≥ 0.80",
-        costs=f"1 read and 1 bulk write per {BATCH}; {min(cpu) * 1e6:.0f} µs CPU an event with the driver's",
-        reached=mine / ceiling >= 0.80,
+        f"≥ 0.80, CPU ≤ {CPU_US} µs",
+        costs=f"1 read and 1 bulk write per {BATCH}; {beside:.0f} µs CPU an event beside the driver's {min(cpu['raw']) * 1e6:.0f}",
+        runs=runs,
+        reached=median(runs) >= 0.80 and beside <= CPU_US,
     )
 
 
@@ -307,7 +315,7 @@ async def relay(kafka: LocalKafka, store: LocalStore, subjects: int) -> Row:
                 )
         return subjects / watch.wall
 
-    mine, ceiling, _ = await paired(ours, raw)
+    mine, ceiling, runs = await paired(ours, raw)
     await producer.stop()
     await client.close()
     return Row(
@@ -318,7 +326,8 @@ async def relay(kafka: LocalKafka, store: LocalStore, subjects: int) -> Row:
         ceiling,
         "≥ 0.80",
         costs="1 insert_many, 1 send round, 1 bulk update per batch",
-        reached=mine / ceiling >= 0.80,
+        runs=runs,
+        reached=median(runs) >= 0.80,
     )
 
 
@@ -328,7 +337,7 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
     documents = Documents(client, "views", relay=Silent(), clock=Clock())
     await documents.ensure_indexes()
     view = View(documents, {DoseRecorded: add_dose})
-    made = events(subjects, 7)
+    made = events(subjects, 11)
     await view.apply(made[:subjects])
     turn = 1
     tracer = TracerProvider().get_tracer("bench")
@@ -345,8 +354,15 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
                     await view.apply(part[start : start + BATCH])
         return subjects / watch.wall
 
-    mine, ceiling, _ = await paired(lambda: run(with_spans=True), lambda: run(with_spans=False))
+    mine, ceiling, runs = await paired(lambda: run(with_spans=True), lambda: run(with_spans=False))
     await client.close()
     return Row(
-        "P10", "view update with spans", "events/s", mine, ceiling, "cost ≤ 10 %", reached=mine / ceiling >= 0.90
+        "P10",
+        "view update with spans",
+        "events/s",
+        mine,
+        ceiling,
+        "cost ≤ 10 %",
+        runs=runs,
+        reached=median(runs) >= 0.90,
     )

@@ -31,7 +31,7 @@ RSS_MB = 300
 REVISIONS = 5
 SMALL = 10_000
 TOUCHED = 1_000
-ROUNDS = 3
+ROUNDS = 5
 SEED_BATCH = 2_000
 TERMS = f"documents of 1 kB, index pending, j: true, batches of {BATCH}, one process"
 
@@ -133,8 +133,8 @@ async def drain(kafka: LocalKafka, store: LocalStore, count: int) -> Row:
                reached=rate / ceiling >= 0.80 and rss < RSS_MB)  # fmt: skip
 
 
-async def _rates(store: LocalStore, documents: int) -> tuple[float, float]:
-    """(events a second of the view, raw guarded updates a second) on documents spread over so many."""
+async def _rates(store: LocalStore, documents: int) -> tuple[float, float, float]:
+    """(events a second of the view, raw guarded updates a second, the middle ratio of the pairs) on documents spread over so many."""
     client = Store.connect(store.url, f"b{new_id()[:10]}", timeout_ms=120_000)
     run = new_id()[:8]
     ids = [f"{run}{number:024x}" for number in range(documents)]
@@ -154,7 +154,8 @@ async def _rates(store: LocalStore, documents: int) -> tuple[float, float]:
         ours.append(TOUCHED / watch.wall)
     await client.drop("views")
     await client.close()
-    return statistics.median(ours), statistics.median(raw)
+    pairs = [mine / bare for mine, bare in zip(ours, raw, strict=True)]
+    return statistics.median(ours), statistics.median(raw), statistics.median(pairs)
 
 
 def _dose_of(child: str) -> Envelope:
@@ -165,8 +166,10 @@ def _dose_of(child: str) -> Envelope:
 
 async def grown(store: LocalStore, documents: int) -> Row:
     """P12: the view update on a large collection against the same on a small one, beside the raw store's own loss."""
-    (small, raw_small), (large, raw_large) = await _rates(store, SMALL), await _rates(store, documents)
-    keeps, raw_keeps = large / small, raw_large / raw_small
+    small, raw_small, beside_small = await _rates(store, SMALL)
+    large, raw_large, beside_large = await _rates(store, documents)
+    keeps, raw_keeps, own = large / small, raw_large / raw_small, beside_large / beside_small
     return Row("P12", f"view update on {documents:,} documents, the ceiling on {SMALL:,}", "events/s", large, small,
-               "≥ 0.70 or the store's own", f"raw updates {raw_large:,.0f}/s against {raw_small:,.0f}/s: {raw_keeps:.2f}",
-               terms=TERMS, reached=keeps >= min(0.70, raw_keeps * 0.95))  # fmt: skip
+               "≥ 0.70 or the store's own", f"raw updates {raw_large:,.0f}/s against {raw_small:,.0f}/s: {raw_keeps:.2f}; "
+               f"beside the raw update of the same minute the view keeps {own:.2f} of its rate",
+               terms=TERMS, reached=keeps >= 0.70 or own >= 0.95)  # fmt: skip

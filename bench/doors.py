@@ -124,7 +124,9 @@ async def _bare_reads(size: int, count: int) -> float:
 
 
 async def _raw_reads(store: Store, children: list[str], count: int) -> float:
-    """A find of the same document and a journalled insert of an audit row, grouped as many as wait."""
+    """A find of the same document and a journalled insert of an audit row, grouped as many as wait, into the audit's indexes."""
+    await store.ensure_index("bench_audit", ["chain", "seq"])
+    await store.ensure_index("bench_audit", ["whose", "at"])
     waiting: list[asyncio.Future[None]] = []
     rows = iter(range(count * 2))
     wake = asyncio.Event()
@@ -136,9 +138,7 @@ async def _raw_reads(store: Store, children: list[str], count: int) -> float:
             batch = waiting[:]
             waiting.clear()
             if batch:
-                await store.insert_many(
-                    "bench_audit", [{"_id": f"{time.time_ns()}-{next(rows)}", "who": "x" * 300} for _ in batch]
-                )
+                await store.insert_many("bench_audit", [_audit_row(next(rows), children) for _ in batch])
                 for one in batch:
                     one.set_result(None)
 
@@ -160,9 +160,17 @@ async def _raw_reads(store: Store, children: list[str], count: int) -> float:
     return rate
 
 
+def _audit_row(number: int, children: list[str]) -> dict[str, object]:
+    """A row as the gateway's audit keeps it, in fields and size."""
+    at = f"2026-04-01T00:00:{number:06}Z"
+    row = {"chain": "c" * 32, "seq": number, "at": at, "whose": children[number % len(children)], "rest": "x" * 400}
+    return {"_id": f"{time.time_ns()}-{number}", **row}
+
+
 async def _raw_writes(store: Store, documents: int, count: int, size: int) -> float:
-    """Guarded updates of documents of the same size, 64 at a time, journalled."""
+    """Guarded updates of documents of the same size and index, 64 at a time, journalled."""
     body = "x" * size
+    await store.ensure_index("bench_guarded", ["pending"], where={"pending": {"$gte": 0}})
     await store.insert_many("bench_guarded", [{"_id": str(n), "version": 0, "body": body} for n in range(documents)])
     versions = [0] * documents
     numbers = iter(range(count))
@@ -174,7 +182,10 @@ async def _raw_writes(store: Store, documents: int, count: int, size: int) -> fl
             await store.update(
                 "bench_guarded",
                 {"_id": str(place), "version": seen},
-                {"$set": {"version": seen + 1, "body": body}, "$push": {"outbox": {"n": number}}},
+                {
+                    "$set": {"version": seen + 1, "body": body, "pending": number},
+                    "$push": {"outbox": {"n": number}},
+                },
             )
 
     begun = time.perf_counter()

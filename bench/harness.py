@@ -38,24 +38,27 @@ class Row:
     more_is_better: bool = True
     reached: bool | None = None
     runs: list[float] = field(default_factory=list)
+    """The ratio of each pair, where both were run in turn."""
 
     @property
     def ratio(self) -> float | None:
-        """Ours to the ceiling, so that 1 is as fast as raw."""
+        """Ours to the ceiling, so that 1 is as fast as raw; of pairs the middle one, whatever the machine did between them."""
+        if self.runs:
+            return statistics.median(self.runs)
         if self.ceiling is None or not self.ceiling or not self.ours:
             return None
         return self.ours / self.ceiling if self.more_is_better else self.ceiling / self.ours
 
 
 async def paired(
-    ours: Callable[[], Awaitable[float]], ceiling: Callable[[], Awaitable[float]], rounds: int = 3
+    ours: Callable[[], Awaitable[float]], ceiling: Callable[[], Awaitable[float]], rounds: int = 5
 ) -> tuple[float, float, list[float]]:
-    """Run both in turn, so that a drift of the machine meets both; medians and the ratio of each pair."""
+    """Run both in turn, the other first each time, so that a drift of the machine meets both; medians, each pair's ratio."""
     mine: list[float] = []
     raw: list[float] = []
-    for _ in range(rounds):
-        raw.append(await ceiling())
-        mine.append(await ours())
+    for number in range(rounds):
+        for work, found in ((ceiling, raw), (ours, mine))[:: 1 if number % 2 else -1]:
+            found.append(await work())
     return statistics.median(mine), statistics.median(raw), [m / r for m, r in zip(mine, raw, strict=True)]
 
 

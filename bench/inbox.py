@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from pymongo import AsyncMongoClient, WriteConcern
@@ -108,7 +109,7 @@ async def ingest(store: LocalStore, items: int) -> Row:
                 await expand_pages(on, events[start : start + PAGES_AT_ONCE])
         return items / watch.wall
 
-    mine, ceiling, _ = await paired(lambda: expand(notices), lambda: _raw(bare, database, "raw_inbox", recipients))
+    mine, ceiling, runs = await paired(lambda: expand(notices), lambda: _raw(bare, database, "raw_inbox", recipients))
     counter = Counter()
     counted = Store(AsyncMongoClient(store.url, event_listeners=[counter]), database)
     events = await _published(_notices(counted), recipients)
@@ -119,8 +120,8 @@ async def ingest(store: LocalStore, items: int) -> Row:
     await counted.close()
     await client.close()
     await bare.close()
-    return Row("P3", f"inbox ingest, {items:,} items", "items/s", mine, ceiling, "≥ 0.70", costs=costs, terms=TERMS,
-               reached=mine / ceiling >= 0.70)  # fmt: skip
+    return Row("P3", f"inbox ingest, {items:,} items", "items/s", mine, ceiling, "≥ 0.70", costs=costs, terms=TERMS, runs=runs,
+               reached=median(runs) >= 0.70)  # fmt: skip
 
 
 async def _families(store: Store, push: PushService, guardians: int) -> None:

@@ -2,22 +2,37 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aiokafka import AIOKafkaProducer
-from aiokafka.errors import KafkaError, MessageSizeTooLargeError
+import structlog
+from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.errors import (
+    KafkaError,
+    MessageSizeTooLargeError,
+    TopicAuthorizationFailedError,
+    UnknownTopicOrPartitionError,
+)
 from faststream import AckPolicy
 from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.security import BaseSecurity, SASLScram256
 
+from shared import metrics
 from shared.events.base import Envelope
 from shared.ids import event_id
 from shared.settings import Settings
 from shared.store import Doc
 
+log = structlog.get_logger(__name__)
+
 MAX_RECORD_BYTES = 1_048_576
+MOST_REVISIONS = 2**53
+LONGEST_SUBJECT = 100
 SEND_TIMEOUT_S = 15.0
+TOPIC_WITHIN_S = 3.0
+ABSENT_FOR_S = 30.0
+ABSENT = "TopicAbsent"
 
 
 def security(settings: Settings) -> BaseSecurity:
@@ -68,6 +83,8 @@ class Producer:
         self._settings = settings
         self._producer: AIOKafkaProducer | None = None
         self._lock = asyncio.Lock()
+        self._absent: dict[str, float] = {}
+        """Topics that were not there, and until when that is believed."""
 
     async def _ready(self) -> AIOKafkaProducer:
         async with self._lock:
@@ -91,42 +108,53 @@ class Producer:
             return self._producer
 
     async def send(self, messages: Sequence["Message"]) -> list[SendFailed | None]:
-        """Send side by side and wait for every acknowledgement; one outcome per message, in order."""
-        if not messages:
-            return []
-        try:
-            producer = await self._ready()
-            waiting = [
-                await asyncio.wait_for(
-                    producer.send(m.topic, value=m.value, key=m.key, partition=m.partition, headers=m.headers),
-                    SEND_TIMEOUT_S,
-                )
-                for m in messages
-            ]
-        except MessageSizeTooLargeError as error:
-            if len(messages) == 1:
-                return [SendFailed(type(error).__name__, final=True)]
-            return [outcome for message in messages for outcome in await self.send([message])]
-        except (KafkaError, TimeoutError, OSError) as error:
-            await self._discard()
-            return [SendFailed(type(error).__name__, final=False) for _ in messages]
-        _done, late = await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S)
-        outcomes: list[SendFailed | None] = []
-        broken = bool(late)
-        for future in waiting:
-            if future in late:
-                outcomes.append(SendFailed("TimeoutError", final=False))
-                continue
-            failure = future.exception() if not future.cancelled() else TimeoutError()
-            if failure is None:
-                outcomes.append(None)
-                continue
-            final = isinstance(failure, MessageSizeTooLargeError)
-            broken = broken or not final
-            outcomes.append(SendFailed(type(failure).__name__, final=final))
+        """Send side by side and wait for every acknowledgement; one outcome per message, in order.
+
+        What one topic or one record does wrong fails those alone (G10).
+        """
+        outcomes: list[SendFailed | None] = [None] * len(messages)
+        waiting: dict[asyncio.Future[Any], int] = {}
+        broken = ""
+        for number, message in enumerate(messages):
+            try:
+                if broken:
+                    raise SendFailed(broken, final=False)
+                waiting[await self._hand_over(message)] = number
+            except SendFailed as failure:
+                outcomes[number] = failure
+            except MessageSizeTooLargeError as error:
+                outcomes[number] = SendFailed(type(error).__name__, final=True)
+            except (KafkaError, TimeoutError, OSError) as error:
+                broken = type(error).__name__
+                outcomes[number] = SendFailed(broken, final=False)
+        late = (await asyncio.wait(waiting, timeout=SEND_TIMEOUT_S))[1] if waiting else set()
+        for future, number in waiting.items():
+            why = TimeoutError() if future in late or future.cancelled() else future.exception()
+            if why is not None:
+                final = isinstance(why, MessageSizeTooLargeError)
+                outcomes[number] = SendFailed(type(why).__name__, final=final)
+                broken = broken or ("" if final else type(why).__name__)
         if broken:
             await self._discard()
         return outcomes
+
+    async def _hand_over(self, message: "Message") -> "asyncio.Future[Any]":
+        """Give the record to the client; its acknowledgement is to be waited for. Raises SendFailed where its topic is at fault."""
+        producer = await self._ready()
+        known = producer.client.cluster.partitions_for_topic(message.topic) is not None
+        if not known and self._absent.get(message.topic, 0.0) > time.monotonic():
+            raise SendFailed(ABSENT, final=False)
+        handing = producer.send(
+            message.topic, value=message.value, key=message.key, partition=message.partition, headers=message.headers
+        )
+        try:
+            return await asyncio.wait_for(handing, SEND_TIMEOUT_S if known else TOPIC_WITHIN_S)
+        except (UnknownTopicOrPartitionError, TopicAuthorizationFailedError, TimeoutError):
+            if known:
+                raise
+            # Whoever has to make it may be at it; until then nobody else waits for it again.
+            self._absent[message.topic] = time.monotonic() + ABSENT_FOR_S
+            raise SendFailed(ABSENT, final=False) from None
 
     async def _discard(self) -> None:
         """Drop the producer object: after a time-out an idempotent one may hang for ever."""
@@ -192,6 +220,36 @@ def to_message(entry: Doc, service: str) -> Message:
     )
 
 
+ONE_WITHIN_MS = 1_000
+
+
+async def rewind(consumer: Any) -> None:
+    """Read again from what was committed: a poll that failed has moved past records that nobody was given."""
+    for place in consumer.assignment():
+        committed = await consumer.committed(place)
+        if committed is None:
+            await consumer.seek_to_beginning(place)
+        else:
+            consumer.seek(place, committed)
+
+
+async def next_of(consumer: Any, place: TopicPartition) -> Any:
+    """The next record of this partition alone; None when there is none, or when the client itself cannot decode it.
+
+    A header's name that is not UTF-8 raises in the midst of a poll, at every poll, and takes other partitions' records with
+    it. It is stepped over, and with it what stands behind it in its batch; its bytes stay in the topic.
+    """
+    try:
+        found = await consumer.getmany(place, timeout_ms=ONE_WITHIN_MS, max_records=1)
+    except UnicodeDecodeError:
+        offset = await consumer.position(place)
+        consumer.seek(place, offset + 1)
+        metrics.dead_letters.labels(place.topic, "header-name-unreadable").inc()
+        log.error("consumer.stepped_over", topic=place.topic, partition=place.partition, offset=offset)
+        return None
+    return next((records[0] for records in found.values() if records), None)
+
+
 class BadRecord(Exception):
     """A record that is not an event of ours; `code` says why, without quoting it."""
 
@@ -211,12 +269,17 @@ def read_envelope(topic: str, key: bytes | None, value: bytes | None, headers: S
         found = {name: raw.decode() for name, raw in headers}
         subject = found.get("ce_subject", "")
         revision = int(found.get("ce_revision", "0"))
+        if revision > MOST_REVISIONS:
+            raise ValueError
     except (UnicodeDecodeError, ValueError, AttributeError):
         raise BadRecord("headers-unreadable") from None
     if not found.keys() >= _NEEDED or found.get("ce_specversion") != "1.0":
         raise BadRecord("headers-missing", subject=subject, revision=revision)
     if revision < 1:
         raise BadRecord("revision-impossible", subject=subject)
+    if "." in subject or "\0" in subject or len(subject) > LONGEST_SUBJECT:
+        # It becomes the name of a field in what is built from it: a store that refuses one refuses its whole batch.
+        raise BadRecord("subject-impossible")
     if key is None or key != found.get("ce_partitionkey", subject).encode():
         raise BadRecord("key-wrong", subject=subject, revision=revision)
     id_, stream = found["ce_id"], topic.rpartition(".v")[0]

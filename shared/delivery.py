@@ -3,10 +3,11 @@
 import asyncio
 import contextlib
 import dataclasses
-import math
 import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Any, Protocol
+from collections import Counter
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from itertools import chain
+from typing import Any, NamedTuple, Protocol
 
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
@@ -17,7 +18,7 @@ from faststream.message import AckStatus
 from opentelemetry import trace
 
 from shared import metrics
-from shared.bus import BadRecord, Message, Producer, read_envelope
+from shared.bus import BadRecord, Message, Producer, next_of, read_envelope, rewind
 from shared.events.base import Envelope
 from shared.faults import crash_point
 from shared.healing import remember
@@ -31,6 +32,10 @@ tracer = trace.get_tracer("hagukumi.delivery")
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 IDLE_WAIT_MS = 500
+STEP_S = 0.05
+NOT_ALIVE_AFTER_S = 30.0
+LOOKED_AWAY_S = 20.0
+"""Between looks that lie further apart the broker was away, and its readers with it."""
 
 
 class Sink(Protocol):
@@ -44,6 +49,14 @@ class Sink(Protocol):
         """Apply durably; the events that can never be applied come back with a reason code."""
 
 
+class _Unheard(NamedTuple):
+    """How many batches of a topic had begun when it was looked at, since when they are as many, and the last look."""
+
+    begun: int
+    since: float
+    looked: float
+
+
 class Follower:
     """Everything that one service reads: which topic goes into which sinks, and the health of the reading."""
 
@@ -55,12 +68,11 @@ class Follower:
         self._rejections = 0
         self._pause = FIRST_PAUSE_S
         self.stopped: str | None = None
-        self._handed: dict[str, float] = {}
-        """When each group was last handed a batch (monotonic seconds); infinite while it works on one."""
-        self._waiting: dict[str, float] = {}
-        """Since when each group has had something to read."""
         self.silent: set[str] = set()
-        """Groups that have something to read and are handed nothing (aiokafka #1037, #575)."""
+        """Topics with something to read of which nothing comes any more: only a new process helps (aiokafka #1037)."""
+        self._begun: Counter[str] = Counter()
+        self._working: set[str] = set()
+        self._unheard: dict[str, _Unheard] = {}
         self.sinks: list[Sink] = []
         self.readings: list[tuple[str, Sink]] = []
         """(stream, sink) of everything that is followed."""
@@ -72,22 +84,17 @@ class Follower:
         self.readings += [(stream, sink) for sink in sinks if (stream, sink) not in self.readings]
         family = group or stream
 
-        group_id = f"{self._settings.service}.{family}"
-
         async def handle(body: Any, message: KafkaMessage) -> None:
-            self._handed[group_id] = math.inf
-            try:
-                await self._batch(topic, sinks, message)
-            finally:
-                self._handed[group_id] = time.monotonic()
+            await self._batch(topic, sinks, message)
 
         handle.__name__ = f"on_{family.replace('.', '_')}"
-        self._router.subscriber(
+        most = max_records or self._settings.consume_batch
+        subscriber = self._router.subscriber(
             topic,
             batch=True,
-            group_id=group_id,
+            group_id=f"{self._settings.service}.{family}",
             auto_offset_reset="earliest",
-            max_records=max_records or self._settings.consume_batch,
+            max_records=most,
             # The broker answers at once when there is something; an idle reader asks twice a second, not twenty times.
             batch_timeout_ms=IDLE_WAIT_MS,
             fetch_max_wait_ms=IDLE_WAIT_MS,
@@ -99,29 +106,52 @@ class Follower:
             parser=_unparsed,
             decoder=_undecoded,
             title=f"{self._settings.service}: {topic}",
-        )(handle)
+        )
+        subscriber(handle)
+        subscriber.get_msg = _polling(most)  # type: ignore[method-assign, assignment]
 
-    def is_silent(self, group: str, something_waits: bool) -> bool:
-        """Whether this group has had something to read for long and was handed nothing in that time."""
-        now = time.monotonic()
-        if not something_waits:
-            self._waiting.pop(group, None)
-            return False
-        since = max(self._waiting.setdefault(group, now), self._handed.get(group, 0.0))
-        return now - since > self._settings.silent_after_s
+    def look(self, topic: str, behind: int, now: float) -> None:
+        """Learn how many records of a topic wait. Such as nobody hands over, look after look, while no batch is worked, mean silence."""
+        metrics.lag.labels(topic).set(behind)
+        last, begun = self._unheard.get(topic), self._begun[topic]
+        if (
+            not behind
+            or topic in self._working
+            or last is None
+            or last.begun != begun
+            or now - last.looked > LOOKED_AWAY_S
+        ):
+            self._unheard[topic] = _Unheard(begun, since=now, looked=now)
+            self.silent.discard(topic)
+            return
+        self._unheard[topic] = _Unheard(begun, since=last.since, looked=now)
+        if now - last.since > NOT_ALIVE_AFTER_S:
+            self.silent.add(topic)
 
     async def _batch(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
+        self._begun[topic] += 1
+        self._working.add(topic)
+        try:
+            await self._work(topic, sinks, message)
+        finally:
+            self._working.discard(topic)
+
+    async def _work(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
         records: Sequence[ConsumerRecord[bytes | None, bytes | None]] = message.raw_message
         if self.stopped is not None:
             await asyncio.sleep(LONGEST_PAUSE_S)
             raise RuntimeError(self.stopped)
         envelopes: list[Envelope] = []
+        read: dict[int, ConsumerRecord[bytes | None, bytes | None]] = {}
         bad: list[tuple[ConsumerRecord[bytes | None, bytes | None], BadRecord]] = []
         for record in records:
             try:
-                envelopes.append(read_envelope(record.topic, record.key, record.value, record.headers))
+                envelope = read_envelope(record.topic, record.key, record.value, record.headers)
             except BadRecord as error:
                 bad.append((record, error))
+                continue
+            envelopes.append(envelope)
+            read[id(envelope)] = record
         links = [link for link in map(link_to, sorted({e.traceparent for e in envelopes if e.traceparent})) if link]
         started = time.perf_counter()
         with tracer.start_as_current_span(
@@ -129,7 +159,7 @@ class Follower:
         ):
             try:
                 rejected = await self._into(sinks, envelopes)
-                await self._put_aside(sinks, records, bad, rejected)
+                await self._put_aside(sinks, bad, {id(event): (read[id(event)], why) for event, why in rejected})
             except Exception as error:
                 # Nothing was committed: the router seeks back and the batch comes again.
                 log.warning("consumer.batch_failed", topic=topic, error=type(error).__name__, exc_info=error)
@@ -153,18 +183,12 @@ class Follower:
     async def _put_aside(
         self,
         sinks: Sequence[Sink],
-        records: Sequence[ConsumerRecord[bytes | None, bytes | None]],
         bad: Sequence[tuple[ConsumerRecord[bytes | None, bytes | None], BadRecord]],
-        rejected: Sequence[tuple[Envelope, str]],
+        rejected: Mapping[int, tuple[ConsumerRecord[bytes | None, bytes | None], str]],
     ) -> None:
         """Dead-letter alone what is unreadable or unusable; the subject waits for the owner's archive, others go on (R6)."""
         letters = [_letter(record, error.code, self._settings.service) for record, error in bad]
-        if rejected:
-            why = {(e.id): code for e, code in rejected}
-            for record in records:
-                found = dict(record.headers).get("ce_id", b"").decode(errors="replace")
-                if found in why:
-                    letters.append(_letter(record, why.pop(found), self._settings.service))
+        letters += [_letter(record, why, self._settings.service) for record, why in rejected.values()]
         if not letters:
             return
         outcomes = await self._producer.send(letters)
@@ -187,16 +211,46 @@ class Follower:
     async def _commit(self, message: KafkaMessage, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
         """Commit explicit offsets of what is durable, never «all consumed», never for a revoked partition (R3)."""
         consumer: Any = message.consumer
-        offsets: dict[TopicPartition, int] = {}
-        for record in records:
-            place = TopicPartition(record.topic, record.partition)
-            offsets[place] = max(offsets.get(place, 0), record.offset + 1)
-        offsets = {place: offset for place, offset in offsets.items() if place in consumer.assignment()}
+        # Of one partition they come in order: the last one stays.
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        mine = consumer.assignment()
+        offsets = {TopicPartition(*place): end for place, end in ends.items() if place in mine}
         message.committed = AckStatus.ACKED
         if offsets:
             with contextlib.suppress(KafkaError):
                 # A refused commit means a rebalance: the new owner reads again, and known revisions are dropped.
                 await consumer.commit(offsets)
+
+
+def _polling(most: int) -> Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRecord[Any, Any], ...]]]:
+    """How a reader asks for what has arrived: at once when it comes now and then, in steps while it keeps coming.
+
+    Each batch costs a few round trips and a commit however small it is, so a stream of single events is taken in groups.
+    After a poll in vain FastStream's own would sleep for as long again, deaf to what arrives: half of an idle reader's time.
+    """
+    not_before = 0.0
+    careful: set[TopicPartition] = set()
+
+    async def poll(consumer: Any) -> tuple[ConsumerRecord[Any, Any], ...]:
+        nonlocal not_before
+        for place in sorted(careful & consumer.assignment()):
+            record = await next_of(consumer, place)
+            if record is not None:
+                return (record,)
+            careful.discard(place)
+        if (early := not_before - time.monotonic()) > 0:
+            await asyncio.sleep(early)
+        try:
+            found = await consumer.getmany(timeout_ms=IDLE_WAIT_MS, max_records=most)
+        except UnicodeDecodeError:
+            await rewind(consumer)
+            careful.update(consumer.assignment())
+            return ()
+        records = tuple(chain.from_iterable(found.values()))
+        not_before = time.monotonic() + STEP_S if 0 < len(records) < most else 0.0
+        return records
+
+    return poll
 
 
 async def _unparsed(records: Any, parse: Callable[[Any], Awaitable[Any]]) -> Any:
@@ -218,7 +272,8 @@ def _letter(record: ConsumerRecord[bytes | None, bytes | None], code: str, reade
     ]
     return Message(
         f"{record.topic}.dlt",
-        record.key,
+        # A client refuses a record of nothing at all.
+        b"" if record.key is None and record.value is None else record.key,
         record.value,
         [
             *kept[:32],

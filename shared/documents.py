@@ -61,6 +61,8 @@ class Document:
     heads: dict[str, int] = field(default_factory=dict)
     applied: dict[str, int] = field(default_factory=dict)
     wanted: dict[str, int] = field(default_factory=dict)
+    passed: dict[str, int] = field(default_factory=dict)
+    """How many of the last revisions of a subject changed nothing here: no handler uses their types."""
     parked: dict[str, Any] = field(default_factory=dict)
     depth: int = 0
     commands: list[Doc] = field(default_factory=list)
@@ -161,6 +163,7 @@ def from_store(doc: Doc) -> Document:
         heads=dict(doc.get("heads", {})),
         applied=dict(doc.get("applied", {})),
         wanted=dict(doc.get("wanted", {})),
+        passed=dict(doc.get("passed", {})),
         parked=dict(doc.get("parked", {})),
         depth=len(doc.get("outbox", ())),
         commands=doc.get("last_commands", []),
@@ -347,6 +350,8 @@ class Documents:
             _refuse_operators(doc.state)
             if doc.outgoing or doc.wanted or doc.derive:
                 body["pending"] = now_ms
+            if doc.passed:
+                body["passed"] = doc.passed
             if doc.parked:
                 body["parked"] = doc.parked
             if doc.derive:
@@ -355,7 +360,7 @@ class Documents:
         sets: Doc = {}
         unsets: Doc = {}
         _diff(doc.loaded.get("state", {}), doc.state, "state", sets, unsets, _DIFF_DEPTH)
-        for name in ("heads", "applied", "wanted", "parked"):
+        for name in ("heads", "applied", "wanted", "passed", "parked"):
             _diff(doc.loaded.get(name, {}), getattr(doc, name), name, sets, unsets, 1)
         if doc.tenant != doc.loaded.get("tenant", ""):
             sets["tenant"] = doc.tenant

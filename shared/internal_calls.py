@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import httpx
 from opentelemetry import propagate
@@ -15,6 +15,17 @@ from shared.settings import Settings
 
 TIMEOUT_S = 10.0
 CORRELATION = "hagukumi-correlation"
+
+
+class Head(NamedTuple):
+    """How far an owner's subject is: the last revision that was announced for certain, and the last that was committed.
+
+    What lies between may be on its topic already: published, acknowledged, and not cleared from its outbox yet.
+    """
+
+    subject: str
+    announced: int
+    committed: int
 
 
 class InternalCalls:
@@ -79,13 +90,13 @@ class InternalCalls:
                 # No stream and subject of ours looks like that: nobody ever announced it.
                 return after, []
             answer.raise_for_status()
-        except httpx.HTTPError as error:
+            found: dict[str, Any] = answer.json()
+            return found["head"], [Envelope(**{**event, "data": event["data"].encode()}) for event in found["events"]]
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             raise Busy from error
-        found: dict[str, Any] = answer.json()
-        return found["head"], [Envelope(**{**event, "data": event["data"].encode()}) for event in found["events"]]
 
-    async def heads(self, service: str, stream: str) -> AsyncIterator[tuple[str, int]]:
-        """Every subject of an owner's stream and its last announced revision, as they arrive; raises Busy, also when it ends too early."""
+    async def heads(self, service: str, stream: str) -> AsyncIterator[Head]:
+        """Every subject of an owner's stream with its head, as they arrive; raises Busy, also when it ends too early."""
         try:
             async with self._http.stream(
                 "GET",
@@ -98,7 +109,7 @@ class InternalCalls:
                     head = json.loads(line)
                     if head is None:
                         return
-                    yield head[0], head[1]
-        except (httpx.HTTPError, ValueError) as error:
+                    yield Head(*head)
+        except (httpx.HTTPError, ValueError, TypeError) as error:
             raise Busy from error
         raise Busy

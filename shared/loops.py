@@ -78,34 +78,23 @@ async def _count_parked(runtime: Runtime) -> None:
 
 
 async def _watch_lag(runtime: Runtime) -> None:
-    """Publish the lag of every consumer; one that goes silent without an error (aiokafka #1037, #575) makes the process not alive."""
+    """Tell how far every consumer is behind; the broker is asked, since a consumer that went silent knows of nothing new."""
     await asyncio.sleep(LOOK_EVERY_S)
-    behind: dict[str, int] = {}
-    silent = set()
     subscribers: list[Any] = list(runtime.broker.subscribers)
     for subscriber in subscribers:
         consumer = subscriber.consumer
         if consumer is None:
             continue
-        group = subscriber.group_id
+        behind: dict[str, int] = {}
         try:
-            # The broker is asked: a reader that is silent does not know that there is something. An answer shows that the broker is there.
             ends = await asyncio.wait_for(consumer.end_offsets(consumer.assignment()), 5.0)
-            waiting = {
-                place: max(0, end - await asyncio.wait_for(consumer.position(place), 5.0))
-                for place, end in ends.items()
-            }
+            for place in ends.keys() & consumer.assignment():
+                position = await asyncio.wait_for(consumer.position(place), 5.0)
+                behind[place.topic] = behind.get(place.topic, 0) + max(0, ends[place] - position)
         except (KafkaError, TimeoutError):
             continue
-        for place, count in waiting.items():
-            behind[place.topic] = behind.get(place.topic, 0) + count
-        if runtime.follower.is_silent(group, any(waiting.values())):
-            silent.add(group)
-    for topic, count in behind.items():
-        metrics.lag.labels(topic).set(count)
-    if silent - runtime.follower.silent:
-        log.error("consumer.silent", groups=sorted(silent))
-    runtime.follower.silent = silent
+        for topic, count in behind.items():
+            runtime.follower.look(topic, count, time.monotonic())
 
 
 async def follow_clock(runtime: Runtime) -> None:

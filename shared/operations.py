@@ -13,6 +13,7 @@ import structlog
 from shared.ids import new_id
 from shared.problems import Busy
 from shared.rebuilding import CannotRebuild
+from shared.reconciling import Finding
 from shared.runtime import Runtime
 from shared.store import Doc, Store, StoreError
 from shared.views import View
@@ -22,6 +23,7 @@ log = structlog.get_logger(__name__)
 OPERATIONS = "operations"
 ABOUT = "about"
 LOOK_EVERY_S = 1.0
+TELL_EVERY_S = 5.0
 NAMED = 20
 
 Tell = Callable[[str], Awaitable[None]]
@@ -68,6 +70,10 @@ async def work(runtime: Runtime) -> None:
             log.warning("operation.failed", what=row["what"], error=type(error).__name__)
             state = "refused"
             await tell(f"The store failed ({type(error).__name__}); what was done is safe to repeat.")
+        except Exception as error:
+            log.error("operation.failed", what=row["what"], exc_info=error)
+            state = "refused"
+            await tell(f"It failed ({type(error).__name__}, see the log); what was done is safe to repeat.")
         await runtime.store.update(OPERATIONS, {"_id": row["_id"]}, {"$set": {"state": state, "beat": time.time()}})
     await asyncio.sleep(LOOK_EVERY_S)
 
@@ -88,12 +94,20 @@ async def _do(runtime: Runtime, what: str, args: Doc, tell: Tell) -> None:
 
 
 async def _reconcile(runtime: Runtime, args: Doc, tell: Tell) -> None:
-    backwards = 0
+    backwards, told_at = 0, time.monotonic()
+
+    async def progress(found: Finding) -> None:
+        nonlocal told_at
+        if time.monotonic() - told_at > TELL_EVERY_S:
+            told_at = time.monotonic()
+            await tell(f"{found} so far")
+
     for stream, sink in runtime.follower.readings:
         if isinstance(sink, View):
-            found = await runtime.reconciler.compare(stream, sink, dry_run=args["dry_run"])
+            found = await runtime.reconciler.compare(stream, sink, dry_run=args["dry_run"], progress=progress)
         elif args.get("effects_since"):
-            found = await runtime.reconciler.repeat(stream, sink, args["effects_since"], dry_run=args["dry_run"])
+            since = args["effects_since"]
+            found = await runtime.reconciler.repeat(stream, sink, since, dry_run=args["dry_run"], progress=progress)
         else:
             continue
         backwards += found.backwards
@@ -112,7 +126,7 @@ async def _verify(runtime: Runtime, tell: Tell) -> None:
             count += 1
             if not good:
                 bad.append(found)
-            if count % 500 == 0:
+            if count % 5_000 == 0:
                 await tell(f"{name}: {count} so far")
         await tell(f"{name}: {count} checked, {len(bad)} wrong" + "".join(f"\n  {one}" for one in bad[:NAMED]))
         wrong += len(bad)

@@ -14,7 +14,7 @@ from shared.bus import Producer, to_message
 from shared.ending import end_all
 from shared.faults import crash_point
 from shared.ids import new_id
-from shared.store import Doc, Insert, Store, StoreError, Update
+from shared.store import Doc, Insert, Store, Update
 
 log = structlog.get_logger(__name__)
 tracer = trace.get_tracer("hagukumi.outbox")
@@ -103,9 +103,9 @@ class Relay:
                 self._working = set(batch)
                 try:
                     await self.publish(batch)
-                except (StoreError, TimeoutError, OSError) as error:
-                    # The sweeper finds them again by their marker.
-                    log.warning("relay.store_failed", error=type(error).__name__)
+                except Exception as error:
+                    # The sweeper finds them again by their marker. Nothing may end this loop: nobody else publishes.
+                    log.warning("relay.failed", error=type(error).__name__, exc_info=error)
                     await asyncio.sleep(0.5)
                 finally:
                     self._working = set()
@@ -250,8 +250,8 @@ class Relay:
             began = time.monotonic()
             try:
                 await self._lead_or_follow()
-            except (StoreError, TimeoutError, OSError) as error:
-                log.warning("sweeper.store_failed", error=type(error).__name__)
+            except Exception as error:
+                log.warning("sweeper.failed", error=type(error).__name__, exc_info=error)
             took = time.monotonic() - began
 
     async def _lead_or_follow(self) -> None:

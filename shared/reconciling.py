@@ -10,7 +10,7 @@ import structlog
 from shared import metrics
 from shared.documents import mark, unmark
 from shared.healing import Reader, remember
-from shared.internal_calls import InternalCalls
+from shared.internal_calls import Head, InternalCalls
 from shared.store import Store
 from shared.views import View
 
@@ -38,8 +38,8 @@ class Finding:
 Progress = Callable[[Finding], Awaitable[None]]
 
 
-async def heads_of(store: Store, collections: Iterable[str], stream: str) -> AsyncIterator[tuple[str, int]]:
-    """Every subject of one of our streams and its last announced revision; one cursor per collection, nothing is held."""
+async def heads_of(store: Store, collections: Iterable[str], stream: str) -> AsyncIterator[Head]:
+    """Every subject of one of our streams with its head; one cursor per collection, nothing is held."""
     prefix = mark(stream, "")
     for collection in list(collections):
         fields = ["heads", "outbox.stream", "outbox.subject"]
@@ -50,14 +50,14 @@ async def heads_of(store: Store, collections: Iterable[str], stream: str) -> Asy
                     waiting = [
                         one for one in doc.get("outbox", ()) if (one["stream"], one["subject"]) == (stream, subject)
                     ]
-                    yield subject, head - len(waiting)
+                    yield Head(subject, head - len(waiting), head)
 
 
-async def as_lines(heads: AsyncIterator[tuple[str, int]]) -> AsyncIterator[bytes]:
+async def as_lines(heads: AsyncIterator[Head]) -> AsyncIterator[bytes]:
     """Heads as an owner's answer carries them: a JSON array a line, many lines at once, and an empty one when that was all."""
     lines: list[str] = []
-    async for subject, head in heads:
-        lines.append(json.dumps([subject, head]))
+    async for head in heads:
+        lines.append(json.dumps(head))
         if len(lines) >= PAGE:
             yield ("\n".join(lines) + "\n").encode()
             lines = []
@@ -90,24 +90,25 @@ class Reconciler:
         found = Finding(view.name, stream)
         reached = await view.reading(stream)
         known = 0
+        ahead: dict[str, int] = {}
         async for page in self._pages(stream):
             at = await reached.of(page)
-            late = [subject for subject, head in page.items() if at[subject][1] < head]
+            late = [subject for subject, head in page.items() if at[subject][1] < head.announced]
+            ahead |= {subject: at[subject][0] for subject, head in page.items() if at[subject][0] > head.committed}
             if late and settle_s:
                 await asyncio.sleep(settle_s)
                 at |= await reached.of(late)
-            missing = [(stream, subject, at[subject][1], page[subject]) for subject in late]
+            missing = [(stream, subject, at[subject][1], page[subject].announced) for subject in late]
             missing = [one for one in missing if one[2] < one[3]]
             if not dry_run:
                 await remember(self._store, [view.name], missing)
             known += sum(1 for subject in page if at[subject][0])
             found.compared += len(page)
             found.behind += len(missing)
-            found.backwards += sum(1 for subject, head in page.items() if at[subject][0] > head)
             if progress is not None:
                 await progress(found)
         # Subjects that we know and the owner does not name at all were lost with their documents.
-        found.backwards += max(0, reached.count - known)
+        found.backwards = await self._still_ahead(stream, ahead) + max(0, reached.count - known)
         if not alarm:
             return found
         metrics.heads_backwards.labels(stream, view.name).set(found.backwards)
@@ -115,6 +116,20 @@ class Reconciler:
         if found.backwards:
             log.error("reconciler.head_went_backwards", stream=stream, view=view.name, subjects=found.backwards)
         return found
+
+    async def _still_ahead(self, stream: str, ahead: dict[str, int]) -> int:
+        """How many of these subjects end before what was read from them, on a second look at their owner.
+
+        Under live traffic a reader has often read what came after its owner told its heads; a head only grows.
+        """
+        if not ahead:
+            return 0
+        left = dict(ahead)
+        async for page in self._pages(stream):
+            for subject in left.keys() & page.keys():
+                if page[subject].committed >= left[subject]:
+                    del left[subject]
+        return len(left)
 
     async def repeat(
         self, stream: str, reader: Reader, since: str, *, dry_run: bool = False, progress: Progress | None = None
@@ -128,23 +143,23 @@ class Reconciler:
                 await remember(
                     self._store,
                     [reader.name],
-                    [(stream, subject, 0, head) for subject, head in page.items()],
+                    [(stream, subject, 0, head.announced) for subject, head in page.items() if head.announced],
                     since=since,
                 )
             if progress is not None:
                 await progress(found)
         return found
 
-    async def _pages(self, stream: str) -> AsyncIterator[dict[str, int]]:
+    async def _pages(self, stream: str) -> AsyncIterator[dict[str, Head]]:
         owner = stream.partition(".")[0]
         if owner == self._service:
             heads = heads_of(self._store, self._collections, stream)
         else:
             heads = self._calls.heads(owner, stream)
-        page: dict[str, int] = {}
-        async for subject, head in heads:
-            if head > 0:
-                page[subject] = head
+        page: dict[str, Head] = {}
+        async for head in heads:
+            if head.committed:
+                page[head.subject] = head
             if len(page) >= PAGE:
                 yield page
                 page = {}

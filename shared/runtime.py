@@ -129,7 +129,7 @@ async def _until(attempt: Callable[[], Awaitable[Any]], what: str) -> None:
     deadline = time.monotonic() + READY_WAIT_S
     while True:
         try:
-            await asyncio.wait_for(attempt(), 20.0)
+            await asyncio.wait_for(attempt(), READY_WAIT_S)
             return
         except Exception as error:
             log.info("start.waiting", what=what, error=type(error).__name__)

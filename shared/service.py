@@ -132,10 +132,12 @@ def probe_app(app: FastAPI) -> FastAPI:
     probes = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
 
     @probes.get("/livez")
-    async def livez(response: Response) -> dict[str, Any]:
-        silent = sorted(app.state.runtime.follower.silent)
-        response.status_code = 503 if silent else 200
-        return {"status": "silent", "groups": silent} if silent else {"status": "ok"}
+    async def livez(response: Response) -> dict[str, str]:
+        runtime: Runtime = app.state.runtime
+        if silent := runtime.follower.silent:
+            response.status_code = 503
+            return {"status": f"nothing comes from {', '.join(sorted(silent))} though there is something"}
+        return {"status": "ok"}
 
     @probes.get("/readyz")
     async def readyz(response: Response) -> dict[str, Any]:

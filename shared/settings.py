@@ -92,11 +92,6 @@ class Settings(BaseSettings):
     )
     reconcile_every_s: float = Field(default=600.0, gt=0, description="How often views are compared with owners' heads")
     stop_after_rejections: int = 100
-    silent_after_s: float = Field(
-        default=30.0,
-        gt=0,
-        description="A consumer that has something to read and is handed nothing for so long is not alive",
-    )
     requests_per_second: float = Field(default=200.0, gt=0, description="Steady rate of one principal at the gateway")
     requests_at_once: int = Field(default=1_000, gt=0, description="What one principal may ask on top of it in a burst")
     requests_per_second_address: float = Field(default=2_000.0, gt=0)

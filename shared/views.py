@@ -262,14 +262,21 @@ class View:
             name = mark(envelope.stream, envelope.subject)
             at = doc.applied.get(name, 0)
             if envelope.revision <= at:
-                metrics.consumed.labels(envelope.stream, "known").inc()
-                continue
+                if not self._passed_over(doc, name, envelope):
+                    metrics.consumed.labels(envelope.stream, "known").inc()
+                    continue
+                self._go_back(doc, name, envelope.revision - 1)
+                at = envelope.revision - 1
+                if not envelope.from_archive:
+                    metrics.consumed.labels(envelope.stream, "held").inc()
+                    continue
             if doc.parked or envelope.revision > at + 1:
                 doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
                 metrics.consumed.labels(envelope.stream, "held").inc()
                 continue
-            why = self._apply_one(doc, envelope)
+            why, used = self._apply_one(doc, envelope)
             if why is not None:
+                self._undo(doc, done)
                 # Put aside now; the subject is parked when its owner's archive gives the same, else goes on (R6).
                 if envelope.from_archive:
                     doc.parked = {"mark": name, "revision": envelope.revision, "reason": why}
@@ -277,6 +284,11 @@ class View:
                 failed.append((envelope, why))
                 continue
             doc.applied[name] = envelope.revision
+            if used:
+                doc.passed.pop(name, None)
+            else:
+                doc.passed[name] = doc.passed.get(name, 0) + 1
+            metrics.consumed.labels(envelope.stream, "applied" if used else "unused").inc()
             if doc.wanted.get(name, 0) <= envelope.revision:
                 doc.wanted.pop(name, None)
             done.append(envelope)
@@ -290,10 +302,45 @@ class View:
                 return self._park_whole(doc, done, f"finish-failed-{type(error).__name__}")
         return failed
 
+    def _uses(self, kind: str) -> bool:
+        return kind in self._handlers or kind.rpartition(".v")[0] in self._names
+
+    def _passed_over(self, doc: Document, name: str, envelope: Envelope) -> bool:
+        """Whether this revision was counted as one that says nothing here, and now comes as one that does (ADR 59)."""
+        return envelope.revision > doc.applied[name] - doc.passed.get(name, 0) and self._uses(envelope.type)
+
     @staticmethod
-    def _park_whole(doc: Document, done: list[Envelope], why: str) -> list[tuple[Envelope, str]]:
+    def _go_back(doc: Document, name: str, revision: int) -> None:
+        """Two records claim one revision, and only the owner's archive says which is true: read on from there.
+
+        What was passed over changed nothing, so there is nothing to undo. A parked document parks again where its
+        archive says so.
+        """
+        at = doc.applied[name]
+        doc.passed[name] -= at - revision
+        doc.applied[name] = revision
+        for marks in (doc.passed, doc.applied):
+            if not marks[name]:
+                del marks[name]
+        doc.wanted[name] = max(doc.wanted.get(name, 0), at)
+        doc.parked = {}
+
+    def _undo(self, doc: Document, done: Sequence[Envelope]) -> None:
+        """Take back what a handler had changed before it raised: the document as loaded, with what was applied since."""
+        fresh = self._as_loaded(doc)
+        for envelope in done:
+            self._apply_one(fresh, envelope)
+            fresh.applied[mark(envelope.stream, envelope.subject)] = envelope.revision
+        doc.state, doc.tenant, doc.heads, doc.outgoing = fresh.state, fresh.tenant, fresh.heads, fresh.outgoing
+
+    @staticmethod
+    def _as_loaded(doc: Document) -> Document:
+        return from_store(doc.loaded) if doc.exists else Document(id=doc.id)
+
+    @classmethod
+    def _park_whole(cls, doc: Document, done: list[Envelope], why: str) -> list[tuple[Envelope, str]]:
         """Take the batch back from this document and park it at its first event; others go on."""
-        fresh = from_store(doc.loaded) if doc.exists else Document(id=doc.id)
+        fresh = cls._as_loaded(doc)
         for envelope in done:
             name = mark(envelope.stream, envelope.subject)
             fresh.wanted[name] = max(fresh.wanted.get(name, 0), envelope.revision)
@@ -343,30 +390,28 @@ class View:
         for derived in self._derived:
             await derived.ensure_indexes(self.documents.store)
 
-    def _apply_one(self, doc: Document, envelope: Envelope) -> str | None:
-        """None when applied or not of interest; else the code of why it never can be."""
+    def _apply_one(self, doc: Document, envelope: Envelope) -> tuple[str | None, bool]:
+        """(why it never can be applied, or None; whether it says anything here)."""
+        if not self._uses(envelope.type):
+            return None, False
         known = self._handlers.get(envelope.type)
         if known is None:
-            if envelope.type.rpartition(".v")[0] in self._names:
-                return "major-version-unknown"
-            metrics.consumed.labels(envelope.stream, "unused").inc()
-            return None
+            return "major-version-unknown", True
         cls, apply = known
         try:
             event = cls.model_validate_json(envelope.data)
         except ValidationError:
-            return "schema-broken"
+            return "schema-broken", True
         set_cause(Cause(correlation=envelope.correlation, causation=envelope.id))
         try:
             apply(doc, event, envelope)
         except Rejected as error:
-            return str(error)
+            return str(error), True
         except Exception as error:
             # A fold is a pure function: what raises once raises always.
             log.error("view.handler_failed", view=self.name, type=envelope.type, exc_info=error)
-            return f"handler-failed-{type(error).__name__}"
-        metrics.consumed.labels(envelope.stream, "applied").inc()
-        return None
+            return f"handler-failed-{type(error).__name__}", True
+        return None, True
 
     async def gaps(self, *, older_than_ms: int = 0) -> list[Gap]:
         """What documents wait for and are not parked: every one, but at most GAPS_AN_OWNER of each owner in one round.

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.local.errors import StackError
 from deploy.local.java import java, kafka_jars
 from deploy.local.ports import HOST, free_port
-from deploy.local.processes import Process, Supervisor
+from deploy.local.processes import START_WITHIN_S, Process, Supervisor
 from deploy.local.secret_files import ADMIN, CONTROLLER, SecretFiles, write_private
 from shared.kafka_admin import KafkaAdmin
 
@@ -82,7 +82,7 @@ class LocalKafka:
             "sasl_plain_password": password if password is not None else self.secrets.password(user),
         }
 
-    def start(self, within: float = 60.0) -> float:
+    def start(self, within: float = START_WITHIN_S) -> float:
         """Start it and wait until an authenticated call succeeds; seconds until it did."""
         self.begin()
         return self.process.wait_ready(within)
@@ -107,7 +107,7 @@ class LocalKafka:
         """End it at once, as a crash would."""
         self.process.kill9()
 
-    def restart(self, within: float = 60.0) -> float:
+    def restart(self, within: float = START_WITHIN_S) -> float:
         """Stop it if it runs, start it and wait until it answers; seconds until it did."""
         self.stop()
         return self.start(within)

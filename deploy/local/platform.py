@@ -19,7 +19,7 @@ from deploy.local import topology
 from deploy.local.broker import LocalKafka
 from deploy.local.errors import StackError
 from deploy.local.ports import HOST, Ports, is_free
-from deploy.local.processes import Process, Supervisor
+from deploy.local.processes import START_WITHIN_S, Process, Supervisor
 from deploy.local.secret_files import SecretFiles, write_private
 from deploy.local.store import LocalStore
 from shared.kafka_admin import Credentials
@@ -103,7 +103,7 @@ class RunningPlatform:
         except httpx.HTTPError:
             return False
 
-    def wait_ready(self, service: str, within: float = 60.0) -> float:
+    def wait_ready(self, service: str, within: float = START_WITHIN_S) -> float:
         """Seconds until the service is ready; raises StackError when it is not in time."""
         begun = time.monotonic()
         while not self.is_ready(service):
@@ -270,7 +270,7 @@ class Platform(RunningPlatform):
         """One service's store."""
         return self.stores[name]
 
-    def bring_up(self, within: float = 90.0) -> None:
+    def bring_up(self, within: float = START_WITHIN_S) -> None:
         """Start everything and wait for it; raises StackError with what did not come up."""
         begun = time.monotonic()
         self.kafka.begin()

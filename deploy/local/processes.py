@@ -16,6 +16,8 @@ from deploy.local.environment import ROOT
 from deploy.local.errors import StackError
 
 STOP_WITHIN_S = 20.0
+START_WITHIN_S = 180.0
+"""How long the start of anything is waited for: what ends meanwhile is said at once, what is slow has a slow machine."""
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 10.0
 _STEADY_S = 30.0
@@ -90,7 +92,7 @@ class Process:
             if self.on_start is not None:
                 self.on_start()
 
-    def wait_ready(self, within: float = 60.0) -> float:
+    def wait_ready(self, within: float = START_WITHIN_S) -> float:
         """Seconds until it answers; raises StackError with the end of its log when it ends or does not answer."""
         begun, before = time.monotonic(), self.starts
         while self._ready is not None and not self._ready():
@@ -133,7 +135,7 @@ class Process:
                 self._reap(5.0)
             return self._process.returncode if self._process is not None else None
 
-    def restart(self, within: float = 60.0) -> float:
+    def restart(self, within: float = START_WITHIN_S) -> float:
         """Stop it, start it and wait until it answers; seconds until it did."""
         self.stop()
         self.start()

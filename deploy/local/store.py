@@ -6,7 +6,7 @@ import threading
 from pathlib import Path
 
 from deploy.local.ports import HOST
-from deploy.local.processes import Process, Supervisor
+from deploy.local.processes import START_WITHIN_S, Process, Supervisor
 from shared.store import Store
 
 
@@ -35,7 +35,7 @@ class LocalStore:
         """Where a driver finds it; the local server scans its table of retryable writes, so those are off."""
         return f"mongodb://{HOST}:{self.port}/?directConnection=true&retryWrites=false"
 
-    def start(self, within: float = 60.0) -> float:
+    def start(self, within: float = START_WITHIN_S) -> float:
         """Start it and wait until it answers; seconds until it did."""
         self.process.start()
         return self.process.wait_ready(within)
@@ -53,7 +53,7 @@ class LocalStore:
         """End it at once, as a crash would."""
         self.process.kill9()
 
-    def restart(self, within: float = 60.0) -> float:
+    def restart(self, within: float = START_WITHIN_S) -> float:
         """Stop it if it runs, start it and wait until it answers; seconds until it did."""
         return self.process.restart(within)
 

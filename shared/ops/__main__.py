@@ -1,7 +1,7 @@
 """`python -m shared.ops`: what an operator asks of a platform that runs, or of its stores."""
 
 import asyncio
-import json
+import logging
 import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from rich.table import Table
 
 from shared import audit
 from shared.ops import asking, letters, parked, waiting
-from shared.ops.places import Place, Trouble, about
+from shared.ops.places import Place, Trouble, about, public_key
 from shared.settings import Settings
 from shared.store import Store, StoreError
 
@@ -24,8 +24,8 @@ parked_app = typer.Typer(no_args_is_help=True, help="Subjects that a view holds 
 letters_app = typer.Typer(no_args_is_help=True, help="Records that were put aside: list, show, replay, discard.")
 app.add_typer(parked_app, name="parked")
 app.add_typer(letters_app, name="dead-letters")
-# Into a file or a pipe nothing is cut off: ids are copied from here.
-console = Console(highlight=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
+# Into a file or a pipe nothing is cut off: ids are copied from here. What a record says is never taken for markup.
+console = Console(highlight=False, markup=False, soft_wrap=True, width=None if sys.stdout.isatty() else 240)
 
 Data = Annotated[Path, typer.Option(help="Data folder of a local platform (make run DATA=…)")]
 Service = Annotated[str | None, typer.Option(help="This service only; without a data folder its environment is read")]
@@ -39,13 +39,16 @@ T = TypeVar("T")
 @app.callback()
 def tools() -> None:
     """Tools for whoever runs Hagukumi. Nothing that is shown is about a person: ids are opaque."""
+    # What a client library has to say about a server that is away, the tool says in one sentence.
+    logging.getLogger("aiokafka").setLevel(logging.CRITICAL)
 
 
 def _run(work: Coroutine[Any, Any, T]) -> T:
     """Do it; whatever stops it becomes one sentence and exit code 1 or 2."""
     sentence, code = "", 1
     try:
-        return asyncio.run(work)
+        with console.status("looking …"):
+            return asyncio.run(work)
     except Trouble as trouble:
         sentence, code = str(trouble), trouble.code
     except KafkaError as error:
@@ -239,10 +242,9 @@ def reconcile(
     since = effects_since.replace(tzinfo=UTC).isoformat(timespec="milliseconds") if effects_since else ""
 
     async def all_of_them() -> None:
-        with console.status("comparing …"):
-            for name in [service] if service else place.stores:
-                async for line in asking.do(place, name, "reconcile", {"dry_run": dry_run, "effects_since": since}):
-                    console.print(f"{name}: {line}")
+        for name in [service] if service else place.stores:
+            async for line in asking.do(place, name, "reconcile", {"dry_run": dry_run, "effects_since": since}):
+                console.print(f"{name}: {line}")
 
     _run(all_of_them())
     console.print(
@@ -266,9 +268,8 @@ def rebuild(service: str, view: str, data: Data = HERE, dry_run: DryRun = False)
             streams = ", ".join(stream for stream, name in known["readings"] if name == view)
             console.print(f"{view} would be built anew from {streams}. Nothing was touched.")
             return
-        with console.status(f"rebuilding {view} …"):
-            async for line in asking.do(place, service, "rebuild", {"view": view}):
-                console.print(line)
+        async for line in asking.do(place, service, "rebuild", {"view": view}):
+            console.print(line)
 
     _run(one_view())
 
@@ -288,16 +289,14 @@ def verify(
     if mongo_url is not None or not (data / "platform.json").exists():
         settings = Settings(service=service or "gateway")
         file = keys or settings.internal_keys_file
-        public = None
-        if file is not None and file.exists():
-            public = json.loads(file.read_text(encoding="utf-8"))["public"].get(settings.service)
+        public = _public_key(file, settings.service)
         good = _say_audit(*_run(_audit(mongo_url or settings.mongo_url, database, public)), signed=public is not None)
         raise typer.Exit(0 if good else 1)
     place = _place(data, service)
     good = True
     for name in [service] if service else list(place.stores):
         url, own = place.stores[name]
-        public = place.public_key(name)
+        public = _public_key(place.keys.get(name), name)
         bad, rows = _run(_audit(url, own, public))
         if rows:
             good &= _say_audit(bad, rows, signed=public is not None, whose=f"{name}: ")
@@ -305,6 +304,14 @@ def verify(
     for name in [service] if service else list(place.stores):
         good &= _run(_checks(place, name))
     raise typer.Exit(0 if good else 1)
+
+
+def _public_key(file: Path | None, service: str) -> dict[str, Any] | None:
+    try:
+        return public_key(file, service)
+    except Trouble as trouble:
+        console.print(str(trouble))
+        raise typer.Exit(trouble.code) from None
 
 
 async def _audit(url: str, database: str, public: dict[str, Any] | None) -> tuple[list[audit.BadRow], int]:
@@ -329,10 +336,9 @@ def _say_audit(found: list[audit.BadRow], rows: int, *, signed: bool, whose: str
 
 
 def _histories(place: Place, service: str) -> bool:
-    with console.status(f"{service}: history …") as status:
-        subjects, events, bad = _run(
-            asking.histories(place, service, lambda count: status.update(f"{service}: {count} events …"))
-        )
+    subjects, events, bad = _run(
+        asking.histories(place, service, lambda count: console.print(f"{service}: {count} events so far"))
+    )
     for line in bad[:20]:
         console.print(f"{service}: {line}")
     console.print(f"{service}: {events} events of {subjects} subjects, {len(bad)} wrong.")
@@ -341,9 +347,8 @@ def _histories(place: Place, service: str) -> bool:
 
 async def _checks(place: Place, service: str) -> bool:
     try:
-        with console.status(f"{service}: checks …"):
-            async for line in asking.do(place, service, "verify", {}):
-                console.print(f"{service}: {line}")
+        async for line in asking.do(place, service, "verify", {}):
+            console.print(f"{service}: {line}")
     except Trouble as trouble:
         console.print(f"{service}: {trouble}")
         return False

@@ -1,6 +1,7 @@
 """Dead letters: records that could not be used, with their bytes and the reason; what became of each is kept (promise G6)."""
 
 import hashlib
+import re
 import time
 from dataclasses import dataclass
 
@@ -66,7 +67,7 @@ async def letters(place: Place, topic: str, *, handled: bool = False) -> list[Le
 
 
 def _letter(record: "ConsumerRecord[bytes | None, bytes | None]") -> Letter:
-    headers = {key: raw.decode(errors="replace") for key, raw in record.headers}
+    headers = {key: (raw or b"").decode(errors="replace") for key, raw in record.headers}
     value = record.value or b""
     revision = headers.get("ce_revision", "0")
     return Letter(
@@ -74,13 +75,18 @@ def _letter(record: "ConsumerRecord[bytes | None, bytes | None]") -> Letter:
         topic=str(record.topic),
         reason=headers.get("dlt_reason", "unknown"),
         reader=headers.get("dlt_reader", ""),
-        type=headers.get("ce_type", ""),
-        subject=headers.get("ce_subject", ""),
-        revision=int(revision) if revision.isdecimal() else 0,
+        type=_opaque(headers.get("ce_type", "")),
+        subject=_opaque(headers.get("ce_subject", "")),
+        revision=int(revision) if re.fullmatch("[0-9]{1,15}", revision) else 0,
         size=len(value),
         digest=hashlib.sha256(value).hexdigest(),
         at=record.timestamp / 1000,
     )
+
+
+def _opaque(word: str) -> str:
+    """The word of a header if it looks as ours do: anything else may be a name, and is not shown."""
+    return word if re.fullmatch(r"[A-Za-z0-9:._-]{1,150}", word) else ""
 
 
 async def _with_what_became(place: Place, found: list[Letter]) -> list[Letter]:

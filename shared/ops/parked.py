@@ -150,6 +150,8 @@ async def _release(store: Store, view: str, row: Doc, skip: Doc) -> None:
     }
     if skip:
         change["$set"][f"applied.{name}"] = skip["applied"]
+        # A repeat of what was discarded is known, and not one that was passed over unread (ADR 59).
+        change["$unset"][f"passed.{name}"] = ""
         if row.get("wanted", {}).get(name, 0) <= skip["applied"]:
             change["$unset"][f"wanted.{name}"] = ""
     if not await store.update(view, {"_id": row["_id"], "version": row["version"]}, change):

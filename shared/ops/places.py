@@ -92,21 +92,9 @@ class Place:
         finally:
             await store.close()
 
-    def public_key(self, service: str) -> dict[str, Any] | None:
-        """The key with which a service's anchors are checked."""
-        file = self.keys.get(service)
-        if file is None or not file.exists():
-            return None
-        found: dict[str, Any] | None = json.loads(file.read_text(encoding="utf-8"))["public"].get(service)
-        return found
-
     async def note(self, store: Store, service: str, action: str, what: str, reason: str, who: str) -> None:
         """Write into the service's audit trail who did what with which subject, and why; before it is done."""
-        file = self.keys.get(service)
-        private = (
-            json.loads(file.read_text(encoding="utf-8"))["private"] if file is not None and file.exists() else None
-        )
-        audit = Audit(store, Clock(), private)
+        audit = Audit(store, Clock(), (_keys(self.keys.get(service)) or {}).get("private"))
         await audit.start()
         try:
             await audit.write(
@@ -125,6 +113,23 @@ class Place:
             )
         finally:
             await audit.stop()
+
+
+def _keys(file: Path | None) -> dict[str, Any] | None:
+    """What a service's key file holds, None without one. Raises Trouble for one that is not whole."""
+    if file is None or not file.exists():
+        return None
+    try:
+        found = json.loads(file.read_text(encoding="utf-8"))
+        return {"private": found["private"], "public": dict(found["public"])}
+    except (ValueError, KeyError, TypeError, OSError):
+        raise Trouble(f"{file} is not a whole file of keys. Nothing was touched.", 2) from None
+
+
+def public_key(file: Path | None, service: str) -> dict[str, Any] | None:
+    """The key with which a service's anchors are checked. Raises Trouble for a file that is not whole."""
+    found: dict[str, Any] | None = (_keys(file) or {"public": {}})["public"].get(service)
+    return found
 
 
 async def about(store: Store, service: str) -> Doc:

@@ -49,12 +49,14 @@ class PushRequest:
 
 @dataclass(slots=True)
 class Answer:
-    """An answer to give for a path instead of 201, after `after` seconds of silence; `times` often, then 201 again."""
+    """An answer to give for a path instead of 201, `times` often, then 201 again; after `after` seconds of silence, or once
+    somebody sets `speak`."""
 
     status: int
     retry_after: int | None = None
     after: float = 0.0
     times: int | None = None
+    speak: asyncio.Event | None = None
 
 
 class PushService:
@@ -110,13 +112,18 @@ class PushService:
             status = told.status
         self.requests.append(PushRequest(request.url.path, headers, body, problem, status))
         if problem is None and told is not None:
-            # Silent for so long, or until the service is closed.
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._closing.wait(), told.after)
+            await self._silence(told)
         found = {"Location": f"{self.origin}/messages/{len(self.requests)}"} if status == 201 else {}
         if told is not None and told.retry_after is not None and status != 201:
             found["Retry-After"] = str(told.retry_after)
         return Response(status_code=status, headers=found)
+
+    async def _silence(self, told: Answer) -> None:
+        """Silent for so long, or until somebody has it speak, or the service is closed."""
+        ends = [asyncio.create_task(event.wait()) for event in (self._closing, told.speak) if event is not None]
+        await asyncio.wait(ends, timeout=told.after, return_when=asyncio.FIRST_COMPLETED)
+        for end in ends:
+            end.cancel()
 
     def _judge(self, headers: dict[str, str], body: bytes) -> tuple[int, str | None]:
         """(status, what is wrong) of a request."""

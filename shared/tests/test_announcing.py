@@ -1,12 +1,14 @@
 """Protocol A1 to A6 and R3, R6 on the real broker: what is committed is announced, in order, and read exactly as far as durable."""
 
 import asyncio
+import dataclasses
 import json
 from collections.abc import AsyncIterator, Sequence
 from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from confluent_kafka import Producer as PlainProducer
 
 from deploy.local.broker import LocalKafka
 from deploy.local.client import until
@@ -17,11 +19,12 @@ from shared.clock import Clock
 from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
 from shared.events.records import GuardianAdded
-from shared.ids import new_id
+from shared.ids import event_id, new_id
 from shared.outbox import ARCHIVE, Relay, archived, take_lease
 from shared.runtime import Runtime
 from shared.store import Doc, Store
 from shared.testing.plugin import service_settings
+from shared.testing.undecodable import send_undecodable
 from shared.tests.conftest import HANDLERS, facts
 from shared.views import View
 
@@ -158,6 +161,25 @@ async def test_a3_nothing_overtakes_an_event_that_failed(
     assert relay.stopped_subjects[("owners", bad)] == "MessageSizeTooLargeError"
 
 
+async def test_g10_a_topic_that_is_not_there_holds_up_nobody_elses_events(
+    relayed: tuple[Relay, Documents], local_kafka: LocalKafka, store: Store
+) -> None:
+    """The topic of a clinic, deleted by an operator: what lies beside it in a batch goes out all the same."""
+    relay, documents = relayed
+    lost, good = new_id(), new_id()
+
+    def to_nobody(doc: Document) -> Doc:
+        doc.emit(GuardianAdded(guardian="g1", proven_by="code"), Clock().now(), topic="records.nobody.v1")
+        return {}
+
+    await documents.create(lost, to_nobody)
+    await documents.create(good, adding(2))
+    await relay.publish({("owners", lost): None, ("owners", good): None})
+    assert revisions(await read(local_kafka, TOPIC, [good], 2)) == [1, 2]
+    left = {key: len(doc["outbox"]) for key, doc in (await store.get_many("owners", [lost, good])).items()}
+    assert left == {lost: 1, good: 0}
+
+
 async def test_a4_a_second_offer_before_the_first_went_out_means_read_again(relayed: tuple[Relay, Documents]) -> None:
     relay, documents = relayed
     subject = new_id()
@@ -213,6 +235,30 @@ async def test_a6_the_sweeper_finds_what_a_crash_left_behind(
         assert revisions(await read(local_kafka, TOPIC, [subject], 2)) == [1, 2]
     finally:
         await relay.stop()
+
+
+async def test_a6_an_error_that_nobody_foresaw_does_not_end_the_relay(
+    relayed: tuple[Relay, Documents], local_kafka: LocalKafka, producer: Producer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    relay, documents = relayed
+    subject = new_id()
+    send = producer.send
+    failures: list[int] = []
+
+    async def failing(messages: Sequence[bus.Message]) -> list[SendFailed | None]:
+        if not failures:
+            failures.append(len(messages))
+            raise AssertionError("from deep inside a client library")
+        return await send(messages)
+
+    monkeypatch.setattr(producer, "send", failing)
+    await relay.start()
+    try:
+        await documents.create(subject, adding())
+        assert revisions(await read(local_kafka, TOPIC, [subject], 1)) == [1]
+    finally:
+        await relay.stop()
+    assert failures == [1]
 
 
 async def test_a6_a_lease_changes_hands_with_a_greater_token(store: Store) -> None:
@@ -344,7 +390,7 @@ async def test_r6_poison_is_put_aside_with_bytes_and_reason_and_others_go_on(
     producer = AIOKafkaProducer(**local_kafka.client_options("records"))
     await producer.start()
     key = subject.encode()
-    poison: list[tuple[bytes | None, bytes | None, list[tuple[str, bytes]], str]] = [
+    poison: list[tuple[bytes | None, bytes | None, list[tuple[str, Any]], str]] = [
         (key, b"not an event", [], "headers-missing"),
         (None, first.data, headers_of(first), "key-wrong"),
         (b"somebody-else", first.data, headers_of(first), "key-wrong"),
@@ -352,10 +398,28 @@ async def test_r6_poison_is_put_aside_with_bytes_and_reason_and_others_go_on(
         (key, first.data, [("ce_subject", b"\xff\xfe")], "headers-unreadable"),
         (key, first.data, [*headers_of(first)[:-1], ("ce_revision", b"nine")], "headers-unreadable"),
         (key, first.data, [*headers_of(first)[:-1], ("ce_revision", b"9")], "id-wrong"),
+        # What no store could take as a number or as the name of a field, under the right id: it would hold up its batch for ever.
+        (key, first.data, headers_of(numbered(first, subject, 10**30)), "headers-unreadable"),
+        (b"a.b", first.data, headers_of(numbered(first, "a.b", 1)), "subject-impossible"),
+        (b"a\0b", first.data, headers_of(numbered(first, "a\0b", 1)), "subject-impossible"),
+        (
+            key,
+            first.data,
+            [(name, None if name == "ce_id" else raw) for name, raw in headers_of(first)],
+            "headers-unreadable",
+        ),
+        # Two that no handler can apply, under one id: neither is taken for a repeat of the other.
+        (key, b"{", headers_of(first), "schema-broken"),
+        (key, b"[", headers_of(first), "schema-broken"),
     ]
     async with Reader(local_kafka, local_store) as reader:
+        # A record of nothing at all, which only another client can write.
+        plain = PlainProducer(local_kafka.admin_options())
+        plain.produce(TOPIC, None, None, partition=0)
+        assert plain.flush(20) == 0
+        poison.insert(0, (None, None, [], "headers-missing"))
         try:
-            for used, value, headers, _ in poison:
+            for used, value, headers, _ in poison[1:]:
                 await producer.send_and_wait(TOPIC, value, key=used, headers=headers, partition=0)
         finally:
             await producer.stop()
@@ -365,6 +429,30 @@ async def test_r6_poison_is_put_aside_with_bytes_and_reason_and_others_go_on(
     reasons = [dict(letter.headers)["dlt_reason"].decode() for letter in letters]
     assert reasons[-len(poison) :] == [why for *_, why in poison]
     assert [letter.value for letter in letters[-len(poison) :]] == [value for _, value, *_ in poison]
+
+
+def numbered(event: Envelope, subject: str, revision: int) -> Envelope:
+    """The same facts at another place, under that place's own id."""
+    return dataclasses.replace(
+        event, id=event_id("records.child", subject, revision), subject=subject, revision=revision
+    )
+
+
+async def test_r6_a_record_that_the_client_cannot_decode_is_stepped_over_and_takes_nothing_with_it(
+    local_kafka: LocalKafka, local_store: LocalStore
+) -> None:
+    subjects = [new_id() for _ in range(6)]
+    reader = Reader(local_kafka, local_store)
+    async with reader:
+        await reader.runtime.broker.subscribers[0].stop()
+        for subject in subjects[:3]:
+            await publish(local_kafka, facts(subject, 2))
+        await send_undecodable(local_kafka.client_options("records"), TOPIC)
+        for subject in subjects[3:]:
+            await publish(local_kafka, facts(subject, 2))
+        await reader.runtime.broker.subscribers[0].start()
+        for subject in subjects:
+            await reader.until(subject, 2)
 
 
 async def _letters(kafka: LocalKafka, count: int) -> list[ConsumerRecord[Any, Any]]:
@@ -381,6 +469,21 @@ async def _letters(kafka: LocalKafka, count: int) -> list[ConsumerRecord[Any, An
     finally:
         await consumer.stop()
     return found
+
+
+async def test_a_reader_is_never_deaf_after_a_poll_in_vain(
+    local_kafka: LocalKafka, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Quiet:
+        async def getmany(self, **_: object) -> dict[TopicPartition, list[Any]]:
+            return {}
+
+    async def sleeps(_: float) -> None:
+        raise AssertionError("what arrives meanwhile waits")
+
+    monkeypatch.setattr("anyio.sleep", sleeps)
+    (subscriber,) = Reader(local_kafka, local_store).runtime.router.subscribers
+    assert await subscriber.get_msg(Quiet()) == ()  # type: ignore[attr-defined]
 
 
 def test_every_subscriber_seeks_back_on_an_error(local_kafka: LocalKafka, local_store: LocalStore) -> None:

@@ -266,6 +266,60 @@ async def test_r6_a_forged_record_at_the_next_revision_parks_nobody_and_the_true
     assert await view.gaps() == []
 
 
+async def test_r6_a_forged_record_of_an_unused_type_costs_no_true_event(
+    views: Documents, healer: Healer, store: Store
+) -> None:
+    """It is counted as read, as every type that says nothing here; the true event of its revision is read all the same."""
+    view = View(views, HANDLERS)
+    events = facts("c1", 4)
+    await archive(store, events)
+    heard = [dataclasses.replace(event, from_archive=False) for event in events]
+    await view.apply(heard[:1])
+    unused = [dataclasses.replace(event, type="jp.hagukumi.records.DiaryWritten.v1") for event in heard[1:3]]
+    assert await view.apply(unused) == []
+    for true in heard[1:]:
+        assert await view.apply([true]) == []
+    await healer.heal([view], older_than_ms=0)
+    doc = await views.load("c1")
+    assert doc is not None
+    assert (doc.state, doc.read_to(STREAM, "c1")) == ({"guardians": {"g1": 1, "g4": 4}}, 4)
+    assert (await view.gaps(), doc.passed) == ([], {})
+
+
+async def test_r6_a_forged_record_of_a_used_type_where_the_owner_said_something_else_is_not_applied(
+    views: Documents, healer: Healer, store: Store
+) -> None:
+    view = View(views, HANDLERS)
+    first, second, third = facts("c1", 3)
+    unused = dataclasses.replace(second, type="jp.hagukumi.records.DiaryWritten.v1")
+    await archive(store, [first, unused, third])
+    await view.apply([dataclasses.replace(event, from_archive=False) for event in (first, unused)])
+    await view.apply([dataclasses.replace(second, from_archive=False)])
+    await view.apply([dataclasses.replace(third, from_archive=False)])
+    await healer.heal([view], older_than_ms=0)
+    doc = await views.load("c1")
+    assert doc is not None
+    assert (doc.state, doc.read_to(STREAM, "c1"), doc.wanted) == ({"guardians": {"g1": 1}}, 3, {})
+
+
+async def test_r6_a_parked_document_goes_back_too_and_parks_again_where_it_stood(
+    views: Documents, healer: Healer, store: Store
+) -> None:
+    view = View(views, HANDLERS)
+    first, second, third = facts("c1", 3)
+    broken = dataclasses.replace(third, data=b"{}")
+    await archive(store, [first, second, broken])
+    forged = dataclasses.replace(second, type="jp.hagukumi.records.DiaryWritten.v1", from_archive=False)
+    await view.apply([first, forged])
+    await view.apply([broken])
+    assert (await views.load("c1") or Document("")).parked["revision"] == 3
+    await view.apply([dataclasses.replace(second, from_archive=False)])
+    await healer.heal([view], older_than_ms=0)
+    doc = await views.load("c1")
+    assert doc is not None
+    assert (doc.state, doc.parked["revision"]) == ({"guardians": {"g1": 1, "g2": 2}}, 3)
+
+
 async def test_r6_what_the_owner_really_announced_and_nobody_can_apply_parks_its_subject(
     views: Documents, healer: Healer, store: Store
 ) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 from deploy.local.broker import LocalKafka
 from deploy.local.store import LocalStore
-from shared import bus, loops
+from shared import bus, delivery, loops
 from shared.clock import Clock
 from shared.delivery import Each
 from shared.documents import Document
@@ -29,8 +29,8 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
     local_kafka: LocalKafka, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loops, "LOOK_EVERY_S", 0.2)
+    monkeypatch.setattr(delivery, "NOT_ALIVE_AFTER_S", 1.0)
     settings = service_settings("questionnaire", local_kafka, local_store, f"t{new_id()[:12]}")
-    settings.silent_after_s = 1.0
     runtime = Runtime(settings)
     seen: list[str] = []
 

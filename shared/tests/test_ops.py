@@ -133,6 +133,9 @@ async def test_one_event_is_discarded_with_a_reason_and_the_rest_goes_on(stuck: 
     await stuck.two.schedule.healer.heal([stuck.view], older_than_ms=0)
     after = await stuck.document()
     assert (after.read_to(STREAM, "c1"), after.state) == (4, {"guardians": {"g1": 1, "g4": 4}})
+    _, history = await stuck.two.schedule.healer.events_after(STREAM, "c1", 0)
+    assert await stuck.view.apply(history) == []
+    assert await stuck.document() == after
     assert await stuck.view.gaps() == []
 
 
@@ -174,6 +177,28 @@ async def test_a_dead_letter_is_listed_shown_replayed_and_then_off_the_list(
     assert doc.read_to(STREAM, child) == 1
     assert child not in (await desk.asks("dead-letters", "list", TOPIC))[1]
     assert "replayed" in (await desk.asks("dead-letters", "list", TOPIC, "--all"))[1]
+
+
+async def test_a_dead_letter_with_anything_in_its_headers_is_listed(desk: Desk, local_kafka: LocalKafka) -> None:
+    """Whoever wrote it may have put a name there, or what a terminal takes for an order."""
+    producer = AIOKafkaProducer(**local_kafka.client_options("schedule"))
+    await producer.start()
+    headers = [
+        ("ce_type", b"[/red]\x1b[2J"),
+        ("ce_subject", "若葉ひかり".encode()),
+        ("ce_revision", "９".encode()),
+        ("ce_id", None),
+        ("dlt_reason", b"headers-missing"),
+        ("dlt_reader", b"schedule"),
+    ]
+    try:
+        put = await producer.send_and_wait(f"{TOPIC}.dlt", b"x", key=b"k", headers=headers)
+    finally:
+        await producer.stop()
+    for words in (("list", TOPIC), ("show", TOPIC, f"{put.partition}:{put.offset}")):
+        code, said = await desk.asks("dead-letters", *words)
+        assert (code, "headers-missing" in said) == (0, True)
+        assert not any(word in said for word in ("若葉", "\x1b[2J", "[/red]"))
 
 
 async def test_lag_and_outboxes_are_counted(desk: Desk) -> None:
@@ -258,6 +283,18 @@ async def test_a_half_written_description_is_said_in_a_sentence(desk: Desk) -> N
     (desk.data / "platform.json").write_text('{"services": {"sche', encoding="utf-8")
     code, said = await desk.asks("outbox")
     assert (code, "not a whole description" in said) == (2, True)
+
+
+async def test_a_half_written_file_of_keys_is_said_in_a_sentence(stuck: Desk) -> None:
+    (stuck.data / "secrets").mkdir()
+    (stuck.data / "secrets" / "internal-keys-schedule.json").write_text('{"private": {"kty"', encoding="utf-8")
+    code, said = await stuck.asks("verify", "--service", "schedule")
+    assert (code, "not a whole file of keys" in said) == (2, True)
+    stuck.refusing = False
+    before = await stuck.document()
+    code, said = await stuck.asks("parked", "replay", "schedule", "plans", "c1")
+    assert (code, "not a whole file of keys" in said) == (2, True)
+    assert await stuck.document() == before
 
 
 async def test_a_service_that_does_not_run_is_said_in_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 
 from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
+from shared.events.records import GuardianRemoved
 from shared.store import Store
 from shared.tests.conftest import HANDLERS, facts
-from shared.views import Derived, Gap, Packed, View, text_of
+from shared.views import Derived, Gap, Packed, Rejected, View, text_of
 
 pytestmark = pytest.mark.integration
 
@@ -92,6 +93,22 @@ async def test_r1_broken_data_parks_its_subject_and_nobody_else(views: Documents
     first, second, *_ = facts("c1", 2)
     rejected = await view.apply([first, _with_data(second, b'{"guardian": 7}'), *facts("c2", 2)])
     assert [why for _, why in rejected] == ["schema-broken"]
+    assert (await state_of(views, "c2")).read_to("records.child", "c2") == 2
+
+
+async def test_r1_what_a_handler_had_half_done_when_it_raised_is_not_kept(views: Documents) -> None:
+    def half(doc: Document, event: GuardianRemoved, envelope: Envelope) -> None:
+        doc.state.setdefault("removed", []).append(event.guardian)
+        doc.state["guardians"].clear()
+        raise Rejected("child-unknown")
+
+    view = View(views, HANDLERS | {GuardianRemoved: half})
+    events = facts("c1", 4)
+    await view.apply(events[:1])
+    rejected = await view.apply([*events[1:], *facts("c2", 2)])
+    assert [(event.revision, why) for event, why in rejected] == [(3, "child-unknown")]
+    parked = await state_of(views, "c1")
+    assert (parked.state, parked.read_to("records.child", "c1")) == ({"guardians": {"g1": 1, "g2": 2}}, 2)
     assert (await state_of(views, "c2")).read_to("records.child", "c2") == 2
 
 

@@ -1,6 +1,6 @@
 """The reconciler on the real store: what Kafka lost behind a stream's end comes back; what an owner lost is an alarm (R4, G8)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from typing import Any
 
 import httpx
@@ -22,7 +22,7 @@ from shared.service import create_service
 from shared.settings import Settings
 from shared.tests.conftest import HANDLERS
 from shared.tests.test_healing import Silence
-from shared.views import Rejected, View
+from shared.views import Reached, Rejected, View
 
 pytestmark = pytest.mark.integration
 STREAM = "records.child"
@@ -155,6 +155,42 @@ async def test_r4_a_head_that_went_backwards_is_an_alarm_and_heals_nothing(two: 
     before = await two.view.documents.load_many(["c1", "c2"])
     assert await two.reconcile() == (0, 2)
     assert await two.view.documents.load_many(["c1", "c2"]) == before
+
+
+async def test_r4_what_was_read_before_the_owner_cleared_it_is_not_backwards(two: TwoServices) -> None:
+    """Published, read, and the relay died before it cleared the outbox: the owner still lists it as not announced."""
+    await two.happens("c1", 2)
+    await two.happens("c2", 1)
+    await two.reconcile()
+    entries = {}
+    for child, count in (("c1", 1), ("c2", 1)):
+        row = (await two.records.store.find("events", {"subject": child}, sort=[("revision", -1)]))[0]
+        entries[child] = {**row, "place": count}
+        await two.records.store.update("children", {"_id": child}, {"$set": {"outbox": [entries[child]]}})
+    assert await two.reconcile() == (0, 0)
+
+
+async def test_r4_what_was_read_after_the_owner_told_its_heads_is_not_backwards(two: TwoServices) -> None:
+    """Live traffic goes on while the heads are on their way."""
+    await two.happens("c1", 2)
+    await two.reconcile()
+    reached = two.view.reading
+
+    async def meanwhile(stream: str) -> Reached:
+        found = await reached(stream)
+        of = found.of
+
+        async def late(subjects: Iterable[str]) -> dict[str, tuple[int, int]]:
+            await two.happens("c1", 1)
+            await two.view.apply((await two.schedule.healer.events_after(STREAM, "c1", 2))[1])
+            return await of(subjects)
+
+        found.of = late  # type: ignore[method-assign]
+        return found
+
+    two.view.reading = meanwhile  # type: ignore[method-assign]
+    assert await two.reconcile() == (0, 0)
+    assert await two.read_to("c1") == 3
 
 
 async def test_r4_what_is_not_announced_yet_and_what_is_parked_is_not_behind(two: TwoServices) -> None:

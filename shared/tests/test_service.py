@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from shared.context import cause
 from shared.problems import Busy, Invalid, field_problems, language_of
 from shared.runtime import Runtime
-from shared.service import create_service
+from shared.service import create_service, probe_app
 from shared.settings import Settings
 from shared.store import StoreUnreachable
 from shared.strict_json import BadJson, loads
@@ -160,3 +160,28 @@ def test_a_value_error_of_ours_is_not_quoted() -> None:
 )
 def test_language(header: str, language: str) -> None:
     assert language_of(header) == language
+
+
+async def test_a_consumer_that_went_silent_is_not_alive_and_one_at_work_or_without_its_broker_is() -> None:
+    app = toy_app()
+    follower = app.state.runtime.follower
+
+    async def live() -> int:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(probe_app(app)), base_url="http://probes") as probes:
+            return (await probes.get("/livez")).status_code
+
+    for now in range(0, 60, 5):
+        follower.look("idle.v1", 0, now)
+        follower._begun["busy.v1"] += 1
+        follower.look("busy.v1", 9, now)
+        follower._working.add("slow.v1")
+        follower.look("slow.v1", 9, now)
+    follower.look("away.v1", 9, 0)
+    follower.look("away.v1", 9, 100)
+    assert await live() == 200
+    for now in range(0, 40, 5):
+        follower.look("silent.v1", 1, now)
+    assert (await live(), follower.silent) == (503, {"silent.v1"})
+    follower._begun["silent.v1"] += 1
+    follower.look("silent.v1", 1, 40)
+    assert await live() == 200

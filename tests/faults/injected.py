@@ -26,9 +26,9 @@ from deploy.local.ports import HOST, free_port
 from deploy.local.processes import Process
 from shared.ids import event_id
 from tests.faults.checker import Letter, behind, dead_letters, heads, read_all
-from tests.faults.load import Load
+from tests.faults.load import PATIENCE_S, Load
 from tests.faults.proxy import Network, Proxy
-from tests.faults.rig import CANARY, CLINIC, SERVICES, TOWN, Rig
+from tests.faults.rig import CANARY, CLINIC, SERVICES, TOWN, Family, Rig
 
 CRASH_POINTS = {
     "records": ("after_commit_before_archive:3", "after_archive_before_publish:3", "after_publish_before_pull:3"),
@@ -39,7 +39,7 @@ SESSION_S = 10.0
 """How long a silent consumer keeps its partitions (shared/delivery.py)."""
 
 
-async def wait_until(holds: Callable[[], Any], what: str, within: float = 60.0) -> None:
+async def wait_until(holds: Callable[[], Any], what: str, within: float = PATIENCE_S) -> None:
     """Ask again until it holds; raises TimeoutError that says what did not."""
     begun = time.monotonic()
     while not await asyncio.to_thread(holds):
@@ -48,7 +48,7 @@ async def wait_until(holds: Callable[[], Any], what: str, within: float = 60.0) 
         await asyncio.sleep(0.05)
 
 
-async def wait_async(holds: Callable[[], Awaitable[Any]], what: str, within: float = 60.0) -> None:
+async def wait_async(holds: Callable[[], Awaitable[Any]], what: str, within: float = PATIENCE_S) -> None:
     """The same for a question that waits itself."""
     begun = time.monotonic()
     while not await holds():
@@ -246,6 +246,10 @@ async def f9_poison(rig: Rig, load: Load) -> list[Letter]:
         (good.key, b'{"dose": ' + deep + b"}", forged),
         (good.key, good.value, bad_id),
         (good.key, good.value, []),
+        # Under the right id, and no store could take it as a number, or as the name of a field.
+        (good.key, good.value, _placed(good.headers, good.key.decode(), 10**30)),
+        (b"a.child", good.value, _placed(good.headers, "a.child", 1)),
+        (b"a\0child", good.value, _placed(good.headers, "a\0child", 1)),
         (good.key, b"x" * 900_000, forged),
     ]
     written: list[Letter] = []
@@ -255,10 +259,10 @@ async def f9_poison(rig: Rig, load: Load) -> list[Letter]:
                 "records.child.v1", value, key=key, headers=[*headers, ("rig_poison", b"1")]
             )
             written.append(Letter(place.topic, place.partition, place.offset, value))
-    return [*written, await f9_forged_next(rig)]
+    return [*written, await f9_forged_next(rig, load)]
 
 
-async def f9_forged_next(rig: Rig) -> Letter:
+async def f9_forged_next(rig: Rig, load: Load) -> Letter:
     """F9: nonsense at the revision that comes next, under the right key and id; the true event of that revision comes later."""
     guardian = rig.families[0].guardian
     facts = {
@@ -292,7 +296,44 @@ async def f9_forged_next(rig: Rig) -> Letter:
     await wait_async(put_aside, "the forged record is put aside")
     # The true one: were the subject parked, or the revision taken for known, no view would ever reach it.
     await guardian.put(f"/v1/children/{child}/consents/{CLINIC}", {"purpose": "care"})
+    rig.clinic.wrote.update(guardian.wrote)
+    await f9_passed_over(rig, load, Family(child, guardian, rig.families[0].birth), list(register.headers))
     return letter
+
+
+async def f9_passed_over(rig: Rig, load: Load, family: Family, headers: Sequence[tuple[str, bytes]]) -> None:
+    """F9: a record that can be read and says nothing to its readers claims the next revision; its owner gives it to a dose."""
+    await wait_until(lambda: not [one for one in behind(rig) if family.child in one], "every view knows the consent")
+    head = heads(rig)[family.child]
+    changed = {
+        "ce_type": b"jp.hagukumi.records.SomethingNewer.v1",
+        "ce_revision": str(head + 1).encode(),
+        "ce_id": event_id("records.child", family.child, head + 1).encode(),
+        "rig_poison": b"1",
+    }
+    async with AIOKafkaProducer(**rig.platform.kafka_options("records"), acks="all") as producer:
+        await producer.send_and_wait(
+            "records.child.v1", b"{}", key=family.child.encode(), headers=list({**dict(headers), **changed}.items())
+        )
+
+    def counted() -> bool:
+        doc = rig.view("schedule", "plans").find_one({"_id": family.child}, {"applied": 1})
+        return bool(doc["applied"][f"records/child:{family.child}"] == head + 1)
+
+    await wait_until(counted, "the forged record is counted as read")
+    # Were that the end of it, the plan would never know of this dose (I3).
+    await load.one_dose(family)
+
+
+def _placed(headers: Sequence[tuple[str, bytes]], subject: str, revision: int) -> list[tuple[str, bytes]]:
+    """These headers at another place of the stream, under that place's own id."""
+    place = {
+        "ce_subject": subject.encode(),
+        "ce_partitionkey": subject.encode(),
+        "ce_revision": str(revision).encode(),
+        "ce_id": event_id("records.child", subject, revision).encode(),
+    }
+    return list({**dict(headers), **place}.items())
 
 
 def _typed(headers: Sequence[tuple[str, bytes]], kind: bytes) -> list[tuple[str, bytes]]:
@@ -335,12 +376,12 @@ async def f7_stores(rig: Rig, load: Load, frozen_s: float) -> int:
         await rig.off(process.kill9)
         await _dies(process, starts, f"the store of {name} was started again")
         await rig.off(process.wait_ready)
-        await load.acknowledged(5, within=120)
+        await load.acknowledged(5)
     process = rig.platform.store("records").process
     process.signal(signal.SIGSTOP)
     await asyncio.sleep(frozen_s)
     process.signal(signal.SIGCONT)
-    await load.acknowledged(5, within=120)
+    await load.acknowledged(5)
     await all_ready(rig)
     return len(SERVICES) + 1
 
@@ -369,7 +410,7 @@ async def f7_network(rig: Rig, load: Load, stores: Mapping[str, Proxy], seconds:
             proxy.set_to(way)
             await asyncio.sleep(seconds)
             proxy.set_to(Network.OPEN)
-            await load.acknowledged(5, within=120)
+            await load.acknowledged(5)
         assert proxy.lost, "nobody was connected by the proxy"
     await all_ready(rig)
     return len(ways) * len(stores)
@@ -456,7 +497,7 @@ async def f14_disk_full(rig: Rig, load: Load, seconds: float) -> int:
             await rig.off(process.kill9)
         await _dies(process, starts, "it was started again")
         await rig.off(process.wait_ready)
-        await load.acknowledged(10, within=120)
+        await load.acknowledged(10)
     await all_ready(rig)
     return 2
 

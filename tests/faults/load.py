@@ -19,6 +19,8 @@ from tests.faults.rig import CLINIC, LOT, Family, Rig
 
 WORKERS = 4
 PAUSE_S = 0.1
+PATIENCE_S = 180.0
+"""How long anything is waited for: a machine with other work beside is slow, and what heals at all heals in seconds."""
 AGAIN = frozenset({409, 425, 429})
 """Refusals that say «not now»: the same question, asked again, is answered."""
 
@@ -41,13 +43,13 @@ class Load:
         self._tasks = [asyncio.create_task(self._work()) for _ in range(WORKERS)]
         self._tasks.append(asyncio.create_task(self._publish()))
 
-    async def stop(self, within: float = 90.0) -> None:
+    async def stop(self, within: float = 2 * PATIENCE_S) -> None:
         """Ask nothing new, and repeat what is unknown until it is known."""
         self._stopping.set()
         async with asyncio.timeout(within):
             await asyncio.gather(*self._tasks)
 
-    async def acknowledged(self, more: int, within: float = 60.0) -> float:
+    async def acknowledged(self, more: int, within: float = PATIENCE_S) -> float:
         """Wait until so many more were acknowledged; the seconds until the first."""
         begun, before = time.monotonic(), self.ledger.count("ok")
         first = 0.0

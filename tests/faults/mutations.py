@@ -72,6 +72,24 @@ MUTATIONS = (
              """if envelope.from_archive:
                     doc.parked""", """if False:
                     doc.parked""", "shared/tests/test_healing.py"),
+    Mutation("R6", "what was passed over stays passed over", "shared/views.py",
+             "if not self._passed_over(doc, name, envelope):", "if True:", "F9"),
+    Mutation("R6", "a bad subject is no bad record", "shared/bus.py",
+             'if "." in subject or', 'if False and "." in subject or', "F9"),
+    Mutation("R1", "what a refused event had half done stays", "shared/views.py",
+             "                self._undo(doc, done)\n", "", "shared/tests/test_reading.py"),
+    Mutation("R4", "what is published and not cleared is not told", "shared/reconciling.py",
+             "at[subject][0] > head.committed}", "at[subject][0] > head.announced}", "shared/tests/test_reconciling.py"),
+    Mutation("R4", "what was read while the heads were told is an alarm", "shared/reconciling.py",
+             "await self._still_ahead(stream, ahead)", "len(ahead)", "shared/tests/test_reconciling.py"),
+    Mutation("A6", "an error that nobody foresaw ends the relay", "shared/outbox.py",
+             """                except Exception as error:
+                    # The sweeper""", """                except (TimeoutError, OSError) as error:
+                    # The sweeper""", "shared/tests/test_announcing.py"),
+    Mutation("A3", "what one topic does wrong fails every event of its batch", "shared/bus.py",
+             "            raise SendFailed(ABSENT, final=False) from None\n", "            raise\n", "shared/tests/test_announcing.py"),
+    Mutation("D5", "a withdrawal is acknowledged before the feed has ended", "services/gateway/store.py",
+             '        and f"clinic.{clinic}" not in waiting\n', "", "services/gateway/tests/feeds/test_child_view.py"),
     Mutation("R1", "the healer brings nothing", "shared/healing.py",
              "            await view.apply(missing)\n", "", "shared/tests/test_healing.py"),
     Mutation("R4", "what the heads show is not written down", "shared/reconciling.py",
@@ -169,7 +187,7 @@ def is_seen(mutation: Mutation, target: Path, seed: int) -> tuple[bool, str]:
         if "/" not in mutation.by:
             what = ["tests/faults/test_short_form.py", "--faults", mutation.by, "--seed", str(seed)]
         command = [sys.executable, "-m", "pytest", "-x", "-q", *what]
-        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=900)
+        done = subprocess.run(command, cwd=target, capture_output=True, text=True, check=False, timeout=1_800)
     finally:
         file.write_text(text, encoding="utf-8")
     said = [line for line in done.stdout.splitlines() if line.startswith("E  ")]

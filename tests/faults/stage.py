@@ -64,7 +64,7 @@ class Stage:
         return found
 
     async def quiet(self) -> None:
-        """Wait until everything has arrived everywhere; what has not after a minute is unhealed."""
+        """Wait until everything has arrived everywhere; what has not after three minutes is unhealed."""
         left: list[str] = []
 
         async def arrived() -> bool:
@@ -75,7 +75,7 @@ class Stage:
         try:
             await injected.wait_async(arrived, "everything has arrived")
         except TimeoutError:
-            assert left == [], f"unhealed after a minute: {left[:10]}"
+            assert left == [], f"unhealed after three minutes: {left[:10]}"
 
     async def check(self) -> Findings:
         """I1 to I8."""

@@ -9,7 +9,8 @@ from tests.faults import checker, injected
 from tests.faults.report import Report
 from tests.faults.stage import Stage, set_up
 
-pytestmark = [pytest.mark.integration, pytest.mark.fault, pytest.mark.slow]
+# Less than three minutes on a quiet machine; how long it takes beside two other processes of tests fails nobody.
+pytestmark = [pytest.mark.integration, pytest.mark.fault, pytest.mark.slow, pytest.mark.timeout(1_800, func_only=True)]
 
 
 async def repeats(stage: Stage) -> None:

@@ -52,7 +52,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
         try:
             await asyncio.wait_for(self._consumer.start(), 30.0)
             while True:
-                for place, rows in (await self._consumer.getmany(timeout_ms=200, max_records=AT_ONCE)).items():
+                for place, rows in (await self._poll()).items():
                     # While its worker is busy a partition is not fetched: memory stays bounded, the others go on.
                     self._consumer.pause(place)
                     self._workers[place] = asyncio.create_task(self._work(place, rows), name=f"intake {place.topic}")
@@ -61,6 +61,21 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
             await self._end(list(self._workers))
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(self._consumer.stop(), 5.0)
+
+    async def _poll(self) -> dict[TopicPartition, list[Row]]:
+        """What has arrived. A record that the client cannot decode is stepped over, and takes nothing of other towns with it."""
+        try:
+            found: dict[TopicPartition, list[Row]] = await self._consumer.getmany(timeout_ms=200, max_records=AT_ONCE)
+        except UnicodeDecodeError:
+            await self._end(list(self._workers))
+            self._consumer.resume(*self._consumer.assignment())
+            await bus.rewind(self._consumer)
+            for place in sorted(self._consumer.assignment()):
+                while (row := await bus.next_of(self._consumer, place)) is not None:
+                    await self._settle(row)
+                    await self._consumer.commit({place: row.offset + 1})
+            return {}
+        return found
 
     async def on_partitions_revoked(self, revoked: list[TopicPartition]) -> None:
         """What is half done the new owner does again: effects have derived keys."""

@@ -83,7 +83,6 @@ def router(records: Records) -> APIRouter:
                 record, body.wish(), asked.caller, reaction_id=command.id, today=records.today, now=records.now
             ),
             command,
-            {"id": command.id, "provenance": asked.caller.provenance},
         )
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/reactions/{given['id']}")
 
@@ -132,7 +131,6 @@ def router(records: Records) -> APIRouter:
             child,
             lambda record: record_allergy(record, wish, asked.caller, allergy_id=command.id, today=records.today),
             command,
-            {"id": command.id, "provenance": asked.caller.provenance},
         )
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/allergies/{given['id']}")
 
@@ -170,7 +168,6 @@ def router(records: Records) -> APIRouter:
                 today=records.today,
             ),
             command,
-            {"id": command.id, "provenance": asked.caller.provenance},
         )
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/milestones/{given['id']}")
 

@@ -20,7 +20,6 @@ async def record_dose(
             record, wish, caller, dose_id=command.id, today=records.today, now=records.now
         ),
         command,
-        {"id": command.id, "provenance": caller.provenance},
     )
 
 

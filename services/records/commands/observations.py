@@ -18,7 +18,6 @@ async def record_checkup(
         child,
         lambda record: checkups.record_checkup(record, wish, caller, checkup_id=command.id, today=records.today),
         command,
-        {"id": command.id},
     )
 
 
@@ -73,7 +72,6 @@ async def record_condition(
         child,
         lambda record: conditions.record_condition(record, wish, caller, condition_id=command.id, today=records.today),
         command,
-        {"id": command.id},
     )
 
 

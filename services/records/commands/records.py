@@ -71,13 +71,21 @@ def head(doc: Document) -> int:
 
 
 async def add_entry(
-    records: Records, caller: Caller, verb: Verb, child: str, facts: Facts, command: Command, answer: Doc
+    records: Records,
+    caller: Caller,
+    verb: Verb,
+    child: str,
+    facts: Facts,
+    command: Command,
+    answer: Doc | None = None,
 ) -> tuple[Doc, Document]:
     """Add an entry whose id is the command's: the same command never makes a second one.
 
-    A role that may never do it is refused before the child is looked at.
+    A role that may never do it is refused before the child is looked at. The answer says the entry's id and whose word
+    it is, unless another one is given.
     """
     check_role(caller, verb)
+    answer = answer if answer is not None else {"id": command.id, "provenance": caller.provenance}
 
     def decide(doc: Document) -> Doc:
         known = kept.children.made_before(doc, command)

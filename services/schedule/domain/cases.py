@@ -28,8 +28,12 @@ class Given(Administered):
         self.dose = dose
 
 
-def _canonical(given: Given) -> tuple[int, bool, str, str]:
-    return given.day, given.dose.provenance == PROPOSED, given.vaccine, given.key
+def _canonical(given: Given) -> tuple[int, str, str]:
+    return given.day, given.vaccine, given.key
+
+
+def _proposed_last(given: Given) -> tuple[int, bool]:
+    return given.day, given.dose.provenance == PROPOSED
 
 
 class Starts(NamedTuple):
@@ -96,6 +100,8 @@ class Case(Chart):
                 expiry = None if expires is None else expires.toordinal()
                 given.append(Given(day, code, dose.id, expiry, vaccine, dose))
         given.sort(key=_canonical)
+        if self.history.doses and self.history.doses[-1].provenance == PROPOSED:
+            given.sort(key=_proposed_last)
         associations, places, origin = self.rules.associations, self.of_antigen, self.birth
         mother, lines_of = not self.anchors.birth, self.law.lines
         always = self.law.always_in if not mother else {}

@@ -42,22 +42,33 @@ def combined_items(case: Case, combination: Combination, counts: Mapping[str, Co
     }
     if covered and items[0].status in OPEN:
         own = tuple(code for code in combination.lines if code in covered and code not in pair)
-        now = max(on, items[0].recommended.toordinal()) if items[0].recommended is not None else on
-        # A part that has to wait longer than the combined vaccine is brought by that.
-        parts = {
-            code: part
-            for code, part in parts.items()
-            if code not in own
-            or part.status not in OPEN
-            or (part.earliest is not None and part.earliest.toordinal() <= now)
-        }
-        moved = _one_after_the_other(case, combination, counts, items[0], parts, own, on)
-        if moved is None:
-            # No room for both: the switch does not ask how many doses of the part there were.
-            parts = {code: part for code, part in parts.items() if code not in own}
-            moved = _one_after_the_other(case, combination, counts, items[0], {}, own, on)
-        items[0] = moved or items[0]
+        items[0], parts = _in_turn(case, combination, counts, items[0], parts, own, on)
     return [*items, *parts.values()]
+
+
+def _in_turn(
+    case: Case,
+    combination: Combination,
+    counts: Mapping[str, Count],
+    item: PlanItem,
+    parts: dict[str, PlanItem],
+    own: tuple[str, ...],
+    on: int,
+) -> tuple[PlanItem, dict[str, PlanItem]]:
+    """A combined item and the parts that it holds (`own`), one after the other: docs/adr/0055."""
+    now = max(on, item.recommended.toordinal()) if item.recommended is not None else on
+    others = {code: part for code, part in parts.items() if code not in own or part.status not in OPEN}
+    # A part that has to wait longer than the combined vaccine is brought by that.
+    first = {
+        code: part
+        for code, part in parts.items()
+        if code not in others and part.earliest is not None and part.earliest.toordinal() <= now
+    }
+    moved = _one_after_the_other(case, combination, counts, item, first, own, on)
+    if moved is not None:
+        return moved, {**others, **first}
+    # No room for both: the switch does not ask how many doses of the part there were.
+    return _one_after_the_other(case, combination, counts, item, {}, own, on) or item, others
 
 
 def _always_with(combination: Combination, code: str) -> bool:

@@ -95,7 +95,7 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
             window = finding.free.rule
         if finding.reason is not None:
             reasons.append(finding.reason)
-    elif (disease := had_disease(case, line, given)) is not None:
+    elif line.immune_if and (disease := had_disease(case, line, given)) is not None:
         reasons.append(disease)
     _course_reasons(case, seen, reasons)
     if legal == "voluntary":

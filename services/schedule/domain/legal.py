@@ -76,7 +76,7 @@ def is_open_to(case: Case, line: Line, free: Free) -> bool:
 
 def had_disease(case: Case, line: Line, given: Given) -> Reason | None:
     """The dose was given to a child who had had the disease (罹患者): outside the routine immunisation."""
-    if not line.immune_if or any(case.observed.get(code, NEVER) > given.day for code in line.immune_if):
+    if any(case.observed.get(code, NEVER) > given.day for code in line.immune_if):
         return None
     name = ("vaccine", given.kind.names)
     return warning(case, "legal", "excluded", line.courses[0].rule, name, key="had_disease")
@@ -85,8 +85,7 @@ def had_disease(case: Case, line: Line, given: Given) -> Reason | None:
 def find_window(case: Case, line: Line, given: Given) -> Finding:
     """The free window in which the dose lies, under the law of its own day."""
     day, name = given.day, ("vaccine", given.kind.names)
-    disease = had_disease(case, line, given)
-    if disease is not None:
+    if line.immune_if and (disease := had_disease(case, line, given)) is not None:
         return Finding(None, "voluntary", disease)
     for excluded in line.excluded:
         if excluded.observation in case.observed:
@@ -103,7 +102,7 @@ def find_window(case: Case, line: Line, given: Given) -> Finding:
             or (free.effective_to is not None and day > free.effective_to)
         ):
             continue
-        if not is_open_to(case, line, free):
+        if (free.observation or free.begun) and not is_open_to(case, line, free):
             continue
         in_force = True
         if (

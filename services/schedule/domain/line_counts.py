@@ -2,6 +2,7 @@
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.counting import Count, count_line, extraneous
+from services.schedule.domain.free_windows import is_for
 from services.schedule.domain.legal import find_window
 from services.schedule.domain.rule_set import Line
 from services.schedule.domain.verdicts import DoseVerdict
@@ -47,11 +48,13 @@ class LineCounts:
         case = self.case
         places = case.of_antigen.get(line.code) or []
         if line.more_go_to is not None:
-            later = case.of_antigen.get(line.more_go_to) or []
+            later = case.of_antigen.get(line.more_go_to)
+            if not later or not (case.observed or _of_a_cohort(line, case.birth)):
+                return places
             made_up = [
                 place for place in later if place not in places and find_window(case, line, case.given[place]).free
             ]
-            return sorted([*places, *made_up]) if made_up else places
+            return sorted([*places, *made_up])
         for other in line.takes_over_from:
             before = self.of(case.law.lines[other])
             left_over = extraneous(before)
@@ -74,3 +77,8 @@ class LineCounts:
             return 0, None
         before = self.of(self.case.law.lines[line.after_line.line])
         return before.last_counted, before.counted
+
+
+def _of_a_cohort(line: Line, birth: int) -> bool:
+    """Whether a window of the line is for some years of birth and this child is born in them."""
+    return any(free.cohort and is_for(free, birth, None) for free in line.free)

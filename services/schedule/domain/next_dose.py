@@ -63,7 +63,7 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
         for free in windows:
             if free.effective_to is not None and free.effective_to < on:
                 continue
-            if not is_open_to(case, line, free):
+            if (free.observation or free.begun) and not is_open_to(case, line, free):
                 continue
             if not is_for(free, case.birth, case.sex):
                 continue

@@ -36,6 +36,7 @@ from shared.runtime import Runtime
 from shared.service import create_service
 from shared.settings import Settings
 from shared.testing.plugin import service_settings
+from shared.testing.undecodable import send_undecodable
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
@@ -327,6 +328,18 @@ async def test_a_municipality_is_answered_and_none_waits_for_another(gateway: Ga
     answered = await replies(kafka, {waiting, behind})
     assert list(answered)[-2:] == [waiting, behind], "in the order in which they were sent"
     assert {access.outcome for access in gateway.accesses} == {"accepted", "refused"}
+
+
+async def test_a_record_that_no_client_can_decode_holds_up_no_town(gateway: Gateway, owners: Owners) -> None:
+    kafka, other = await opened(gateway, TOWN), await opened(gateway, OTHER_TOWN)
+    mine, behind, theirs = (new_id() for _ in range(3))
+    await send(kafka, event_id=mine, data=BIRTH)
+    await send_undecodable(connection(kafka), kafka["topic"])
+    await send(kafka, event_id=behind, data=BIRTH)
+    await send(other, event_id=theirs, data={**BIRTH, "municipality": OTHER_TOWN})
+    assert (await replies(other, {theirs}))[theirs][0] == "MessageAccepted"
+    answered = await replies(kafka, {mine, behind})
+    assert [answered[one][0] for one in (mine, behind)] == ["MessageAccepted", "MessageAccepted"]
 
 
 async def test_the_operator_opens_a_town_through_the_door_and_moves_the_clock(
