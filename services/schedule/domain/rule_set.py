@@ -208,8 +208,9 @@ class Simply(NamedTuple):
 class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
 
-    `digest` tells files apart that have one id: a correction, a town's overlay. `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
-    lines at every age.
+    `digest` tells files apart that have one id: a correction, a town's overlay. `own_rule` is what is cited where no
+    single rule decides; `always_in` has the vaccines that count in a child's lines at every age; `second_periods` are
+    the lines, by series, that follow another at an interval.
     """
 
     id: str

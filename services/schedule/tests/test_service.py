@@ -365,6 +365,7 @@ async def test_the_pages_of_the_list_hold_every_line_once(town: Town) -> None:
     whole = [line["id"] for line in await not_yet_list(town.planning, NURSE, TOWN, "due")]
     town.runtime.principal = lambda _: NURSE  # type: ignore[method-assign, assignment]
     app = FastAPI()
+    app.state.runtime = town.runtime
     app.include_router(router(town.runtime, town.planning))
     found: list[str] = []
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://schedule") as client:
