@@ -62,8 +62,9 @@ class LineCounts:
                 left_over = [place for place in left_over if place in places]
             if left_over:
                 self._forget(other, left_over)
-            taken = {*before.places}.difference(left_over)
-            places = sorted({*places, *left_over}.difference(taken))
+            if left_over or len(before.places) > len(case.of_antigen.get(other) or ()):
+                taken = {*before.places}.difference(left_over)
+                places = sorted({*places, *left_over}.difference(taken))
         return places
 
     def _forget(self, line: str, places: list[int]) -> None:

@@ -62,29 +62,28 @@ def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str
 
 def _periods_in_order(law: RuleSet, items: list[PlanItem], day: int) -> None:
     """A second period after what is planned of the first, where both are open at once (長期療養特例)."""
-    for line in law.lines_after_another:
+    for at, item in enumerate(items):
+        line = law.second_periods.get(item.series)
+        if line is None or item.status not in OPEN or item.earliest is None:
+            continue
         after = line.after_line
         if after is None or after.between is None:
             continue
-        mine = next((at for at, item in enumerate(items) if item.series in line.shown_as), None)
-        first = next((item for item in items if item.series in law.lines[after.line].shown_as), None)
-        if mine is None or first is None or first.recommended is None:
-            continue
-        earliest = items[mine].earliest
-        if earliest is None or first.status not in OPEN or items[mine].status not in OPEN:
+        first = next((one for one in items if one.series in law.lines[after.line].shown_as), None)
+        if first is None or first.recommended is None or first.status not in OPEN:
             continue
         planned = max(first.recommended.toordinal(), day)
         permitted = first_after(after.between, planned)
-        if permitted > earliest.toordinal():
+        if permitted > item.earliest.toordinal():
             facts = (
                 ("name", line.names),
-                ("number", items[mine].dose_number),
+                ("number", item.dose_number),
                 ("due_day", permitted),
                 ("earlier", law.lines[after.line].names),
                 ("earlier_day", planned),
             )
             why = Because(after.rule, law.sentences["plan_after_planned"], facts)
-            items[mine] = not_before(items[mine], permitted, day, why)
+            items[at] = not_before(item, permitted, day, why)
 
 
 def _item_of(counts: LineCounts, line: Line, day: int) -> PlanItem | None:

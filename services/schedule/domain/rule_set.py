@@ -208,8 +208,9 @@ class Simply(NamedTuple):
 class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
 
-    `digest` tells files apart that have one id: a correction, a town's overlay. `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
-    lines at every age.
+    `digest` tells files apart that have one id: a correction, a town's overlay. `own_rule` is what is cited where no
+    single rule decides; `always_in` has the vaccines that count in a child's lines at every age; `second_periods` are
+    the lines, by series, that follow another at an interval.
     """
 
     id: str
@@ -236,7 +237,7 @@ class RuleSet:
     municipal: Mapping[str, "RuleSet"] = field(default_factory=dict)
     digest: str = ""
     planned_lines: tuple[Line, ...] = field(init=False)
-    lines_after_another: tuple[Line, ...] = field(init=False)
+    second_periods: Mapping[str, Line] = field(init=False)
     places_of_series: Mapping[str, int] = field(init=False)
     own_rule: Cited = field(init=False)
     combined_lines: frozenset[str] = field(init=False)
@@ -263,7 +264,8 @@ class RuleSet:
         lines = sorted(self.lines.values(), key=lambda line: places.get(line.courses[0].series, len(places)))
         object.__setattr__(self, "places_of_series", places)
         object.__setattr__(self, "planned_lines", tuple(lines))
-        object.__setattr__(self, "lines_after_another", tuple(line for line in lines if line.after_line is not None))
+        second = {line.courses[0].series: line for line in lines if line.after_line and line.after_line.between}
+        object.__setattr__(self, "second_periods", second)
         object.__setattr__(self, "own_rule", Cited(self.id, self.names.ja, "high"))
 
     def of(self, municipality: str | None) -> "RuleSet":
