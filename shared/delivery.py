@@ -233,7 +233,7 @@ def _polling(most: int) -> Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRec
 
     async def poll(consumer: Any) -> tuple[ConsumerRecord[Any, Any], ...]:
         nonlocal not_before
-        for place in sorted(careful & consumer.assignment()):
+        for place in sorted(careful & consumer.assignment()) if careful else ():
             record = await next_of(consumer, place)
             if record is not None:
                 return (record,)
