@@ -18,7 +18,7 @@ from shared.events.base import Envelope
 from shared.events.records import Actor, Dose, DoseRecorded
 from shared.ids import new_id
 from shared.outbox import ARCHIVE, Relay
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.store import Doc, Store, Update
 from shared.testing.plugin import service_settings
 from shared.views import View

@@ -21,7 +21,7 @@ from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.records import DoseRecorded
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.store import Doc, Store
 from shared.testing.plugin import service_settings

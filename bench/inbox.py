@@ -21,7 +21,7 @@ from deploy.local.platform import Platform
 from deploy.local.store import LocalStore
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
-from services.notify.commands.fanout import expand_pages
+from services.notify.commands.fanout import PAGES_AT_ONCE, expand_pages
 from shared.bus import envelope_of
 from shared.clock import Clock, wire_instant
 from shared.documents import Document, Documents
@@ -33,8 +33,6 @@ from shared.testing.push_service import PushService, Receiver
 
 TOWN = "139912"
 TERMS = f"items of 0.3 kB in pages of {kept.PAGE_SIZE}, indexes recipient and announcement, j: true, one writer"
-READ_AT_ONCE = 4
-"""Pages to a batch, as services/notify/subscribers.py reads them."""
 RSS_MB = 300
 DEVICES = 5
 """Of so many guardians one has a device: what is measured is the inbox; the pushes go beside it."""
@@ -107,8 +105,8 @@ async def ingest(store: LocalStore, items: int) -> Row:
     async def expand(on: Notices) -> float:
         events = await _published(on, recipients)
         with Stopwatch() as watch:
-            for start in range(0, len(events), READ_AT_ONCE):
-                await expand_pages(on, events[start : start + READ_AT_ONCE])
+            for start in range(0, len(events), PAGES_AT_ONCE):
+                await expand_pages(on, events[start : start + PAGES_AT_ONCE])
         return items / watch.wall
 
     mine, ceiling, runs = await paired(lambda: expand(notices), lambda: _raw(bare, database, "raw_inbox", recipients))
@@ -206,6 +204,12 @@ async def _announce(platform: Platform, guardians: int) -> list[Row]:
         )
         found, _ = await kept.counts_of(store, notice)
         refused = sum(one.status != 201 for one in push.requests)
+        asked_for = time.perf_counter()
+        board = await staff.get(f"/v1/announcements/{notice}/board")
+        counted = time.perf_counter()
+        await staff.get(f"/v1/announcements/{notice}/deliveries")
+        listed = time.perf_counter()
+        everybody = sum(board[name] for name in ("reached", "waiting", "to_call"))
         raw.append(await _raw(bare, "notify", "bench_inbox", [new_id() for _ in range(guardians)]))
         rss = peak_rss_mb(platform.service("notify").pid)
     await store.close()
@@ -219,6 +223,9 @@ async def _announce(platform: Platform, guardians: int) -> list[Row]:
         Row("P6 first", "first push after the approval's answer", "s", first - published, None, "≤ 1 s",
             f"{devices:,} devices, {devices / (pushed - first):,.0f} pushes/s, refused {refused}", more_is_better=False,
             reached=first - published <= 1.0 and len(push.requests) == devices),
+        Row("P6 board", f"live board of {guardians:,}, reached + waiting + to call = {everybody:,}", "s",
+            counted - asked_for, None, "sum = audience", f"the ledger's first page {listed - counted:.2f} s",
+            more_is_better=False, reached=everybody == guardians),
     ]  # fmt: skip
 
 

@@ -44,7 +44,7 @@ async def taking_over(store: LocalStore, rows: int) -> Row:
     given = await imports.begin(records, NURSE, TOWN, data, "csv", dry_run=False, command=command)
     with Stopwatch() as ours:
         await imports.work_on(records, given["id"])
-    made = [{**doc, "_id": new_id()} for doc in await records.store.find(kept.CHILDREN, {})]
+    made = [{**doc, "_id": new_id()} for doc in await records.store.find(kept.collections.CHILDREN, {})]
     with Stopwatch() as raw:
         for start in range(0, len(made), imports.CHILDREN_AT_ONCE):
             await records.store.insert_many("raw", made[start : start + imports.CHILDREN_AT_ONCE])
@@ -76,7 +76,7 @@ async def diary_page(store: LocalStore, entries: int, reads: int = 20) -> Row:
     command = Command.of("bench", new_id(), "import", {})
     given = await imports.begin(records, NURSE, TOWN, town_files.as_csv(rows), "csv", dry_run=False, command=command)
     await imports.work_on(records, given["id"])
-    child = (await records.store.find(kept.CHILDREN, {}))[0]["_id"]
+    child = (await records.store.find(kept.collections.CHILDREN, {}))[0]["_id"]
     mother = Caller("mother-1", "guardian")
 
     def binds(doc: object) -> dict[str, str]:

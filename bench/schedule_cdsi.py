@@ -9,7 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from bench.harness import Row, show
-from services.schedule.cdsi_cases import Case, answer, read_cases
+from services.schedule.cdsi_answers import answer
+from services.schedule.cdsi_cases import Case, read_cases
 from services.schedule.domain.engine import assess
 from services.schedule.rule_files.cdsi_xml import load_supporting_data
 

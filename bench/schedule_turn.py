@@ -21,7 +21,7 @@ from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.records import Actor, ChildFacts, ChildRegistered, Dose, DoseRecorded, PersonName
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.store import Store
 

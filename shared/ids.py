@@ -46,10 +46,15 @@ def one_time_code(drawn: bytes | None = None) -> str:
     return "-".join("".join(letters[start : start + 4]) for start in (0, 4, 8))
 
 
-def is_municipality_code(code: str) -> bool:
-    """Whether the 6 digits are a code of JIS X 0402 with its right check digit (全国地方公共団体コード)."""
-    if not re.fullmatch(r"[0-9]{6}", code):
-        return False
-    weighted = sum(int(digit) * weight for digit, weight in zip(code[:5], (6, 5, 4, 3, 2), strict=True))
+def with_check_digit(code: str) -> str | None:
+    """The 6 digits of JIS X 0402 (全国地方公共団体コード) of the first 5; None where those are not 5 digits."""
+    if not re.fullmatch(r"[0-9]{5}", code):
+        return None
+    weighted = sum(int(digit) * weight for digit, weight in zip(code, (6, 5, 4, 3, 2), strict=True))
     check = 11 - weighted if weighted < 11 else 11 - weighted % 11
-    return code[5] == str(check)[-1]
+    return code + str(check)[-1]
+
+
+def is_municipality_code(code: str) -> bool:
+    """Whether the 6 digits are a code of JIS X 0402 with its right check digit."""
+    return with_check_digit(code[:5]) == code

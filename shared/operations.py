@@ -5,8 +5,8 @@ Whoever may write to the store may ask; there is no door for it.
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 import structlog
 
@@ -14,11 +14,9 @@ from shared.ids import new_id
 from shared.problems import Busy
 from shared.rebuilding import CannotRebuild
 from shared.reconciling import Finding
+from shared.runtime import Runtime
 from shared.store import Doc, Store, StoreError
 from shared.views import View
-
-if TYPE_CHECKING:
-    from shared.service import Runtime
 
 log = structlog.get_logger(__name__)
 
@@ -28,8 +26,6 @@ LOOK_EVERY_S = 1.0
 TELL_EVERY_S = 5.0
 NAMED = 20
 
-Check = Callable[[], AsyncIterator[tuple[str, bool]]]
-"""Goes over everything that it checks: (an opaque id, whether it is as it should be)."""
 Tell = Callable[[str], Awaitable[None]]
 
 
@@ -37,7 +33,7 @@ class Refused(Exception):
     """The service cannot do what was asked; the sentence says why."""
 
 
-async def describe(runtime: "Runtime") -> None:
+async def describe(runtime: Runtime) -> None:
     """Write down what this release of the service has, for the operator's tools."""
     about = {
         "collections": list(runtime.relay.collections),
@@ -48,7 +44,7 @@ async def describe(runtime: "Runtime") -> None:
     await runtime.store.update(OPERATIONS, {"_id": ABOUT}, {"$set": about}, upsert=True)
 
 
-async def work(runtime: "Runtime") -> None:
+async def work(runtime: Runtime) -> None:
     """Take what an operator asked for, one thing at a time."""
     for row in await runtime.store.find(OPERATIONS, {"state": "asked"}):
         if not await runtime.store.update(
@@ -82,7 +78,7 @@ async def work(runtime: "Runtime") -> None:
     await asyncio.sleep(LOOK_EVERY_S)
 
 
-async def _do(runtime: "Runtime", what: str, args: Doc, tell: Tell) -> None:
+async def _do(runtime: Runtime, what: str, args: Doc, tell: Tell) -> None:
     if what == "reconcile":
         await _reconcile(runtime, args, tell)
     elif what == "rebuild":
@@ -97,7 +93,7 @@ async def _do(runtime: "Runtime", what: str, args: Doc, tell: Tell) -> None:
         raise Refused(f"This release does not know how to {what}.")
 
 
-async def _reconcile(runtime: "Runtime", args: Doc, tell: Tell) -> None:
+async def _reconcile(runtime: Runtime, args: Doc, tell: Tell) -> None:
     backwards, told_at = 0, time.monotonic()
 
     async def progress(found: Finding) -> None:
@@ -122,7 +118,7 @@ async def _reconcile(runtime: "Runtime", args: Doc, tell: Tell) -> None:
         )
 
 
-async def _verify(runtime: "Runtime", tell: Tell) -> None:
+async def _verify(runtime: Runtime, tell: Tell) -> None:
     wrong = 0
     for name, check in runtime.checks.items():
         count, bad = 0, []

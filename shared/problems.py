@@ -105,6 +105,15 @@ class NotFound(Problem):
     en = "Not found."
 
 
+class MethodNotAllowed(Problem):
+    """This path has no such method."""
+
+    status = 405
+    code = "method-not-allowed"
+    ja = "この操作には対応していません。"
+    en = "This method is not allowed here."
+
+
 class Conflict(Problem):
     """Somebody else changed it at the same time, or it exists already."""
 

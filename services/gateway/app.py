@@ -30,7 +30,8 @@ from services.gateway.subscribers import subscribe
 from services.gateway.subscribers.changes import follow_changes
 from shared.audit import Audit
 from shared.cursors import Cursors
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 
 ARCHIVE = (("GET", "/internal/events"), ("GET", "/internal/heads"))

@@ -38,9 +38,12 @@ from services.notify.commands.training import Training, load_courses
 from services.notify.domain.preferences import Night
 from services.notify.subscribers import subscribe
 from shared.egress import Egress
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 
+MOST_PAGES = 5_000
+"""Events of one notice that may wait at once: of 2,500,000 recipients, whose notice is still far from a document's 16 MB."""
 TEXTS = Path(__file__).with_name("texts") / "reminders.yaml"
 
 
@@ -51,7 +54,7 @@ def create_app(settings: Settings) -> FastAPI:
     pusher = Pusher(runtime.store, egress, settings, runtime.clock)
     notices = Notices(
         store=runtime.store,
-        announcements=runtime.documents(kept.ANNOUNCEMENTS),
+        announcements=runtime.documents(kept.ANNOUNCEMENTS, MOST_PAGES),
         mailboxes=runtime.documents(kept.MAILBOXES),
         pages=runtime.documents(kept.PAGES),
         pusher=pusher,

@@ -6,7 +6,7 @@ from typing import Any
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.contacts import Contacts, follow_families
-from services.notify.commands.fanout import expand_pages, push_pages
+from services.notify.commands.fanout import PAGES_AT_ONCE, expand_pages, push_pages
 from services.notify.commands.reminders import Reminders, deliver_reminders, push_reminders
 from services.notify.domain.audience import LOW_BIRTH_WEIGHT_G, TERM_DAYS
 from shared.delivery import Each
@@ -16,7 +16,7 @@ from shared.events import records as r
 from shared.events import schedule as s
 from shared.events.base import Envelope
 from shared.events.notify import FanoutPage, UrgentFanoutPage
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import Rejected, View
 
 TO_DO = frozenset({"due", "overdue", "upcoming"})
@@ -47,6 +47,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
         {
             r.PregnancyRegistered: pregnancy_registered,
             r.PregnancyCorrected: pregnancy_corrected,
+            r.PregnancyMoved: pregnancy_moved,
             r.PregnancyEnded: pregnancy_ended,
             r.PregnancyLossRetracted: pregnancy_loss_retracted,
         },
@@ -70,7 +71,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
     for lane in (FanoutPage, UrgentFanoutPage):
         inbox = Each(f"{lane.stream}.inbox", partial(expand_pages, notices))
         pushes = Each(f"{lane.stream}.push", partial(push_pages, notices))
-        runtime.follow(lane.topic(), inbox, max_records=4)
+        runtime.follow(lane.topic(), inbox, max_records=PAGES_AT_ONCE)
         runtime.follow(lane.topic(), pushes, group=f"{lane.stream}-push", max_records=1)
     return families
 
@@ -171,6 +172,12 @@ def pregnancy_corrected(doc: Document, event: r.PregnancyCorrected, envelope: En
     if "pregnancy" not in doc.state:
         raise Rejected("pregnancy-unknown")
     doc.state["pregnancy"] = {**doc.state["pregnancy"], "expected": event.expected_delivery.isoformat()}
+
+
+def pregnancy_moved(doc: Document, event: r.PregnancyMoved, envelope: Envelope) -> None:
+    if "pregnancy" not in doc.state:
+        raise Rejected("pregnancy-unknown")
+    _lives(doc, "pregnancy", {**doc.state["pregnancy"], "municipality": event.to_municipality})
 
 
 def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) -> None:

@@ -6,7 +6,8 @@ from services.questionnaire.api import routes
 from services.questionnaire.commands import Desk
 from services.questionnaire.store import CHILDREN, RESPONSES, ensure_indexes, load_library
 from services.questionnaire.subscribers import subscribe
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 
 

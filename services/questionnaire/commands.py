@@ -1,7 +1,5 @@
 """One function per verb: load, ask the domain, commit the response with its events."""
 
-import asyncio
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -19,9 +17,7 @@ from shared.clock import Clock, tokyo_day
 from shared.documents import Command, Document, Documents
 from shared.problems import NotFound, invalid
 from shared.store import Doc
-
-WAIT_S = 5.0
-_POLL_S = 0.05
+from shared.waiting import FRESH_WAIT_S, until
 
 Given = Sequence[tuple[str, Any]]
 """Answers as they came: (link id, value)."""
@@ -78,16 +74,19 @@ async def child_for(desk: Desk, caller: Caller, child: str, revision: int = 0) -
     With a revision that the caller has seen elsewhere (Hagukumi-Revision) a refusal comes only after the bounded wait, so that
     it says nothing about whether the child exists, and a guardian who was bound a moment ago is let in.
     """
-    deadline = time.monotonic() + (WAIT_S if revision else 0.0)
-    while True:
+    known: KnownChild | None = None
+
+    async def may() -> bool:
+        nonlocal known
         doc = await desk.children.load(child)
-        if doc is not None and doc.state and doc.read_to("records.child", child) >= revision:
-            known = child_of(doc.state)
-            if may_answer_for(caller, known, desk.today):
-                return known
-        if time.monotonic() >= deadline:
-            raise NotFound
-        await asyncio.sleep(_POLL_S)
+        if doc is None or not doc.state or doc.read_to("records.child", child) < revision:
+            return False
+        known = child_of(doc.state)
+        return may_answer_for(caller, known, desk.today)
+
+    if not await until(may, FRESH_WAIT_S if revision else 0.0) or known is None:
+        raise NotFound
+    return known
 
 
 async def see(desk: Desk, caller: Caller, response_id: str) -> tuple[Sight, Document]:

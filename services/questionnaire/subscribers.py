@@ -9,7 +9,7 @@ from shared.documents import Document, Documents
 from shared.events import records
 from shared.events.base import Envelope, Event
 from shared.events.records import ChildEvent, ChildFacts
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import Rejected, View
 
 

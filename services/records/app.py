@@ -17,7 +17,8 @@ from services.records.commands.pregnancies import birth_keeper
 from services.records.commands.records import Records
 from services.records.subscribers import subscribe
 from shared.files import files_of
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 
 
@@ -33,11 +34,11 @@ def create_app(settings: Settings) -> FastAPI:
     runtime = Runtime(settings)
     own_key = (settings.internal_keys.get("private") or {}).get("d", "")
     records = Records(
-        children=runtime.documents(kept.CHILDREN),
-        organisations=runtime.documents(kept.ORGANISATIONS),
-        diary=runtime.documents(kept.DIARY),
-        imports=runtime.documents(kept.IMPORTS),
-        pregnancies=runtime.documents(kept.PREGNANCIES),
+        children=runtime.documents(kept.collections.CHILDREN),
+        organisations=runtime.documents(kept.collections.ORGANISATIONS),
+        diary=runtime.documents(kept.collections.DIARY),
+        imports=runtime.documents(kept.collections.IMPORTS),
+        pregnancies=runtime.documents(kept.collections.PREGNANCIES),
         files=files_of(settings, runtime.store, "photo_files"),
         import_files=files_of(settings, runtime.store, "import_files"),
         handbook_key=_handbook_key(settings),
@@ -46,7 +47,7 @@ def create_app(settings: Settings) -> FastAPI:
     subscribe(runtime, records)
 
     async def prepare() -> None:
-        await kept.ensure_indexes(runtime.store)
+        await kept.collections.ensure_indexes(runtime.store)
 
     async def turn() -> None:
         await turn_days(records)
@@ -63,7 +64,7 @@ def create_app(settings: Settings) -> FastAPI:
     runtime.on_clock.append(turn)
     app = create_service(
         runtime,
-        routers(runtime, records),
+        routers(records),
         title="Hagukumi records",
         larger_body=lambda scope: max(diary.larger_body(scope), imports.larger_body(scope)),
     )

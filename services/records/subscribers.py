@@ -13,7 +13,7 @@ from shared.events.base import Envelope
 from shared.events.gateway import ClinicChanged, ClinicRegistered, DirectoryEvent, MunicipalityOpened
 from shared.events.questionnaire import QuestionnaireSubmitted, ResponseEvent
 from shared.problems import NotFound
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import View
 
 SUBMITTED = QuestionnaireSubmitted.event_type()

@@ -1,26 +1,29 @@
 """The internal HTTP of schedule: the gateway calls it on behalf of a principal; it checks again."""
 
-import asyncio
 from datetime import date
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list
+from services.schedule.commands.coverage import (
+    assign_follow_up,
+    coverage_of,
+    not_yet_list,
+    place_in_list,
+    with_refusals,
+)
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
-from services.schedule.commands.reading import catch_up_of, plan_is_fresh, plan_on, pregnancy_plan
+from services.schedule.commands.reading import catch_up_of, plan_on, pregnancy_plan
 from shared.cursors import Cursors
-from shared.documents import Document, mark
+from shared.documents import Document
 from shared.problems import Busy, invalid
-from shared.service import Runtime, answer, api_router, command_of
+from shared.runtime import Runtime
 from shared.vaccines import CVX, vaccines
-
-FRESH_WAIT_S = 5.0
-Authorization = Annotated[str | None, Header()]
-IdempotencyKey = Annotated[str | None, Header()]
+from shared.waiting import FRESH_WAIT_S, until
+from shared.web import Asked, Asking, answer, api_router
 
 
 class Body(BaseModel):
@@ -70,17 +73,10 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
     cursors = Cursors(str(keys.get("d", "")))
 
     @routes.post("/v1/pre-checks", status_code=201)
-    async def pre_checks(
-        body: PreCheckBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        hagukumi_revision: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def pre_checks(body: PreCheckBody, asked: Asking) -> JSONResponse:
         """Check a dose before it is given: allow, warn or stop, with reasons."""
-        principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        plan = await _until_fresh(planning, body.child, hagukumi_revision)
+        command = asked.command(body)
+        plan = await _until_fresh(planning, body.child, asked)
         question = Question(
             child=body.child,
             code=_code(body),
@@ -89,86 +85,69 @@ def router(runtime: Runtime, planning: Planning) -> APIRouter:
             expires_on=body.expires_on,
             on=body.on or planning.today,
         )
-        found, doc = await answer_pre_check(planning, principal, question, command, plan)
+        found, doc = await answer_pre_check(planning, asked.principal, question, command, plan)
         return answer(doc, "schedule.plan", found, status=201)
 
     @routes.get("/v1/pregnancies/{pregnancy}/plan")
-    async def plan_of_pregnancy(pregnancy: str, authorization: Authorization = None) -> JSONResponse:
+    async def plan_of_pregnancy(pregnancy: str, asked: Asking) -> JSONResponse:
         """The woman's own plan: doses and checkups of the pregnancy, and hers after the birth."""
-        principal = runtime.principal(authorization)
-        return JSONResponse(pregnancy_plan(planning, await planning.plans.load(pregnancy), principal))
+        return JSONResponse(pregnancy_plan(planning, await planning.plans.load(pregnancy), asked.principal))
 
     @routes.get("/v1/children/{child}/plan")
-    async def plan(
-        child: str,
-        on: Annotated[date | None, Query()] = None,
-        authorization: Authorization = None,
-        hagukumi_revision: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def plan(child: str, asked: Asking, on: Annotated[date | None, Query()] = None) -> JSONResponse:
         """The plan as it would be on another day."""
-        principal = runtime.principal(authorization)
-        doc = await _until_fresh(planning, child, hagukumi_revision)
-        return JSONResponse(plan_on(planning, doc, principal, on or planning.today))
+        doc = await _until_fresh(planning, child, asked)
+        return JSONResponse(plan_on(planning, doc, asked.principal, on or planning.today))
 
     @routes.get("/v1/children/{child}/catch-up")
     async def catch_up(
         child: str,
+        asked: Asking,
         ill_until: Annotated[date | None, Query()] = None,
         closed: Annotated[list[date] | None, Query(max_length=100)] = None,
-        authorization: Authorization = None,
-        hagukumi_revision: Annotated[str | None, Header()] = None,
     ) -> JSONResponse:
         """The fewest visits that complete what is open."""
-        principal = runtime.principal(authorization)
-        doc = await _until_fresh(planning, child, hagukumi_revision)
-        return JSONResponse(catch_up_of(planning, doc, principal, ill_until, closed or []))
+        doc = await _until_fresh(planning, child, asked)
+        return JSONResponse(catch_up_of(planning, doc, asked.principal, ill_until, closed or []))
 
     @routes.get("/v1/municipalities/{code}/coverage")
-    async def coverage(code: str, authorization: Authorization = None) -> JSONResponse:
+    async def coverage(code: str, asked: Asking) -> JSONResponse:
         """How the town's children stand for each series."""
-        return JSONResponse(await coverage_of(planning, runtime.principal(authorization), code))
+        return JSONResponse(await coverage_of(planning, asked.principal, code))
 
     @routes.get("/v1/municipalities/{code}/not-yet")
     async def not_yet(
         code: str,
+        asked: Asking,
         kind: Literal["due", "dose", "checkup", "overdue", "closing"] = "due",
         limit: Annotated[int, Query(ge=1, le=500)] = 100,
         cursor: Annotated[str | None, Query(max_length=400)] = None,
-        authorization: Authorization = None,
     ) -> JSONResponse:
         """The not-yet list of a municipality."""
-        principal = runtime.principal(authorization)
-        lines = await not_yet_list(planning, principal, code, kind)
+        lines = await not_yet_list(planning, asked.principal, code, kind)
         total = len(lines)
         children = len({line["child"] for line in lines})
         if cursor is not None:
             after = tuple(cursors.open(cursor))
-            lines = [line for line in lines if (line["overdue_from"] or "9999-12-31", line["id"]) > after]
-        page = lines[:limit]
+            lines = [line for line in lines if place_in_list(line) > after]
+        page = await with_refusals(planning, lines[:limit])
         body = {"items": page, "total": total, "children": children, "next": None}
         if len(lines) > limit:
             last = page[-1]
-            body["next"] = cursors.seal([last["overdue_from"] or "9999-12-31", last["id"]])
+            body["next"] = cursors.seal([*place_in_list(last)])
         return JSONResponse(body)
 
     @routes.put("/v1/municipalities/{code}/follow-ups/{line}")
-    async def follow_up(code: str, line: str, body: FollowUpBody, authorization: Authorization = None) -> JSONResponse:
+    async def follow_up(code: str, line: str, body: FollowUpBody, asked: Asking) -> JSONResponse:
         """Say who follows up, and how far they are."""
-        principal = runtime.principal(authorization)
-        found, doc = await assign_follow_up(planning, principal, code, line, body.state, body.responsible)
+        found, doc = await assign_follow_up(planning, asked.principal, code, line, body.state, body.responsible)
         return answer(doc, "schedule.plan", found)
 
     @routes.post("/v1/lot-recalls", status_code=201)
-    async def lot_recalls(
-        body: LotRecallBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def lot_recalls(body: LotRecallBody, asked: Asking) -> JSONResponse:
         """Recall a lot."""
-        principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        found, doc = await recall_lot(planning, principal, body.product, body.lot, body.reason, command)
+        command = asked.command(body)
+        found, doc = await recall_lot(planning, asked.principal, body.product, body.lot, body.reason, command)
         return answer(doc, "schedule.lot", found, status=201)
 
     return routes
@@ -190,20 +169,16 @@ def _code(body: PreCheckBody) -> str:
     return found.code
 
 
-async def _until_fresh(planning: Planning, child: str, revision: str | None) -> Document | None:
-    """The child's plan, bounded wait, once it has seen what the caller wrote (read your writes); Busy when that does not come."""
-    wanted: dict[str, int] = {}
-    for part in (revision or "").split(","):
-        place, _, number = part.strip().rpartition("=")
-        stream, _, subject = place.partition(":")
-        if subject == child and stream == "records.child" and number.isdigit():
-            wanted[mark(stream, subject)] = int(number)
-    pause = 0.01
-    waited = 0.0
-    while not plan_is_fresh(plan := await planning.plans.load(child), wanted):
-        if waited >= FRESH_WAIT_S:
-            raise Busy
-        await asyncio.sleep(pause)
-        waited += pause
-        pause = min(pause * 1.5, 0.2)
-    return plan
+async def _until_fresh(planning: Planning, child: str, asked: Asked) -> Document | None:
+    """The child's plan, once it has seen what the caller wrote (read your writes); Busy when that does not come."""
+    wanted = asked.seen("records.child", child)
+    found: Document | None = None
+
+    async def fresh() -> bool:
+        nonlocal found
+        found = await planning.plans.load(child)
+        return (0 if found is None else found.read_to("records.child", child)) >= wanted
+
+    if not await until(fresh, FRESH_WAIT_S):
+        raise Busy
+    return found

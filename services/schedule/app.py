@@ -11,7 +11,8 @@ from services.schedule.commands.recounting import plans_and_recounts, turn_the_d
 from services.schedule.commands.reminders import fire_reminders
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 
 REMINDERS_EVERY_S = 1.0

@@ -7,7 +7,8 @@ Not Complete; there an empty column means that the value must be absent. A colum
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from services.schedule.cdsi_cases import Answer, Case, CaseError, DoseAnswer, letters, read_day
+from services.schedule.cdsi_answers import Answer, DoseAnswer
+from services.schedule.cdsi_cases import Case, CaseError, letters, read_day, whole
 
 _NOT_COMPLETE = letters("Not Complete")
 
@@ -66,7 +67,7 @@ def grade(case: Case, found: Answer) -> Graded:
         fields["Series_Status"] = _words(status, found.series_status)
     if letters(status) == _NOT_COMPLETE:
         number = None if found.forecast_number is None else str(found.forecast_number)
-        fields["Forecast_#"] = _exact(_expected(case, "forecast_#"), number)
+        fields["Forecast_#"] = _exact(whole(_expected(case, "forecast_#")), number)
         for column, got in (
             ("Earliest_Date", found.earliest),
             ("Recommended_Date", found.recommended),

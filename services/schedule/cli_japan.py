@@ -20,6 +20,7 @@ from services.schedule.domain.pre_check import Proposal, Sibling, pre_check
 from services.schedule.domain.rule_changes import plan_changes
 from services.schedule.domain.rule_set import RuleSet
 from services.schedule.rule_files import RuleError, load_rule_set
+from shared.ids import is_municipality_code, with_check_digit
 
 BirthDate = Annotated[str | None, typer.Option("--birth-date", help="YYYY-MM-DD")]
 SexOption = Annotated[str, typer.Option("--sex", help="F, M or U")]
@@ -57,6 +58,16 @@ def _read_observations(texts: list[str] | None) -> tuple[Observation, ...]:
         code, _, day = text.partition("@")
         found.append(Observation(code, read_day(day, "--observation") if day else None))
     return tuple(found)
+
+
+def _municipality(text: str | None) -> str | None:
+    """The six-digit code; five digits get their check digit."""
+    if text is None:
+        return None
+    code = with_check_digit(text) if len(text) == 5 else text
+    if code is None or not is_municipality_code(code):
+        bad_input(f"--municipality: {text!r} is not a code of a municipality (全国地方公共団体コード, 6 or 5 digits)")
+    return code
 
 
 def _sex(text: str) -> Sex:
@@ -103,7 +114,7 @@ def plan(
             sex=_sex(sex),
             doses=read_doses(law, dose, "--dose"),
             observations=_read_observations(observation),
-            municipality=municipality,
+            municipality=_municipality(municipality),
             expected_delivery=read_day(edd, "--edd") if edd else None,
         ),
     )
@@ -161,7 +172,7 @@ def precheck(
             sex=_sex(sex),
             doses=read_doses(law, dose, "--dose"),
             observations=_read_observations(observation),
-            municipality=municipality,
+            municipality=_municipality(municipality),
         ),
     )
     proposed = read_doses(law, [give], "--give")[0]

@@ -8,7 +8,7 @@ import zlib
 from datetime import UTC, date, datetime
 from typing import Any
 
-from services.schedule.domain.coverage import may_close_first
+from services.schedule.domain.coverage import FollowUpState, may_close_first
 from services.schedule.domain.history import Allergy, CheckupDone, DoseGiven, History, Observation, Reaction
 from services.schedule.domain.plan_items import OPEN, Plan, PlanItem
 from services.schedule.domain.verdicts import Because, Cited, Sentence
@@ -101,6 +101,15 @@ def follow_up_id(child: str, series: str, dose_number: int) -> str:
     return derived_id("follow-up", child, series, str(dose_number))
 
 
+def follow_up(doc: Document, series: str, dose_number: int) -> tuple[FollowUpState, str | None]:
+    """How far the child's town is with a line, and whose it is; what another town did before a move is not its own."""
+    known = doc.state.get("follow_ups", {}).get(follow_up_id(doc.id, series, dose_number))
+    here = doc.state["child"]["municipality"]
+    if known is None or known.get("municipality", here) != here:
+        return "unseen", None
+    return known["state"], known["responsible"]
+
+
 def due_rows(doc: Document) -> dict[str, Doc]:
     """The lines of the not-yet list (未受診者) that this child stands on, with who follows each up.
 
@@ -117,7 +126,7 @@ def due_rows(doc: Document) -> dict[str, Doc]:
         if not waits or not item.get("earliest"):
             continue
         row_id = follow_up_id(doc.id, item["series"], item["dose_number"])
-        follow_up = state.get("follow_ups", {}).get(row_id, {})
+        follow_up_state, responsible = follow_up(doc, item["series"], item["dose_number"])
         rows[row_id] = {
             "child": doc.id,
             "municipality": state["child"]["municipality"],
@@ -128,8 +137,8 @@ def due_rows(doc: Document) -> dict[str, Doc]:
             "recommended": item.get("recommended"),
             "overdue_from": item.get("overdue_from"),
             "free_until": item.get("free_until"),
-            "state": follow_up.get("state", "unseen"),
-            "responsible": follow_up.get("responsible"),
+            "state": follow_up_state,
+            "responsible": responsible,
         }
     return rows
 

@@ -10,7 +10,7 @@ from shared.documents import Document
 from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import Rejected, View
 
 RELEVANT = frozenset(
@@ -34,6 +34,7 @@ RELEVANT = frozenset(
         r.ChildRetracted,
         r.PregnancyRegistered,
         r.PregnancyCorrected,
+        r.PregnancyMoved,
         r.PregnancyCheckupRecorded,
         r.PregnancyCheckupCorrected,
         r.PregnancyCheckupRetracted,
@@ -82,6 +83,7 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.ChildDied: child_died,
             r.PregnancyRegistered: pregnancy_registered,
             r.PregnancyCorrected: pregnancy_corrected,
+            r.PregnancyMoved: pregnancy_moved,
             r.PregnancyCheckupRecorded: pregnancy_checkup_recorded,
             r.PregnancyCheckupCorrected: pregnancy_checkup_recorded,
             r.PregnancyCheckupRetracted: checkup_retracted,
@@ -285,6 +287,12 @@ def pregnancy_registered(doc: Document, event: r.PregnancyRegistered, envelope: 
 def pregnancy_corrected(doc: Document, event: r.PregnancyCorrected, envelope: Envelope) -> None:
     _known(doc)
     doc.state["child"]["expected_delivery"] = event.expected_delivery.isoformat()
+
+
+def pregnancy_moved(doc: Document, event: r.PregnancyMoved, envelope: Envelope) -> None:
+    _known(doc)
+    doc.tenant = event.to_municipality
+    doc.state["child"]["municipality"] = event.to_municipality
 
 
 def pregnancy_checkup_recorded(doc: Document, event: r.PregnancyCheckupRecorded, envelope: Envelope) -> None:

@@ -57,6 +57,9 @@ class FanoutPage(Event):
     page: int
     first: int = Field(description="Index of the first recipient of this page in the frozen list")
     count: int
+    change: int = Field(
+        default=0, description="Which correction or recall its readers are told of; 0: the notice itself"
+    )
 
 
 class UrgentFanoutPage(FanoutPage):
@@ -90,13 +93,14 @@ class MessageDelivered(DeliveryEvent):
 
 
 class PageDelivered(DeliveryEvent):
-    """A page of a notice's recipients has it in their inboxes; keyed by announcement and page."""
+    """A page of a notice's recipients has it, or what became of it, in their inboxes; keyed by announcement and page."""
 
     announcement: str
     page: int
     municipality: str
     urgency: Urgency
     recipients: tuple[str, ...]
+    change: int = Field(default=0, description="Which correction or recall; 0: the notice itself")
 
 
 class MessageRead(DeliveryEvent):

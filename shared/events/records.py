@@ -180,6 +180,22 @@ class GrowthMeasured(ChildEvent):
     length_cm: float | None = None
     head_cm: float | None = None
     chest_cm: float | None = None
+    provenance: Provenance | None = None
+    organisation: str | None = None
+    by: Actor
+
+
+class GrowthCorrected(GrowthMeasured):
+    """A measurement was put right (a slip of the pen, another day); carries it as it now stands, under whoever measured."""
+
+    reason: str
+
+
+class GrowthRetracted(ChildEvent):
+    """A measurement was withdrawn (entered in error): it stands on no curve any more."""
+
+    measurement_id: str
+    reason: str
     by: Actor
 
 
@@ -486,11 +502,35 @@ class PregnancyCorrected(PregnancyEvent):
     by: Actor
 
 
+class PregnancyMoved(PregnancyEvent):
+    """The woman lives in another town, which has confirmed it: notices and checkups are that town's from now on."""
+
+    from_municipality: str
+    to_municipality: str
+    by: Actor
+
+
+class PregnancyConsentGiven(PregnancyEvent):
+    """The woman lends the pregnancy's record to a clinic or another town (里帰り), to read and to write, until a day (inclusive)."""
+
+    organisation: str
+    kind: Literal["clinic", "municipality"]
+    until: date
+    by: Actor
+
+
+class PregnancyConsentWithdrawn(PregnancyEvent):
+    """The woman took that back: the organisation reads and writes no more."""
+
+    organisation: str
+    by: Actor
+
+
 UrineTest = Literal["negative", "trace", "1+", "2+", "3+"]
 
 
 class PregnancyCheckupRecorded(PregnancyEvent):
-    """A checkup of the pregnancy (妊婦健診) took place; by the woman from her paper, or by the town."""
+    """A checkup of the pregnancy (妊婦健診) took place; by the woman from her paper, the town, or a clinic that she trusts."""
 
     checkup_id: str
     done_on: date

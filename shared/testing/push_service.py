@@ -1,7 +1,7 @@
 """A recording push service, written from RFC 8030 (protocol), RFC 8291 (encryption) and RFC 8292 (VAPID).
 
 It checks what those ask of an application server and answers as they say: 201 with a Location (RFC 8030 section 5), 400 for a
-malformed request or a missing TTL (section 5.2), 401 without and 403 with unusable VAPID credentials (RFC 8292 section 4.2), 404 and
+malformed request, a missing TTL (section 5.2), an unknown Urgency (5.3) or a Topic that is none (5.4), 401 without and 403 with unusable VAPID credentials (RFC 8292 section 4.2), 404 and
 410 for a subscription that is gone (RFC 8030 section 7.3), 413 beyond 4,096 bytes (section 7.2), 429 with Retry-After (section 8.4).
 """
 
@@ -19,8 +19,10 @@ from urllib.parse import urlsplit
 
 import http_ece
 import uvicorn
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
@@ -30,6 +32,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 MAX_BODY = 4_096
+URGENCIES = frozenset({"very-low", "low", "normal", "high"})
 DAY_S = 86_400
 
 
@@ -72,8 +75,15 @@ class PushService:
 
     async def __aenter__(self) -> Self:
         app = Starlette(routes=[Route("/{path:path}", self._receive, methods=["POST"])])
+        # Push services keep a line open for minutes; one that closes it just as it is written to makes an unknown outcome.
         config = uvicorn.Config(
-            app, host="127.0.0.1", port=self._port, log_level="critical", lifespan="off", access_log=False
+            app,
+            host="127.0.0.1",
+            port=self._port,
+            log_level="critical",
+            lifespan="off",
+            access_log=False,
+            timeout_keep_alive=120,
         )
         server = uvicorn.Server(config)
         server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign, assignment]
@@ -119,6 +129,10 @@ class PushService:
         """(status, what is wrong) of a request."""
         if not re.fullmatch("[0-9]+", headers.get("ttl", "")):
             return 400, "TTL is missing or no number"
+        if headers.get("urgency", "normal") not in URGENCIES:
+            return 400, "Urgency is none of the four"
+        if "topic" in headers and not re.fullmatch("[A-Za-z0-9_-]{1,32}", headers["topic"]):
+            return 400, "Topic is not at most 32 characters of base64url"
         if headers.get("content-encoding") != "aes128gcm":
             return 400, "Content-Encoding is not aes128gcm"
         if len(body) > MAX_BODY:
@@ -178,7 +192,7 @@ def _structure(body: bytes) -> str | None:
 
 @dataclass(slots=True)
 class Receiver:
-    """An independent browser: its own key pair and secret, its own decryption (http_ece)."""
+    """An independent browser: its own key pair and secret, and its own decryption, which is checked against http_ece's."""
 
     push: PushService
     name: str
@@ -192,19 +206,40 @@ class Receiver:
 
     def subscription(self) -> dict[str, Any]:
         """The W3C PushSubscription that the browser hands to the application."""
-        point = self._private.public_key().public_bytes(
-            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
-        )
         return {
             "endpoint": f"{self.push.origin}{self.path}",
             "expirationTime": None,
-            "keys": {"p256dh": _encode(point), "auth": _encode(self._auth)},
+            "keys": {"p256dh": _encode(self._point()), "auth": _encode(self._auth)},
         }
 
     def decrypt(self, body: bytes) -> str:
-        """The message; raises when it was not encrypted for this browser."""
+        """The message; raises when it was not encrypted for this browser.
+
+        Read twice: by the steps of RFC 8291 section 3.4 and RFC 8188 section 2, which share nothing with the sender, and by http_ece.
+        """
+        salt, size, length = body[:16], int.from_bytes(body[16:20], "big"), body[20]
+        sender, record = body[21 : 21 + length], body[21 + length :]
+        if len(record) > size:
+            raise ValueError("more than one record")
+        peer = ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), sender)
+        shared = self._private.exchange(ec.ECDH(), peer)
+        key = _hkdf(self._auth, shared, b"WebPush: info\0" + self._point() + sender, 32)
+        content_key = _hkdf(salt, key, b"Content-Encoding: aes128gcm\0", 16)
+        nonce = _hkdf(salt, key, b"Content-Encoding: nonce\0", 12)
+        padded = AESGCM(content_key).decrypt(nonce, record, None).rstrip(b"\0")
         plain: bytes = http_ece.decrypt(body, private_key=self._private, auth_secret=self._auth, version="aes128gcm")
+        if padded != plain + b"\2":
+            raise ValueError("two implementations read it differently")
         return plain.decode()
+
+    def _point(self) -> bytes:
+        return self._private.public_key().public_bytes(
+            serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint
+        )
+
+
+def _hkdf(salt: bytes, secret: bytes, info: bytes, length: int) -> bytes:
+    return HKDF(hashes.SHA256(), length, salt, info).derive(secret)
 
 
 def _encode(raw: bytes) -> str:

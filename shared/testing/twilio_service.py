@@ -24,6 +24,7 @@ ERRORS: dict[str, int] = {
     "20503": 503,
     "21211": 400,
     "21212": 400,
+    "21265": 400,
     "21602": 400,
     "21603": 400,
     "21604": 400,
@@ -31,6 +32,7 @@ ERRORS: dict[str, int] = {
     "21611": 429,
     "21614": 400,
     "21617": 400,
+    "21635": 400,
     "30001": 201,
 }
 """Code: HTTP status. 30001 is told in a resource that was made and failed at once."""

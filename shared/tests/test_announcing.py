@@ -21,7 +21,7 @@ from shared.events.base import Envelope
 from shared.events.records import GuardianAdded
 from shared.ids import event_id, new_id
 from shared.outbox import ARCHIVE, Relay, archived, take_lease
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.store import Doc, Store
 from shared.testing.plugin import service_settings
 from shared.testing.undecodable import send_undecodable

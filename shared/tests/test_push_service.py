@@ -66,6 +66,8 @@ async def test_a_good_push_is_accepted_recorded_and_can_be_read_by_its_browser(p
     [
         ({"TTL": None}, 400),
         ({"TTL": "soon"}, 400),
+        ({"Urgency": "emergency"}, 400),
+        ({"Topic": "x" * 33}, 400),
         ({"Content-Encoding": "aesgcm"}, 400),
         ({"Authorization": None}, 401),
         ({"Authorization": "Bearer abc"}, 403),
@@ -149,6 +151,22 @@ async def test_it_answers_as_it_is_told_and_as_often(push: PushService) -> None:
     for status in (404, 410, 413, 500, 503):
         push.answers[browser.path] = Answer(status)
         assert (await sends(push, *good(push, browser))).status_code == status
+
+
+def test_the_example_of_rfc_8291() -> None:
+    """Section 5: what the browser has to read is in the standard, not in what we send."""
+    private = int.from_bytes(_raw("q1dXpw3UpT5VOmu_cf_v6ih07Aems3njxI-JWgLcM94"), "big")
+    browser = Receiver(
+        PushService(),
+        "phone",
+        _private=ec.derive_private_key(private, ec.SECP256R1()),
+        _auth=_raw("BTBZMqHH6r4Tts7J_aSIgg"),
+    )
+    body = (
+        "DGv6ra1nlYgDCS1FRnbzlwAAEABBBP4z9KsN6nGRTbVYI_c7VJSPQTBtkgcy27mlmlMoZIIgDll6e3vCYLocInmYWAmS6TlzAC8wEqKK6PBru3jl7A_"
+        "yl95bQpu6cVPTpK4Mqgkf1CXztLVBSt2Ks3oZwbuwXPXLWyouBWLVWGNWQexSgSxsj_Qulcy4a-fN"
+    )
+    assert browser.decrypt(_raw(body)) == "When I grow up, I want to be a watermelon"
 
 
 async def test_a_message_in_several_records(push: PushService) -> None:

@@ -17,7 +17,8 @@ from shared.healing import WANTED
 from shared.ids import new_id
 from shared.outbox import Relay
 from shared.problems import Busy
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 from shared.tests.conftest import HANDLERS
 from shared.tests.test_healing import Silence

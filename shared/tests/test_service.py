@@ -10,10 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from shared.context import cause
 from shared.problems import Busy, Invalid, field_problems, language_of
-from shared.service import Frame, Runtime, api_router, create_service, probe_app
+from shared.runtime import Runtime
+from shared.service import create_service, probe_app
 from shared.settings import Settings
 from shared.store import StoreUnreachable
 from shared.strict_json import BadJson, loads
+from shared.web import Frame, api_router
 
 
 class Toy(BaseModel):

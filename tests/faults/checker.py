@@ -29,6 +29,7 @@ VIEWS = {
 }
 """The views that follow a child's record, by service."""
 MOST_MEMORY_MB = 400
+TOO_MANY = 429
 
 
 @dataclass
@@ -179,10 +180,14 @@ def _inboxes_are_whole(rig: Rig, ledger: Ledger, found: Findings) -> None:
 
 
 def check_pushes(receivers: Iterable[Receiver], push: PushService) -> Findings:
-    """I4: at most one push for each message and recipient; I7: what it says is nobody's health."""
+    """I4: at most one push for each message and recipient; I7: what it says is nobody's health.
+
+    A 429 is a definite refusal (RFC 8030 section 8.4): what is sent again after it was not sent before.
+    """
     found = Findings()
     for receiver in receivers:
-        texts = Counter(receiver.decrypt(one.body) for one in push.requests if one.path == receiver.path)
+        sent = [one for one in push.requests if one.path == receiver.path and one.status != TOO_MANY]
+        texts = Counter(receiver.decrypt(one.body) for one in sent)
         found.doubled += [f"{receiver.path} got a push {times} times" for times in texts.values() if times > 1]
         found.wrong += [f"a push to {receiver.path} names a child" for text in texts if CANARY in text or LOT in text]
     found.wrong += [f"a push was malformed: {one.problem}" for one in push.requests if one.problem]

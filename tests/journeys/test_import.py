@@ -134,6 +134,8 @@ class Stores:
                 yield doc
 
 
+# Ten thousand rows, four times over, through every view: on a busy machine that takes longer than a test may.
+@pytest.mark.timeout(3_600 if FULL else 600)
 async def test_a_towns_children_come_in_once_and_go_without_a_trace(town: Town, platform: Platform) -> None:
     nurse = await town.api.sign_in("nurse-import", "staff", municipality=TOWN)
     stores = Stores(platform)

@@ -160,6 +160,21 @@ async def test_a_pregnancy_is_followed_everywhere_and_ends_in_twins(house: House
     for rest in ("", "/plan"):
         assert (await stranger.call("GET", f"{path}{rest}")).status_code == 404
 
+    # Her clinic writes what it found for as long as she lends it the record, and reads no word after that.
+    operator = await house.api.sign_in(f"operator-{house.mark}", "operator")
+    clinic = f"clinic-{house.mark}"
+    await operator.post("/v1/clinics", {"id": clinic, "name": "わかば産婦人科", "municipality": TOWN}, expect=None)
+    midwife = await house.api.sign_in(f"midwife-{house.mark}", "clinic", organisation=clinic)
+    assert (await midwife.call("GET", path)).status_code == 404
+    await house.mother.put(f"{path}/consents/{clinic}", {"until": due.isoformat()})
+    earlier = (TODAY - timedelta(days=7)).isoformat()
+    await midwife.post(f"{path}/checkups", {"done_on": earlier, "weight_kg": 60.8, "fundal_height_cm": 33})
+    assert [one["id"] for one in (await midwife.get("/v1/pregnancies"))["items"]] == [notified["id"]]
+    assert (await midwife.call("GET", f"{path}/plan")).status_code == 403
+    assert [one["weight_kg"] for one in (await house.mother.get(path))["checkups"]] == [60.8, 61.2]
+    assert (await house.mother.call("DELETE", f"{path}/consents/{clinic}")).status_code == 200
+    assert (await midwife.call("GET", path)).status_code == 404
+
     name = {"family": "若葉", "given": "ひかり", "family_kana": "ワカバ", "given_kana": "ヒカリ"}
     children = [{"sex": "F", "name": name, "birth_weight_g": 2500}, {"sex": "M", "name": name, "birth_weight_g": 2400}]
     born = {"outcome": "birth", "ended_on": TODAY.isoformat(), "children": children}
@@ -178,6 +193,8 @@ async def test_a_pregnancy_is_followed_everywhere_and_ends_in_twins(house: House
         return set(await plan()) == {"postnatal_2w", "postnatal_1m"}
 
     await until(mothers, "her own checkups are left")
+    course = (await house.mother.get(f"/v1/children/{first}/handbook?format=json"))["pregnancy"]
+    assert [one.get("organisation_name") for one in course["checkups"]] == ["わかば産婦人科", None]
 
 
 async def test_after_a_loss_nothing_cheerful_is_said(house: House) -> None:

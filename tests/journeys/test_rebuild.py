@@ -26,7 +26,8 @@ from shared.documents import Document
 from shared.events.base import REGISTRY, Envelope, Event
 from shared.ids import new_id
 from shared.rebuilding import CannotRebuild, content
-from shared.service import Runtime, create_service, follow_generations
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 from shared.views import View
 
@@ -221,7 +222,7 @@ async def test_r8_another_replica_follows_and_feeds_both_while_it_is_built(stage
     stage.view = other_stage
     assert await stage.runtime.store.with_names({}).count(f"{stage.case.view}.g1", {}) == SUBJECTS
     await stage.runtime.store.update("generations", {"_id": stage.case.view}, {"$set": {"live": 1, "building": None}})
-    await follow_generations(stage.runtime)
+    await stage.runtime.follow_generations()
     await other.follow_pointer()
     assert (
         stage.runtime.store.names[stage.case.view]

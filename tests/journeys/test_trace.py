@@ -25,7 +25,7 @@ from services.gateway.app import create_app as create_gateway
 from services.notify import store as kept
 from services.notify.app import create_app as create_notify
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.testing.plugin import service_settings
 

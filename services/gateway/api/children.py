@@ -18,7 +18,8 @@ from shared.auth import Principal
 from shared.cursors import Cursors
 from shared.documents import Document
 from shared.problems import Invalid, NotFound, invalid
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 Limit = Annotated[int, Query(ge=1, le=200)]
 Cursor = Annotated[str | None, Query(max_length=400)]

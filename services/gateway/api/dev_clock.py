@@ -5,7 +5,7 @@ from fastapi.responses import JSONResponse
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from services.gateway.commands.clock import DevelopmentClock
-from shared.service import api_router
+from shared.web import api_router
 
 
 class ClockBody(BaseModel):

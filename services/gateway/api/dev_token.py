@@ -10,7 +10,7 @@ from services.gateway.commands.access_tokens import AccessTokens
 from shared.auth import Principal
 from shared.ids import is_municipality_code
 from shared.problems import NotFound, invalid
-from shared.service import api_router
+from shared.web import api_router
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 

@@ -10,8 +10,8 @@ from services.gateway.api.door import passage_of
 from services.gateway.commands.directory import Directory
 from shared.documents import Command, Document
 from shared.events.gateway import DirectoryEvent
-from shared.service import answer, api_router, command_of
 from shared.store import Doc
+from shared.web import answer, api_router, command_of
 
 Code = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

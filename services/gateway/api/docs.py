@@ -11,7 +11,7 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 from services.gateway.api.description import openapi_document
 from services.gateway.api.door import passage_of
 from shared.problems import NotFound
-from shared.service import api_router
+from shared.web import api_router
 
 STATIC = Path(__file__).with_name("static")
 FILES = {path.name: path.read_bytes() for path in STATIC.iterdir() if path.suffix == ".css"}

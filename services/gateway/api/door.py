@@ -20,13 +20,14 @@ from shared.problems import (
     InProgress,
     KeyRequired,
     Malformed,
+    MethodNotAllowed,
     NotFound,
     Problem,
     TooMany,
     UnsupportedMedia,
 )
-from shared.service import MethodNotAllowed, problem_response
 from shared.settings import Settings
+from shared.web import problem_response
 
 log = structlog.get_logger(__name__)
 BODY_WITHIN_S = 10.0

@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 from services.gateway.api.door import passage_of
 from services.gateway.commands.changes import Listener, Listeners
-from shared.service import api_router
+from shared.web import api_router
 
 HEARTBEAT_S = 15.0
 

@@ -17,7 +17,8 @@ from services.gateway.domain.fhir_codes import FhirJson
 from shared.cursors import Cursors
 from shared.documents import Document
 from shared.problems import NotFound, Problem, invalid
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 ROOT = "/fhir/R4"
 LARGEST_PAGE = 100

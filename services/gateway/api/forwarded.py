@@ -16,7 +16,8 @@ from services.gateway.commands.passage import Passage
 from services.gateway.domain.routes import Table
 from shared.auth import Principal
 from shared.problems import Busy, Malformed, NotFound
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 SETTLE_HOLDS_EVERY_S = 60.0
 log = structlog.get_logger(__name__)

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.gateway.commands.places import Places
 from services.gateway.domain.places import Kind, read_box
-from shared.service import api_router
+from shared.web import api_router
 
 Code = Annotated[str, Path(pattern=r"^[0-9]{6}$")]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

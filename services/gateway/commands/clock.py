@@ -6,7 +6,8 @@ from services.gateway import store as kept
 from shared.clock import wire_instant
 from shared.documents import Document
 from shared.events.gateway import ClockMoved
-from shared.service import Runtime, follow_clock
+from shared.loops import follow_clock
+from shared.runtime import Runtime
 from shared.store import Doc
 
 SUBJECT = "development"

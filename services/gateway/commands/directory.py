@@ -16,7 +16,7 @@ from shared.documents import Command, Document
 from shared.ids import derived_id
 from shared.kafka_admin import KafkaAdmin, clinic_user, municipality_user
 from shared.problems import Busy, Conflict, NotFound
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.store import Doc
 
 log = structlog.get_logger(__name__)

@@ -34,7 +34,7 @@ from shared.events.municipal import (
 )
 from shared.ids import event_id, new_id
 from shared.problems import Busy, Conflict
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.store import Doc
 
 log = structlog.get_logger(__name__)

@@ -4,7 +4,6 @@ import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import parse_qs
 
 from services.gateway.domain import policy as rules
@@ -15,11 +14,12 @@ from shared.clock import Clock
 from shared.documents import Document, Documents
 from shared.problems import Busy, Forbidden, Malformed, NotFound, invalid
 from shared.strict_json import BadJson, loads
+from shared.waiting import FRESH_WAIT_S, pauses
+from shared.web import revisions_of
 
 RELATION_PATIENCE_S = 0.3
 """A relation that was just made may be milliseconds behind in the view. Unknown and not yours wait equally long."""
 
-FRESH_WAIT_S = 5.0
 MOST_BESIDE = 3
 PURPOSES = {
     "guardian": "own-family",
@@ -28,7 +28,6 @@ PURPOSES = {
     "system": "public-health",
     "operator": "operation",
 }
-_REVISION = re.compile(r"\s*([a-z.]{1,60}):([A-Za-z0-9_-]{1,64})=([0-9]{1,9})\s*")
 
 
 @dataclass(slots=True)
@@ -105,7 +104,7 @@ class Admission:
         """Wait, bounded, until the view has what the caller wrote and what binds them to the child."""
         child = passage.child or ""
         wanted = passage.fresh.get(("records.child", child), 0)
-        waits = _pauses(FRESH_WAIT_S if wanted else self._patience_s)
+        waits = pauses(FRESH_WAIT_S if wanted else self._patience_s)
         while True:
             record = await self._children.load(child)
             allowed = self.allows_child(passage.who, passage.row.action, record)
@@ -159,32 +158,3 @@ async def _child_at(row: Route, passage: Passage, asked: Asked) -> str:
     if not re.fullmatch(SEGMENT, found):
         raise invalid(where, "string-pattern-mismatch", "形式が正しくありません。", "This is no id.")
     return found
-
-
-def revisions_of(header: str) -> dict[tuple[str, str], int]:
-    """What a reader has written before, from Hagukumi-Revision: (stream, subject) -> revision."""
-    found: dict[tuple[str, str], int] = {}
-    for part in header[:4_000].split(",")[:50]:
-        match = _REVISION.fullmatch(part)
-        if match is not None:
-            place = (match[1], match[2])
-            found[place] = max(found.get(place, 0), int(match[3]))
-    return found
-
-
-def _pauses(seconds: float) -> Any:
-    """Pauses that grow, and add up to `seconds`."""
-    pause, left = 0.01, seconds
-    while left > 0:
-        yield min(pause, left)
-        left -= pause
-        pause = min(pause * 1.5, 0.1)
-
-
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
-    """Whether it came to hold within the time."""
-    for pause in _pauses(seconds):
-        if await holds():
-            return True
-        await asyncio.sleep(pause)
-    return await holds()

@@ -8,7 +8,7 @@ from services.gateway.domain import places
 from shared.documents import Document
 from shared.ids import derived_id
 from shared.problems import NotFound
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.store import Doc
 
 

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Sequence
 
 from services.gateway import store as kept
-from services.gateway.commands.passage import FRESH_WAIT_S, Passage, revisions_of, until
+from services.gateway.commands.passage import Passage
 from shared.documents import Document, Documents, mark
 from shared.problems import Busy
+from shared.waiting import FRESH_WAIT_S, until
+from shared.web import revisions_of
 
 RELATED_WAIT_S = 2.0
 

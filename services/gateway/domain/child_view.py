@@ -284,6 +284,10 @@ def _growth(state: State, event: r.GrowthMeasured, revision: int) -> None:
     _keep(state, "growth", event.measurement_id, event, revision, "measurement_id")
 
 
+def _growth_retracted(state: State, event: r.GrowthRetracted, revision: int) -> None:
+    state.get("growth", {}).pop(event.measurement_id, None)
+
+
 def _condition(state: State, event: r.ConditionRecorded, revision: int) -> None:
     _keep(state, "conditions", event.condition_id, event, revision, "condition_id")
 
@@ -393,6 +397,8 @@ RECORD: dict[type[Event], Apply] = {
     r.MilestoneRecorded: _milestone,
     r.MilestoneRetracted: _milestone_retracted,
     r.GrowthMeasured: _growth,
+    r.GrowthCorrected: _growth,
+    r.GrowthRetracted: _growth_retracted,
     r.ConditionRecorded: _condition,
     r.ConditionRetracted: _condition_retracted,
     r.QuestionnaireFiled: _filed,

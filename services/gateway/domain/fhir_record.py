@@ -132,7 +132,8 @@ def growth_observations(child: str, measurement: State) -> list[FhirJson]:
             "resourceType": "Observation",
             "id": f"{measurement['id']}-{code}",
             "meta": {"versionId": str(measurement["revision"])},
-            "status": "final",
+            # Only a correction says why.
+            "status": "corrected" if "reason" in measurement else "final",
             "category": [concept([coding(_CATEGORY, "vital-signs", "Vital Signs")])],
             "code": concept([coding(LOINC, code, display)]),
             "subject": reference("Patient", child),

@@ -68,6 +68,10 @@ def _child(method: str, path: str, action: str, owner: str | None = None, **opti
     return Route(method, f"/v1/children/{{child}}{path}", action, "child", "path:child", owner, **options)
 
 
+def _pregnancy(method: str, path: str, action: str, owner: str = "records", **options: Any) -> Route:
+    return Route(method, f"/v1/pregnancies/{{pregnancy}}{path}", action, "owned", owner=owner, **options)
+
+
 ROUTES: tuple[Route, ...] = (
     # Children and what is recorded of them
     Route("POST", "/v1/children", "registerChild", "registry", owner="records", creates=True, relates=True),
@@ -81,6 +85,8 @@ ROUTES: tuple[Route, ...] = (
     _child("PUT", "/checkups/{checkup}", "changeCheckup", "records"),
     _child("POST", "/checkups/{checkup}/retraction", "changeCheckup", "records", creates=True),
     _child("POST", "/growth", "measureGrowth", "records", creates=True),
+    _child("PUT", "/growth/{measurement}", "measureGrowth", "records"),
+    _child("POST", "/growth/{measurement}/retraction", "measureGrowth", "records", creates=True),
     _child("GET", "/growth", "readGrowth", "records"),
     _child("GET", "/growth.svg", "readGrowth", "records", beside=True),
     _child("POST", "/conditions", "recordCondition", "records", creates=True),
@@ -167,67 +173,22 @@ ROUTES: tuple[Route, ...] = (
     # Pregnancies: the owner knows whose
     Route("POST", "/v1/pregnancies", "notifyPregnancy", "registry", owner="records", creates=True),
     Route("GET", "/v1/pregnancies", "listPregnancies", "own", owner="records"),
-    Route("GET", "/v1/pregnancies/{pregnancy}", "followPregnancy", "owned", owner="records"),
-    Route(
-        "POST",
-        "/v1/pregnancies/{pregnancy}/confirmation",
-        "confirmPregnancy",
-        "owned",
-        owner="records",
-        creates=True,
-    ),
-    Route(
-        "POST",
-        "/v1/pregnancies/{pregnancy}/expected-delivery",
-        "followPregnancy",
-        "owned",
-        owner="records",
-        creates=True,
-    ),
-    Route("POST", "/v1/pregnancies/{pregnancy}/checkups", "followPregnancy", "owned", owner="records", creates=True),
-    Route("POST", "/v1/pregnancies/{pregnancy}/doses", "followPregnancy", "owned", owner="records", creates=True),
-    Route("POST", "/v1/pregnancies/{pregnancy}/outcome", "followPregnancy", "owned", owner="records", creates=True),
-    Route(
-        "POST",
-        "/v1/pregnancies/{pregnancy}/checkups/{checkup}/correction",
-        "followPregnancy",
-        "owned",
-        owner="records",
-        creates=True,
-    ),
-    Route(
-        "POST",
-        "/v1/pregnancies/{pregnancy}/checkups/{checkup}/retraction",
-        "followPregnancy",
-        "owned",
-        owner="records",
-        creates=True,
-    ),
-    Route(
-        "POST",
-        "/v1/pregnancies/{pregnancy}/doses/{dose}/correction",
-        "followPregnancy",
-        "owned",
-        owner="records",
-        creates=True,
-    ),
-    Route(
-        "POST",
-        "/v1/pregnancies/{pregnancy}/doses/{dose}/retraction",
-        "followPregnancy",
-        "owned",
-        owner="records",
-        creates=True,
-    ),
-    Route(
-        "POST",
-        "/v1/pregnancies/{pregnancy}/outcome/retraction",
-        "followPregnancy",
-        "owned",
-        owner="records",
-        creates=True,
-    ),
-    Route("GET", "/v1/pregnancies/{pregnancy}/plan", "followPregnancy", "owned", owner="schedule"),
+    _pregnancy("GET", "", "treatPregnancy"),
+    _pregnancy("POST", "/confirmation", "confirmPregnancy", creates=True),
+    _pregnancy("POST", "/move", "followPregnancy", creates=True),
+    _pregnancy("POST", "/move/cancellation", "followPregnancy", creates=True),
+    _pregnancy("PUT", "/consents/{organisation}", "lendPregnancy"),
+    _pregnancy("DELETE", "/consents/{organisation}", "lendPregnancy"),
+    _pregnancy("POST", "/expected-delivery", "followPregnancy", creates=True),
+    _pregnancy("POST", "/checkups", "treatPregnancy", creates=True),
+    _pregnancy("POST", "/doses", "treatPregnancy", creates=True),
+    _pregnancy("POST", "/outcome", "followPregnancy", creates=True),
+    _pregnancy("POST", "/checkups/{checkup}/correction", "treatPregnancy", creates=True),
+    _pregnancy("POST", "/checkups/{checkup}/retraction", "treatPregnancy", creates=True),
+    _pregnancy("POST", "/doses/{dose}/correction", "treatPregnancy", creates=True),
+    _pregnancy("POST", "/doses/{dose}/retraction", "treatPregnancy", creates=True),
+    _pregnancy("POST", "/outcome/retraction", "followPregnancy", creates=True),
+    _pregnancy("GET", "/plan", "followPregnancy", owner="schedule"),
     # The plan
     _child("GET", "/plan", "readPlan"),
     _child("GET", "/catch-up", "readPlan", "schedule"),

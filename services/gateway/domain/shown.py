@@ -72,7 +72,7 @@ CHECKUP = (
     "chest_cm",
     "provenance",
 )
-GROWTH = ("id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm")
+GROWTH = ("id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm", "provenance")
 CONDITION = ("id", "code", "since")
 REACTION = ("id", "dose_id", "symptom", "text", "began_at", "serious", "outcome", "provenance")
 ALLERGY = ("id", "substance", "criticality", "since", "text", "provenance")

@@ -6,7 +6,7 @@ from services.gateway.commands.intake import Intake, Keep
 from services.gateway.subscribers.child_view import ChildView, follow_children
 from services.gateway.subscribers.intake import follow_municipalities
 from services.gateway.subscribers.plan_view import follow_plans
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import View
 
 

@@ -6,7 +6,6 @@ import structlog
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 
 from services.gateway.commands.changes import Listeners
-from services.gateway.commands.passage import FRESH_WAIT_S, until
 from services.gateway.domain import child_view
 from shared import bus
 from shared.documents import Documents
@@ -14,7 +13,8 @@ from shared.events.base import Envelope
 from shared.events.notify import AlarmTaken, DeliveryEvent, DutyCalled, PageDelivered
 from shared.events.records import ChildEvent
 from shared.events.schedule import PlanEvent
-from shared.service import Runtime
+from shared.runtime import Runtime
+from shared.waiting import FRESH_WAIT_S, until
 
 log = structlog.get_logger(__name__)
 TOPICS = {ChildEvent.topic(): "child", PlanEvent.topic(): "plan", DeliveryEvent.topic(): "inbox"}

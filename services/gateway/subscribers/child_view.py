@@ -13,7 +13,7 @@ from shared.documents import Document, mark
 from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope, Event
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import View, decode
 
 R4 = "http://hl7.org/fhir/StructureDefinition/"

@@ -14,7 +14,7 @@ from services.gateway.domain.intake import TOPICS, Received
 from shared import bus, metrics
 from shared.ending import end_all
 from shared.problems import Busy
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.store import StoreError
 
 log = structlog.get_logger(__name__)

@@ -5,7 +5,7 @@ from services.gateway.domain import plan_view
 from shared.documents import Document
 from shared.events import schedule as s
 from shared.events.base import Envelope, Event
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import View
 
 

@@ -10,10 +10,11 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.notify.api.pages import cursors_of
 from services.notify.commands import announcements as commands
-from services.notify.commands import approval, attachments
+from services.notify.commands import approval, attachments, corrections
 from services.notify.commands.announcements import Notice, Notices
 from services.notify.commands.ledger import ledger
-from shared.service import Runtime, answer, api_router, command_of
+from shared.runtime import Runtime
+from shared.web import answer, api_router, command_of
 
 Texts = dict[str, Annotated[str, Field(max_length=10_000)]]
 Authorization = Annotated[str | None, Header()]
@@ -184,7 +185,7 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
         if_match: Annotated[str | None, Header()] = None,
     ) -> JSONResponse:
         """Put the text right."""
-        found, doc = await commands.correct(
+        found, doc = await corrections.correct(
             notices, runtime.principal(authorization), announcement, body.title, body.body, body.reason, if_match
         )
         return answer(doc, "notify.announcement", found)
@@ -202,7 +203,7 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
         command = None
         if idempotency_key is not None:
             command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        found, doc = await commands.recall(notices, principal, announcement, body.reason, command)
+        found, doc = await corrections.recall(notices, principal, announcement, body.reason, command)
         return answer(doc, "notify.announcement", found)
 
     @routes.get("/v1/announcements/{announcement}/deliveries")

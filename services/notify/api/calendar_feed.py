@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict
 
 from services.notify.commands import calendar_feed as commands
 from services.notify.commands.calendar_feed import Calendars
-from shared.service import Runtime, api_router, command_of
+from shared.runtime import Runtime
+from shared.web import api_router, command_of
 
 Authorization = Annotated[str | None, Header()]
 

@@ -10,7 +10,8 @@ from services.notify.commands import contact_points as commands
 from services.notify.commands.contact_points import ContactPoints
 from services.notify.commands.contacts import Contacts, refresh
 from services.notify.commands.devices import forget
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 Authorization = Annotated[str | None, Header()]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

@@ -12,7 +12,8 @@ from services.notify.commands.announcements import Notices
 from services.notify.commands.disaster import Report
 from services.notify.domain.disaster import NEEDS, SUPPLIES
 from shared.problems import invalid
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 Authorization = Annotated[str | None, Header()]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.notify.commands import duty as commands
 from services.notify.commands.duty import Duty
-from shared.service import Runtime, answer, api_router, command_of
+from shared.runtime import Runtime
+from shared.web import answer, api_router, command_of
 
 Authorization = Annotated[str | None, Header()]
 Hour = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]

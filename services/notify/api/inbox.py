@@ -8,7 +8,8 @@ from fastapi.responses import JSONResponse
 from services.notify.api.pages import cursors_of
 from services.notify.commands.announcements import Notices
 from services.notify.commands.inbox import mark_read, read_inbox
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 Authorization = Annotated[str | None, Header()]
 

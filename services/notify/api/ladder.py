@@ -9,7 +9,8 @@ from pydantic import BaseModel, ConfigDict
 from services.notify.commands import ladder as commands
 from services.notify.commands.announcements import Notices
 from services.notify.commands.failures import ask_to_repeat
-from shared.service import Runtime, api_router, command_of
+from shared.runtime import Runtime
+from shared.web import api_router, command_of
 
 Authorization = Annotated[str | None, Header()]
 

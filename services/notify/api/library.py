@@ -6,7 +6,8 @@ from fastapi import APIRouter, Header
 from fastapi.responses import JSONResponse
 
 from services.notify.commands.library import Library, listed, the_article
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 Authorization = Annotated[str | None, Header()]
 

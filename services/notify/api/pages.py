@@ -1,7 +1,7 @@
 """Places in notify's lists, which a client can hand back and nothing else."""
 
 from shared.cursors import Cursors
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 
 def cursors_of(runtime: Runtime, which: str) -> Cursors:

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from services.notify.commands import training as commands
 from services.notify.commands.training import Training
-from shared.service import Runtime, api_router
+from shared.runtime import Runtime
+from shared.web import api_router
 
 Authorization = Annotated[str | None, Header()]
 

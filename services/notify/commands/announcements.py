@@ -1,4 +1,4 @@
-"""Publishing, correcting and recalling notices, and their preview."""
+"""Publishing notices, and their preview."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -8,6 +8,7 @@ from typing import Any
 from services.notify import store as kept
 from services.notify.commands.attachments import attachments_of
 from services.notify.commands.pushing import Pusher
+from services.notify.commands.together import Together
 from services.notify.domain import audience as audiences
 from services.notify.domain import notices
 from services.notify.domain.preferences import Night
@@ -15,13 +16,11 @@ from shared.auth import Principal
 from shared.clock import read_instant, tokyo_day, wire_instant
 from shared.documents import Command, Document, Documents
 from shared.events.notify import (
-    AnnouncementCorrected,
     AnnouncementPublished,
-    AnnouncementRecalled,
     FanoutPage,
     UrgentFanoutPage,
 )
-from shared.problems import Conflict, FieldProblem, Forbidden, Invalid, NotFound
+from shared.problems import FieldProblem, Forbidden, Invalid, NotFound
 from shared.store import Doc, Store
 
 NOTICE_FOLLOWS_ITS_ROW = timedelta(minutes=10)
@@ -38,6 +37,17 @@ class Notices:
     pages: Documents
     pusher: Pusher
     night: Night = field(default_factory=Night)
+    standing: Together[str, Doc | None] = field(init=False)
+    """By a notice's id, what has to be known of it before each push: its state, when it ends, how often it was changed."""
+
+    def __post_init__(self) -> None:
+        """Pushes that go out at once ask once."""
+        self.standing = Together(self._standing)
+
+    async def _standing(self, ids: list[str]) -> list[Doc | None]:
+        fields = ["state.state", "state.expires_at", "state.changes"]
+        found = await self.store.get_many(kept.ANNOUNCEMENTS, ids, fields)
+        return [found[one]["state"] if one in found else None for one in ids]
 
     @property
     def now(self) -> datetime:
@@ -94,15 +104,13 @@ async def preview(notices_: Notices, principal: Principal, audience: Any, langua
     checked = _checked(audience, town)
     people = await kept.town_of_code(notices_.store, town)
     reached = audiences.reach(checked, people, notices_.today)
-    by_language = reached.by_language(people)
-    missing = {name: number for name, number in by_language.items() if name not in {"ja", *languages}}
     return {
         "recipients": len(reached.guardians),
         "children": reached.children,
         "pregnancies": reached.pregnancies,
         "by_channel": reached.by_channel(people),
-        "by_language": by_language,
-        **({"fallback": missing} if languages else {}),
+        "by_language": reached.by_language(people),
+        **({"fallback": reached.fallback(people, languages)} if languages else {}),
         "everyone": audiences.is_everyone(checked, people, notices_.today),
         "as_of": wire_instant(notices_.now),
     }
@@ -112,14 +120,17 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
     """Publish a notice, arm it for later, or have an emergency wait for a second person; a repeat gives the same answer."""
     town = town_of(principal)
     frozen: Doc = {"count": 0}
+    fallback: dict[str, int] = {}
     attached: list[Doc] = []
     name = town
     if await notices_.announcements.load(command.id) is None:
         _refuse(notice, notices_.now)
         attached = await attachments_of(notices_.store, town, notice.attachments)
         name = await kept.name_of_town(notices_.store, town)
-        reached = await _reach(notices_, town, notice)
+        people = await kept.town_of_code(notices_.store, town)
+        reached = _reached(notice, town, people, notices_.today)
         frozen = {"count": len(reached.guardians)}
+        fallback = reached.fallback(people, notice.title.keys() & notice.body.keys())
         if notice.urgency == "emergency":
             pass  # frozen when a second person approves it (commands/approval.py)
         elif notice.publish_at is None:
@@ -150,7 +161,7 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
         )
         if notice.publish_at is None and notice.urgency != "emergency":
             announce(notices_, doc, frozen)
-        return {"id": doc.id, "state": doc.state["state"], "recipients": frozen["count"]}
+        return {"id": doc.id, "state": doc.state["state"], "recipients": frozen["count"], "fallback": fallback}
 
     return await notices_.announcements.create(command.id, decide, command)
 
@@ -167,13 +178,12 @@ def _refuse(notice: Notice, now: datetime) -> None:
         raise Invalid(errors=tuple(problems))
 
 
-async def _reach(notices_: Notices, town: str, notice: Notice) -> audiences.Reach:
-    """Whom it reaches now; nobody, or everybody, only when that number is confirmed."""
+def _reached(notice: Notice, town: str, people: audiences.Town, on: date) -> audiences.Reach:
+    """Whom it reaches on this day; nobody, or everybody, only when that number is confirmed."""
     audience = _checked(notice.audience, town)
-    people = await kept.town_of_code(notices_.store, town)
-    reached = audiences.reach(audience, people, notices_.today)
+    reached = audiences.reach(audience, people, on)
     number = len(reached.guardians)
-    unusual = number == 0 or audiences.is_everyone(audience, people, notices_.today)
+    unusual = number == 0 or audiences.is_everyone(audience, people, on)
     if unusual and notice.confirm != number:
         found = FieldProblem(
             "/confirm",
@@ -199,7 +209,7 @@ def announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
         {"state": "published", "frozen": frozen["id"], "recipients": frozen["count"], "pages": frozen["pages"]}
     )
     state["as_of"] = wire_instant(frozen["as_of"])
-    _fill_in(state, frozen["as_of"])
+    fill_in(state, frozen["as_of"])
     doc.emit(
         AnnouncementPublished(
             municipality=state["municipality"],
@@ -216,14 +226,22 @@ def announce(notices_: Notices, doc: Document, frozen: Doc) -> None:
         ),
         notices_.now,
     )
+    emit_pages(doc, notices_.now)
+
+
+def emit_pages(doc: Document, now: datetime) -> None:
+    """An event for each page of a notice's recipients: of the notice, or of its latest change."""
+    state = doc.state
     lane = UrgentFanoutPage if state["urgency"] == "emergency" else FanoutPage
-    for page in range(frozen["pages"]):
+    for page in range(state["pages"]):
         first = page * kept.PAGE_SIZE
-        event = lane(announcement=doc.id, page=page, first=first, count=min(kept.PAGE_SIZE, frozen["count"] - first))
-        doc.emit(event, notices_.now, subject=f"{doc.id}:{page}")
+        count = min(kept.PAGE_SIZE, state["recipients"] - first)
+        event = lane(announcement=doc.id, page=page, first=first, count=count, change=state.get("changes", 0))
+        doc.emit(event, now, subject=f"{doc.id}:{page}")
 
 
-def _fill_in(state: Doc, published: datetime) -> None:
+def fill_in(state: Doc, published: datetime) -> None:
+    """Put the town and the days into the texts."""
     expires = read_instant(state["expires_at"]) if state["expires_at"] else None
     for name in ("title", "body"):
         state[name] = notices.fill_in(
@@ -264,15 +282,6 @@ async def the_notice(notices_: Notices, principal: Principal, announcement: str)
     return doc
 
 
-def _needs_another(state: Doc, author: Principal, reason: str, now: datetime) -> None:
-    """Other words of an emergency need a second person again: before it is out, or, since haste corrects too, afterwards."""
-    if state["state"] == "published":
-        state["break_glass"] = {"by": author.subject, "reason": reason, "at": wire_instant(now)}
-        state["reviewed_by"] = None
-    else:
-        state.update({"state": "awaiting_approval", "approved_by": None, "published_by": author.subject})
-
-
 def shown(doc: Document) -> Doc:
     """A notice as staff see it."""
     state = doc.state
@@ -300,55 +309,3 @@ def shown(doc: Document) -> Doc:
         "as_of": state.get("as_of"),
         "reason": state.get("reason"),
     }
-
-
-async def recall(
-    notices_: Notices, principal: Principal, announcement: str, reason: str, command: Command | None
-) -> tuple[Doc, Document]:
-    """Recall a wrong notice: every inbox shows so, also those that a slow page reaches later (protocol D2)."""
-    await the_notice(notices_, principal, announcement)
-
-    def decide(doc: Document) -> Doc:
-        if doc.state["state"] == "recalled":
-            raise Conflict
-        scheduled = doc.state["state"] != "published"
-        doc.state.update({"state": "recalled", "reason": reason})
-        if not scheduled:
-            doc.emit(AnnouncementRecalled(reason=reason), notices_.now)
-        return {"id": doc.id, "state": "recalled"}
-
-    return await notices_.announcements.change(announcement, decide, command)
-
-
-async def correct(
-    notices_: Notices,
-    principal: Principal,
-    announcement: str,
-    title: Mapping[str, str],
-    body: Mapping[str, str],
-    reason: str,
-    if_match: str | None,
-) -> tuple[Doc, Document]:
-    """Put the text right; every inbox shows the new one."""
-    doc = await the_notice(notices_, principal, announcement)
-    problems = notices.text_problems("title", title, notices.TITLE_LENGTH)
-    problems += notices.text_problems("body", body, notices.BODY_LENGTH)
-    if doc.state["expires_at"] is None and any(map(notices.asks_for_expiry, (title, body))):
-        words = ("終了日時のないお知らせです。", "This notice has no end.")
-        problems.append(FieldProblem("/body", "expiry-missing", *words))
-    if problems:
-        raise Invalid(errors=tuple(problems))
-
-    def decide(doc: Document) -> Doc:
-        if doc.state["state"] == "recalled":
-            raise Conflict
-        doc.state.update({"title": dict(title), "body": dict(body), "corrected": True, "reason": reason})
-        if doc.state["state"] == "published":
-            _fill_in(doc.state, read_instant(doc.state["as_of"]))
-            corrected = AnnouncementCorrected(title=doc.state["title"], body=doc.state["body"], reason=reason)
-            doc.emit(corrected, notices_.now)
-        if doc.state["urgency"] == "emergency":
-            _needs_another(doc.state, principal, reason, notices_.now)
-        return {"id": doc.id, "state": doc.state["state"]}
-
-    return await notices_.announcements.change(announcement, decide, if_match=if_match, match_required=True)

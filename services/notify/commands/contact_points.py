@@ -16,6 +16,7 @@ from services.notify.commands.channels.mail import unsubscribe_token
 from services.notify.commands.channels.wire import Message, address_key
 from services.notify.commands.devices import Devices, keep, the_guardian
 from services.notify.commands.pushing import Pusher
+from services.notify.commands.words import WORDS
 from services.notify.domain.preferences import DEFAULT_WAYS, TOPICS
 from shared.auth import Principal
 from shared.clock import wire_instant
@@ -29,10 +30,6 @@ GUESSES = 5
 CODES_PER_HOUR = 5
 CODES_PER_HOUR_AND_ADDRESS = 3
 """So that nobody floods a stranger's phone."""
-WORDS = {
-    "ja": "育みの確認コード: {code}（10分間有効）。心当たりがなければ無視してください。",
-    "en": "Your Hagukumi code: {code} (10 minutes). Ignore this if you did not ask for it.",
-}
 _MAIL = re.compile(
     r"[A-Za-z0-9._%+'-]{1,64}@(?=.{4,190}\Z)(?:[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?\.)+[A-Za-z]{2,63}"
 )
@@ -105,8 +102,8 @@ async def name_address(points: ContactPoints, principal: Principal, name: str, c
     asked = {"$each": [now.timestamp()], "$slice": -CODES_PER_HOUR}
     await devices.store.update(kept.PROOFS, {"_id": row_id}, {"$set": fields, "$push": {"asked": asked}}, upsert=True)
     language = str((await kept.preferences_of(devices.store, [guardian])).get(guardian, {}).get("language", "ja"))
-    words_of = WORDS["ja" if language.startswith("ja") else "en"]
-    message = Message(secrets.token_hex(16), row_id, "emergency", words_of.format(code=code), "", language, None)
+    text = WORDS["code"][language].format(code=code)
+    message = Message(secrets.token_hex(16), row_id, "emergency", text, "", language, None)
     answer = await way.send(message, {"_id": row_id, "address": address}, points.pusher.timeout_s)
     if answer.state in {"refused", "gone"}:
         raise invalid("/address", "not-deliverable", "この宛先に送れませんでした。", "Nothing could be sent there.")

@@ -11,7 +11,10 @@ from shared.store import IDS_PER_QUERY, Doc, Store
 
 BONDS_CHANGE = frozenset(
     event.event_type()
-    for event in (r.ChildRegistered, r.ChildCorrected, r.ChildMoved, r.GuardianAdded, r.PregnancyRegistered)
+    for event in (
+        *(r.ChildRegistered, r.ChildCorrected, r.ChildMoved, r.GuardianAdded),
+        *(r.PregnancyRegistered, r.PregnancyMoved),
+    )
 )
 
 

@@ -71,7 +71,8 @@ async def register(devices: Devices, principal: Principal, name: str, channel: s
     if not TOKENS[channel](token):
         words = ("端末トークンの形式が正しくありません。", "This is no token of that push service.")
         raise invalid("/token", "token-malformed", *words)
-    fields = {"channel": channel, "name": name, "address": token, "device": address_key(channel, token)}
+    fields: Doc = {"channel": channel, "name": name, "address": token, "device": address_key(channel, token)}
+    fields["registered_at"] = devices.clock.now().timestamp()
     return await keep(devices, guardian, derived_id(guardian, name, "device"), fields, "/token")
 
 

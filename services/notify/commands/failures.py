@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices, the_notice
+from services.notify.commands.corrections import told_of_change
 from services.notify.commands.ladder import target_of
-from services.notify.commands.pushing import StillWanted
+from services.notify.commands.pushing import PushTarget, StillWanted
 from services.notify.domain.deliveries import REPEATABLE
 from shared.auth import Principal
 from shared.clock import read_instant
@@ -57,11 +58,19 @@ def _told(doc: Document, rows: Sequence[Doc], notices: Notices) -> Document:
 async def ask_to_repeat(notices: Notices, principal: Principal, announcement: str) -> Doc:
     """Note that staff want the failures of a notice sent once more; how many there are."""
     notice = await the_notice(notices, principal, announcement)
-    failed = [row for row in await kept.pushes_of(notices.store, announcement) if row["state"] in REPEATABLE]
-    if failed and notice.state["state"] == "published":
+    failed = await _failed(notices, notice)
+    if failed:
         await kept.put_later(notices.store, f"repeat:{notice.id}", notices.now, {"repeat": notice.id})
         return {"id": notice.id, "repeating": len(failed)}
     return {"id": notice.id, "repeating": 0}
+
+
+async def _failed(notices: Notices, notice: Document) -> list[Doc]:
+    """What definitely did not arrive of the notice while it holds, and of its latest change."""
+    worth = {0} if notice.state["state"] == "published" else set()
+    worth |= {notice.state["changes"]} if notice.state.get("changes") else set()
+    rows = await kept.pushes_of(notices.store, notice.id)
+    return [row for row in rows if row["state"] in REPEATABLE and row.get("change", 0) in worth]
 
 
 async def repeat_failures(notices: Notices, announcement: str, still_wanted: StillWanted) -> int:
@@ -69,12 +78,20 @@ async def repeat_failures(notices: Notices, announcement: str, still_wanted: Sti
     notice = await notices.announcements.load(announcement)
     if notice is None:
         return 0
-    rows = [row for row in await kept.pushes_of(notices.store, announcement) if row["state"] in REPEATABLE]
-    ended = await asyncio.gather(
-        *(notices.pusher.repeat(target_of(notice, row["recipient"]), row, still_wanted) for row in rows),
-        return_exceptions=True,
-    )
-    for state in ended:
-        if isinstance(state, BaseException):
-            raise state
-    return sum(state == "accepted" for state in ended)
+    rows = await _failed(notices, notice)
+    arrived = 0
+    for start in range(0, len(rows), AT_ONCE):
+        ended = await asyncio.gather(
+            *(notices.pusher.repeat(_target(notice, row), row, still_wanted) for row in rows[start : start + AT_ONCE]),
+            return_exceptions=True,
+        )
+        for state in ended:
+            if isinstance(state, BaseException):
+                raise state
+        arrived += sum(state == "accepted" for state in ended)
+    return arrived
+
+
+def _target(notice: Document, row: Doc) -> PushTarget:
+    told = told_of_change if row.get("change") else target_of
+    return told(notice, row["recipient"])

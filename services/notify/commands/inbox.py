@@ -6,6 +6,7 @@ from typing import Any
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
+from services.notify.commands.words import WORDS
 from services.notify.domain.furigana import with_readings, without_readings
 from services.notify.domain.notices import shown_language
 from shared.auth import Principal
@@ -16,10 +17,7 @@ from shared.problems import Forbidden, NotFound
 from shared.store import Doc
 
 REMEMBERED = 99
-RECALLED = {
-    "title": {"ja": "このお知らせは取り消されました", "en": "This notice was recalled"},
-    "body": {"ja": "先にお送りしたお知らせは誤りでした。", "en": "The notice sent before was wrong."},
-}
+RECALLED = {"title": WORDS["recalled"], "body": WORDS["recalled_body"]}
 
 
 async def read_inbox(
@@ -29,7 +27,7 @@ async def read_inbox(
     if principal.role != "guardian":
         raise Forbidden
     rows = await kept.inbox_of(notices.store, principal.subject)
-    unread = sum(1 for row in rows if row["read_at"] is None)
+    unread = sum(1 for row in rows if row["read_at"] is None or _changed_since(row))
     left = rows if after is None else [row for row in rows if (-row["at"], row["_id"]) > (-after[0], after[1])]
     page = left[:limit]
     announcements = await notices.announcements.load_many(
@@ -47,6 +45,7 @@ def _shown(row: Doc, announcements: Mapping[str, Document], now: datetime) -> Do
         "at": kept.instant(row["at"]),
         "read_at": kept.instant(row["read_at"]) if row["read_at"] is not None else None,
         "municipality": row["municipality"],
+        "changed_since_read": _changed_since(row),
     }
     if row.get("announcement"):
         notice = announcements[row["announcement"]].state
@@ -79,9 +78,17 @@ def _shown(row: Doc, announcements: Mapping[str, Document], now: datetime) -> Do
     return {**item, "reminder": row["reminder"], "title": row["title"], "body": row["body"]}
 
 
+def _changed_since(row: Doc) -> bool:
+    """Whether its notice was corrected or recalled after the guardian had read it, and has not been opened since."""
+    return bool(row.get("changed", 0) > row.get("seen", 0))
+
+
 def _said(row: Doc, announcements: Mapping[str, Document], language: str) -> Doc:
     """In which language the reader is shown it, and which one it was asked for in vain."""
-    texts = announcements[row["announcement"]].state["body"] if row.get("announcement") else row["body"]
+    texts = row.get("body")
+    if texts is None:
+        notice = announcements[row["announcement"]].state
+        texts = RECALLED["body"] if notice["state"] == "recalled" else notice["body"]
     shown = shown_language(texts, language)
     return {"language": shown, **({"fallback_from": language} if shown != language else {})}
 
@@ -96,7 +103,7 @@ def item_state(notice: Mapping[str, Any], now: datetime) -> str:
 
 
 async def mark_read(notices: Notices, principal: Principal, item: str) -> Doc:
-    """The guardian opened an item; the first time is kept."""
+    """The guardian opened an item; the first time is kept, and which change of it was seen."""
     if principal.role != "guardian":
         raise Forbidden
     row = await notices.store.get(kept.INBOX, item)
@@ -110,6 +117,10 @@ async def mark_read(notices: Notices, principal: Principal, item: str) -> Doc:
         # Another of the guardian's devices was first.
         known = await notices.store.get(kept.INBOX, item)
         read_at = known["read_at"] if known is not None else read_at
+    # Only now, so that who corrects it at this moment finds it read.
+    notice = await notices.store.get(kept.ANNOUNCEMENTS, row.get("announcement") or "", ["state.changes"])
+    if notice is not None and "changes" in notice.get("state", {}):
+        await notices.store.update(kept.INBOX, {"_id": item}, {"$max": {"seen": notice["state"]["changes"]}})
 
     def decide(doc: Document) -> Doc:
         # Also when it was read before: a process may have died between the mark and this.

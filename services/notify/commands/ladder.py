@@ -8,9 +8,8 @@ import phonenumbers
 
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices, the_notice
-from services.notify.commands.pushing import PushTarget, StillWanted
+from services.notify.commands.pushing import PushTarget, StillWanted, claim_of
 from services.notify.domain.ladder import CALL_OUTCOMES, STANDINGS, WAIT, is_open, next_rung, standing
-from services.notify.domain.notices import in_language
 from shared.auth import Principal
 from shared.clock import wire_instant
 from shared.documents import Document
@@ -31,11 +30,9 @@ def target_of(notice: Document, recipient: str) -> PushTarget:
         item=derived_id(notice.id, recipient, "inbox"),
         recipient=recipient,
         urgency=state["urgency"],
-        title=in_language(state["title"], "ja"),
-        announcement=notice.id,
-        reminder=None,
         titles=state["title"],
         bodies=state["body"],
+        announcement=notice.id,
         municipality=state["municipality"],
     )
 
@@ -121,7 +118,7 @@ async def _tried(
         item = derived_id(announcement, who, "inbox")
         for row in addresses.get(who, ()):
             channel = kept.channel_of(row)
-            claims[derived_id(item, row["_id"], channel)] = (who, channel)
+            claims[claim_of(item, row["_id"], channel)] = (who, channel)
     found: dict[str, dict[str, list[str]]] = {who: {} for who in people}
     for claim, sent in (await notices.store.get_many(kept.PUSHES, claims, ["state"])).items():
         who, channel = claims[claim]
@@ -181,6 +178,8 @@ async def call_list(notices: Notices, principal: Principal, announcement: str) -
     calls = {row["recipient"]: row for row in await kept.calls_of(notices.store, announcement)}
     sent: dict[str, list[str]] = {}
     for row in await kept.pushes_of(notices.store, announcement):
+        if row.get("change"):
+            continue
         sent.setdefault(row["recipient"], []).append(f"{kept.channel_of(row)}:{row['state']}")
     children = await _children(notices, people, notice.state["municipality"])
     out = io.StringIO()

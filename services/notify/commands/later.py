@@ -7,7 +7,7 @@ from services.notify.commands.failures import repeat_failures
 from services.notify.commands.fanout import push_page, still_published
 from services.notify.commands.pushing import PushTarget
 from services.notify.commands.reminders import Reminders, fired_of, push_fired
-from services.notify.domain.preferences import digest_titles
+from services.notify.commands.words import WORDS
 from shared.clock import read_instant
 from shared.ids import derived_id
 from shared.store import Doc
@@ -23,7 +23,7 @@ async def send_later(reminders: Reminders) -> int:
         if "repeat" in row:
             await repeat_failures(notices, row["repeat"], lambda target: still_published(notices, target))
         elif "announcement" in row:
-            await push_page(notices, row["announcement"], row["page"])
+            await push_page(notices, row["announcement"], row["page"], row.get("change", 0))
         else:
             await push_fired(reminders, fired_of(row["fired"]))
         await kept.done_later(notices.store, row)
@@ -43,8 +43,8 @@ async def send_digests(reminders: Reminders) -> int:
         if count:
             day = read_instant(kept.instant(waiting[0]["at"])).date().isoformat()
             item = derived_id(who, day, "digest")
-            titles = digest_titles(count)
-            targets.append(PushTarget(item, who, "info", titles["ja"], None, None, titles, topic="digest"))
+            titles = {language: text.format(count=count) for language, text in WORDS["digest"].items()}
+            targets.append(PushTarget(item, who, "info", titles, topic="digest"))
 
     async def still_wanted(target: PushTarget) -> bool:
         return bool(await _unread(reminders, by_recipient[target.recipient]))
@@ -61,9 +61,7 @@ async def _unread(reminders: Reminders, waiting: list[Doc]) -> int:
     items = await notices.store.get_many(kept.INBOX, [row["item"] for row in waiting], ["read_at", "announcement"])
     notes = {row["announcement"] for row in items.values() if row.get("announcement")}
     current = {
-        name
-        for name in notes
-        if await still_published(notices, PushTarget("", "", "info", "", announcement=name, reminder=None))
+        name for name in notes if await still_published(notices, PushTarget("", "", "info", {}, announcement=name))
     }
     return sum(
         row["read_at"] is None and (not row.get("announcement") or row["announcement"] in current)

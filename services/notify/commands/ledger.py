@@ -19,11 +19,12 @@ async def ledger(
     total: int = doc.state.get("recipients") or 0
     inbox, read = await kept.counts_of(notices.store, announcement)
     pushes: dict[str, list[Doc]] = {}
+    changes: dict[str, list[Doc]] = {}
     for row in await kept.pushes_of(notices.store, announcement):
-        pushes.setdefault(row["recipient"], []).append(row)
+        (changes if row.get("change") else pushes).setdefault(row["recipient"], []).append(row)
     channels = {kept.channel_of(row) for rows in pushes.values() for row in rows}
     shown = await kept.frozen_range(notices.store, doc.state["frozen"], first, limit) if total else []
-    items = await _lines(notices, announcement, shown, pushes)
+    items = await _lines(notices, announcement, shown)
     found = {
         "id": announcement,
         "state": doc.state["state"],
@@ -33,6 +34,7 @@ async def ledger(
         "waiting": total - inbox,
         "push": _counts(pushes, PUSH, total),
         "channels": {name: _counts(pushes, (name,), total) for name in sorted(channels)},
+        "told_of_change": len(changes),
         "items": items,
     }
     return found, first + limit if first + limit < total else None
@@ -47,11 +49,12 @@ def _counts(sent: Mapping[str, Sequence[Doc]], channels: Sequence[str], total: i
     return counts
 
 
-async def _lines(
-    notices: Notices, announcement: str, recipients: Sequence[str], pushes: Mapping[str, Sequence[Doc]]
-) -> list[Doc]:
+async def _lines(notices: Notices, announcement: str, recipients: Sequence[str]) -> list[Doc]:
     """A line for each recipient's inbox, and one for each address that was written to, with every attempt."""
     ids = {recipient: derived_id(announcement, recipient, "inbox") for recipient in recipients}
+    sent: dict[str, list[Doc]] = {recipient: [] for recipient in recipients}
+    for push in await kept.pushes_to(notices.store, announcement, recipients):
+        sent[push["recipient"]].append(push)
     rows = await notices.store.get_many(kept.INBOX, ids.values(), ["at", "read_at"])
     lines: list[Doc] = []
     for recipient, item in ids.items():
@@ -62,11 +65,12 @@ async def _lines(
             if row["read_at"] is not None:
                 line |= {"state": "read", "read_at": kept.instant(row["read_at"])}
         lines.append(line)
-        for push in pushes.get(recipient, ()):
+        for push in sorted(sent[recipient], key=lambda one: (one["at"], one["_id"])):
             lines.append(
                 {
                     "recipient": recipient,
                     "channel": kept.channel_of(push),
+                    "change": push.get("change", 0),
                     "state": outcome([push["state"]]),
                     "at": push["at"],
                     "answer": push.get("status"),

@@ -12,6 +12,7 @@ import yaml
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.pushing import PushTarget
+from services.notify.commands.words import WORDS
 from services.notify.domain.audience import Family
 from services.notify.domain.furigana import without_readings
 from services.notify.domain.library import Article, articles_of, due_on, in_force
@@ -26,16 +27,6 @@ HOUR = 9
 MOST_DAYS_BEHIND = 7
 """What was missed longer than this is no longer of its day and is not sent."""
 REMEMBERED = 99
-PUSH_TITLE = {
-    "ja": "新しい読みものがあります",
-    "ja-Hrkt": "あたらしい よみものが あります",
-    "en": "There is something new to read",
-    "zh": "有新的阅读内容",
-    "vi": "Có bài đọc mới",
-    "pt": "Há uma leitura nova",
-    "ne": "नयाँ पढ्ने सामग्री छ",
-}
-"""All that a lock screen shows: an article's own title would tell of a pregnancy or an age."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +127,7 @@ async def _push(library: Library, items: Sequence[Doc]) -> None:
             item=item["_id"],
             recipient=item["recipient"],
             urgency="info",
-            title=PUSH_TITLE["ja"],
-            announcement=None,
-            reminder=None,
-            titles=PUSH_TITLE,
+            titles=WORDS["article"],  # an article's own title would tell of a pregnancy or an age
             topic="library",
             municipality=item["municipality"],
         )

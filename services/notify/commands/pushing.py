@@ -16,6 +16,7 @@ from services.notify.commands.channels.mail import Mail
 from services.notify.commands.channels.sms import Sms
 from services.notify.commands.channels.web_push import WebPush, keep_few
 from services.notify.commands.channels.wire import LONGEST_RETRY_S, Answer, Channel, Message
+from services.notify.commands.together import Together
 from services.notify.domain.deliveries import REPEATABLE
 from services.notify.domain.notices import in_language
 from services.notify.domain.preferences import channels_for, in_digest, next_digest
@@ -24,7 +25,7 @@ from shared.egress import Egress
 from shared.faults import crash_point
 from shared.ids import derived_id
 from shared.settings import Settings
-from shared.store import Doc, Store
+from shared.store import Doc, Insert, Store, Update
 
 log = structlog.get_logger(__name__)
 
@@ -37,18 +38,19 @@ BREAK_FOR_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class PushTarget:
-    """One message for one recipient; `title` (Japanese) and `titles` (per language) may stand on a lock screen."""
+    """One message for one recipient; its titles (per language, Japanese always) may stand on a lock screen."""
 
     item: str
     recipient: str
     urgency: str
-    title: str
-    announcement: str | None
-    reminder: str | None
-    titles: Mapping[str, str] = field(default_factory=dict)
+    titles: Mapping[str, str]
     bodies: Mapping[str, str] = field(default_factory=dict)
+    announcement: str | None = None
+    reminder: str | None = None
     topic: str = "notices"
     municipality: str = ""
+    change: int = 0
+    """Which correction or recall of the notice it tells of; 0: none, it is the notice itself."""
 
 
 @dataclass(slots=True)
@@ -85,11 +87,17 @@ class Pusher:
     """Told whenever a guardian lost an address, so that previews count it no more."""
     _places: dict[tuple[str, bool], asyncio.Semaphore] = field(default_factory=dict)
     _breakers: dict[str, _Breaker] = field(default_factory=dict)
+    _claims: Together[Doc, bool] = field(init=False)
+    _addresses: Together[str, Doc | None] = field(init=False)
+    _marks: Together[Update, None] = field(init=False)
 
     def __post_init__(self) -> None:
         """Every channel that this platform knows, on or off."""
         ways: list[Channel] = [make(self.egress, self.settings) for make in (WebPush, Fcm, Apns, Line, Sms, Mail)]
         self.channels = {channel.name: channel for channel in ways}
+        self._claims = Together(self._claim)
+        self._addresses = Together(self._look_up)
+        self._marks = Together(self._write_down)
 
     def public_key(self) -> str:
         """The application server key that browsers subscribe with: an uncompressed point, base64url."""
@@ -119,7 +127,8 @@ class Pusher:
         digest: list[Doc] = []
         for target in targets:
             preference = preferences.get(target.recipient)
-            if only is None and target.topic != "digest" and in_digest(preference, target.urgency):
+            waits = target.topic != "digest" and not target.change and in_digest(preference, target.urgency)
+            if only is None and waits:
                 at = next_digest(self.clock.now()).timestamp()
                 digest.append({"_id": target.item, "item": target.item, "recipient": target.recipient, "at": at})
                 continue
@@ -153,7 +162,7 @@ class Pusher:
     async def _one(self, target: PushTarget, address: Doc, language: str, still_wanted: StillWanted) -> str:
         channel = kept.channel_of(address)
         async with self._place(channel, target.urgency):
-            claim = derived_id(target.item, address["_id"], channel)
+            claim = claim_of(target.item, address["_id"], channel, target.change)
             row = {
                 "_id": claim,
                 "item": target.item,
@@ -163,11 +172,12 @@ class Pusher:
                 "municipality": target.municipality,
                 "channel": channel,
                 "address": address["_id"],
+                "change": target.change,
                 "state": "claimed",
                 "attempts": 0,
                 "at": wire_instant(self.clock.now()),
             }
-            if not await self.store.insert(kept.PUSHES, row):
+            if not await self._claims(row):
                 known = await self.store.get(kept.PUSHES, claim, ["state"])
                 return str(known["state"]) if known is not None else "claimed"
             crash_point("after_claim_before_push")
@@ -175,7 +185,7 @@ class Pusher:
             return await self._send(message, target, channel, address["_id"], still_wanted)
 
     def _message(self, claim: str, target: PushTarget, language: str) -> Message:
-        title = in_language(target.titles, language) if target.titles else target.title
+        title = in_language(target.titles, language)
         body = in_language(target.bodies, language) if target.bodies else ""
         return Message(claim, target.item, target.urgency, title, body, language, target.announcement)
 
@@ -187,7 +197,7 @@ class Pusher:
         while len(tries) < ATTEMPTS:
             # Asked last, since an address may have been forgotten, passed on or renewed while this waited for its place.
             wanted = await still_wanted(target)
-            address = await self.store.get(kept.SUBSCRIPTIONS, address_id) if wanted else None
+            address = await self._addresses(address_id) if wanted else None
             if address is None:
                 answer = Answer("withdrawn")
                 break
@@ -226,7 +236,20 @@ class Pusher:
         update: Doc = {"$set": change}
         if tries:
             update["$push"] = {"tries": {"$each": tries, "$slice": -20}}
-        await self.store.update(kept.PUSHES, {"_id": claim}, update)
+        await self._marks(Update({"_id": claim}, update))
+
+    async def _claim(self, rows: list[Doc]) -> list[bool]:
+        """Which of these claims are ours; of two that are one, the first."""
+        _, taken = await self.store.bulk(kept.PUSHES, [Insert(row) for row in rows])
+        return [place not in taken for place in range(len(rows))]
+
+    async def _look_up(self, ids: list[str]) -> list[Doc | None]:
+        found = await self.store.get_many(kept.SUBSCRIPTIONS, ids)
+        return [found.get(one) for one in ids]
+
+    async def _write_down(self, updates: list[Update]) -> list[None]:
+        await self.store.bulk(kept.PUSHES, updates)
+        return [None] * len(updates)
 
     def _place(self, channel: str, urgency: str) -> asyncio.Semaphore:
         """An emergency does not wait for the places that a newsletter holds, nor one channel for another's."""
@@ -235,6 +258,11 @@ class Pusher:
     def _breaker(self, provider: str) -> _Breaker:
         keep_few(self._breakers)
         return self._breakers.setdefault(provider, _Breaker())
+
+
+def claim_of(item: str, address_id: str, channel: str, change: int = 0) -> str:
+    """The id of the one claim that there is for telling this address of an item, or of a change of it."""
+    return derived_id(item, address_id, channel, *([f"change {change}"] if change else []))
 
 
 def _try(answer: Answer, at: str) -> Doc:

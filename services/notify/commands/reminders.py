@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from services.notify import store as kept
 from services.notify.commands.announcements import Notices
 from services.notify.commands.pushing import PushTarget
-from services.notify.domain.reminder_texts import PUSH_TITLE, reminder_text
+from services.notify.commands.words import WORDS
+from services.notify.domain.reminder_texts import reminder_text
 from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.notify import MessageDelivered
@@ -213,10 +214,8 @@ async def push_fired(reminders: Reminders, fired: _Fired) -> None:
             item=derived_id(fired.id, guardian, "inbox"),
             recipient=guardian,
             urgency="info",
-            title=PUSH_TITLE["ja"],
-            announcement=None,
             reminder=fired.event.reminder_id,
-            titles=PUSH_TITLE,
+            titles=WORDS["reminder"],
             topic="reminders",
             municipality=town,
         )

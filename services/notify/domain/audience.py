@@ -6,7 +6,7 @@ one function once and asked of every family, so that a town of 50,000 is counted
 
 import bisect
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
 from typing import Any, NamedTuple
@@ -88,6 +88,10 @@ class Reach:
     def by_language(self, town: Town) -> dict[str, int]:
         """How many of them read each language."""
         return dict(sorted(Counter(town.language(guardian) for guardian in self.guardians).items()))
+
+    def fallback(self, town: Town, languages: Collection[str]) -> dict[str, int]:
+        """How many of them read Japanese instead of their own language, when a text has these."""
+        return {name: number for name, number in self.by_language(town).items() if name not in {"ja", *languages}}
 
 
 @dataclass(frozen=True, slots=True)

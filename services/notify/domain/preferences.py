@@ -31,18 +31,6 @@ def in_digest(preference: Mapping[str, Any] | None, urgency: str) -> bool:
     return urgency == "info" and bool((preference or {}).get("digest"))
 
 
-def digest_titles(count: int) -> dict[str, str]:
-    """What a digest says: how many, and nothing of what."""
-    return {
-        "ja": f"今日のお知らせが{count}件あります",
-        "en": f"{count} messages today",
-        "zh": f"今天有{count}条通知",
-        "vi": f"Hôm nay có {count} thông báo",
-        "pt": f"{count} avisos hoje",
-        "ne": f"आज {count} वटा सूचना छन्",
-    }
-
-
 @dataclass(frozen=True, slots=True)
 class Night:
     """The hours in Tokyo during which only emergencies are pushed; from and to the same hour: there is no night."""

@@ -1,10 +1,8 @@
-"""The words of reminders: in the inbox with the vaccine's name, on a lock screen without any health data."""
+"""The words of reminders in the inbox, with the vaccine's name; a lock screen shows none of them."""
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
-
-PUSH_TITLE = {"ja": "お子さまの予定のお知らせがあります", "en": "A message about your child's schedule"}
 
 
 def reminder_text(

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -25,7 +26,7 @@ CHANNELS = ("fcm", "apns", "line", "sms")
 
 
 def message(who: Principal = MOTHER, urgency: str = "emergency") -> PushTarget:
-    return PushTarget(new_id(), who.subject, urgency, "保育園からのお知らせ", announcement=None, reminder=new_id())
+    return PushTarget(new_id(), who.subject, urgency, {"ja": "保育園からのお知らせ"}, reminder=new_id())
 
 
 async def always(_: PushTarget) -> bool:
@@ -108,7 +109,7 @@ async def test_the_longest_title_still_fits(town: Town, providers: Providers) ->
     """4,096 bytes at both: what is longer goes without its title rather than not at all."""
     await is_reached_by(town, "fcm")
     await is_reached_by(town, "apns")
-    long = PushTarget(new_id(), MOTHER.subject, "info", "あ" * 2_000, None, None)
+    long = PushTarget(new_id(), MOTHER.subject, "info", {"ja": "あ" * 2_000})
     await town.notices.pusher.push([long], always)
     assert len(providers.fcm.delivered) == len(providers.apns.delivered) == 1
 
@@ -128,6 +129,7 @@ async def test_the_longest_title_still_fits(town: Town, providers: Providers) ->
         ("sms", "21211"),
         ("sms", "21610"),
         ("sms", "21614"),
+        ("sms", "21635"),
     ],
 )
 async def test_a_dead_token_is_removed(town: Town, providers: Providers, channel: str, code: str) -> None:
@@ -142,13 +144,25 @@ async def test_a_dead_token_is_removed(town: Town, providers: Providers, channel
     assert known["state"]["channels"] == []
 
 
+async def test_a_token_that_its_app_registered_after_apple_saw_it_dead_is_kept(
+    town: Town, providers: Providers
+) -> None:
+    """ "Stop pushing until the device registers a token with a later timestamp": this one has."""
+    town.runtime.clock.move_to(datetime.now(UTC) + timedelta(hours=1))
+    token = await is_reached_by(town, "apns")
+    providers.apns.scripts[token] = Scripted("Unregistered", times=1)
+    row = await sends(town)
+    assert (row["state"], row["reason"]) == ("refused", "Unregistered")
+    assert await town.runtime.store.count(kept.SUBSCRIPTIONS, {}) == 1
+
+
 FINAL = [
     *(("fcm", code) for code in ("INVALID_ARGUMENT", "QUOTA_EXCEEDED")),
     *(
         ("apns", reason)
         for reason, status in REASONS.items()
         if status in {400, 403, 404, 405, 413}
-        and reason not in {"BadDeviceToken", "DeviceTokenNotForTopic", "ExpiredProviderToken"}
+        and reason not in {"BadDeviceToken", "DeviceTokenNotForTopic", "ExpiredProviderToken", "IdleTimeout"}
     ),
     ("apns", "TooManyProviderTokenUpdates"),
     *(("line", code) for code in ("bad-request", "failed-to-send", "unauthorized", "forbidden", "monthly-limit")),

@@ -8,10 +8,13 @@ from datetime import timedelta
 import pytest
 
 from services.notify import store as kept
+from services.notify.commands.announcements import emit_pages
 from services.notify.commands.fanout import expand_pages, finish_pages, push_pages
 from services.notify.tests.test_pushing import subscribes
-from services.notify.tests.town import MOTHER, NOON, NURSE, OTHER_TOWN, Town
+from services.notify.tests.town import MOTHER, NOON, NURSE, OTHER_TOWN, TOWN, Town
+from shared.documents import Document
 from shared.events.notify import FanoutPage
+from shared.ids import new_id
 from shared.testing.push_service import PushService
 
 pytestmark = pytest.mark.integration
@@ -75,7 +78,7 @@ async def test_g8_pages_of_which_kafka_lost_the_news_are_worked_all_the_same(
     notice = await town.publishes(urgency=urgency)
     grace = timedelta(minutes=10)
     assert await finish_pages(town.notices, grace) == 0
-    town.runtime.clock.move_to(NOON + grace + timedelta(seconds=1))
+    town.runtime.clock.move_to(NOON + 2 * grace)
     assert await finish_pages(town.notices, grace) == 1
     assert await recipients_of_items(town) == [MOTHER.subject]
     assert len(push.requests) == 1
@@ -132,3 +135,15 @@ async def test_the_fact_of_a_page_names_who_has_something_new(town: Town) -> Non
     assert name == "PageDelivered"
     assert (data["announcement"], data["page"], data["recipients"]) == (notice, 0, ["father-1", "mother-1"])
     assert "休園" not in json.dumps(data, ensure_ascii=False)
+
+
+async def test_a_large_city_is_not_too_much_for_one_notice(town: Town) -> None:
+    """W4 bounds what may wait in a document: 300,000 guardians are 600 pages, and may be corrected at once."""
+    state = {"municipality": TOWN, "urgency": "emergency", "pages": 600, "recipients": 299_750}
+    doc = Document(new_id(), state=state)
+    for change in (0, 1):
+        doc.state["changes"] = change
+        emit_pages(doc, town.notices.now)
+        assert await town.notices.announcements.commit(doc)
+    pages = await town.pages(doc.id)
+    assert len({page.id for page in pages}) == len(pages) == 1_200

@@ -12,6 +12,7 @@ from deploy.local.broker import LocalKafka
 from deploy.local.client import until
 from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
+from services.notify import store as kept
 from services.notify.app import create_app
 from services.notify.tests.town import ALARM, BY, MOTHER, NOTICE, NURSE, TOWN, WHY, Town
 from shared import bus
@@ -173,6 +174,54 @@ async def test_a_flood_over_kafka(
 
         await until(rang_again, "the alarm climbs", within=60)
         await town.does(nurse, "POST", f"/v1/alarms/{alarm['id']}/acknowledgement")
+
+
+async def test_an_emergency_overtakes_a_newsletter_in_progress(
+    local_kafka: LocalKafka,
+    local_store: LocalStore,
+    keys: dict[str, Any],
+    secrets: SecretFiles,
+) -> None:
+    """Sixty pages of a newsletter are on their way when an emergency is published: its page waits for few of them."""
+    settings = service_settings("notify", local_kafka, local_store, f"t{new_id()[:12]}")
+    settings.internal_keys_file = keys["notify"]
+    settings.vapid_key_file = secrets.push_key()
+    app = create_app(settings)
+    pages, code = 60, "131032"
+    nurse, second = (Principal(f"nurse-{one}", "staff", municipality=code) for one in (7, 8))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app=app), base_url="http://notify") as http,
+    ):
+        town = Town(app, http, InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"])))
+        store = town.runtime.store
+        child = {"birth_date": Clock().today().isoformat(), "municipality": code, "attributes": []}
+        readers = [f"reader-{number}" for number in range(pages * kept.PAGE_SIZE)]
+        many = Document(
+            new_id(), 1, state={"child": {**child, "district": "一丁目"}, "guardians": dict.fromkeys(readers)}
+        )
+        one = Document(
+            new_id(), 1, state={"child": {**child, "district": "二丁目"}, "guardians": {MOTHER.subject: True}}
+        )
+        await kept.LINES.write(store, [many, one])
+        newsletter = await town.does(nurse, "POST", "/v1/announcements", {**NOTICE, "audience": {"district": "一丁目"}})
+
+        async def worked() -> int:
+            return await store.count(kept.INBOX, {"announcement": newsletter["id"]}) // kept.PAGE_SIZE
+
+        await until(worked, "the newsletter is in progress", within=60)
+        urgent = {**NOTICE, "audience": {"district": "二丁目"}, "urgency": "emergency"}
+        sent = await town.does(nurse, "POST", "/v1/announcements", urgent)
+        await town.does(second, "POST", f"/v1/announcements/{sent['id']}/approval")
+        before = await worked()
+
+        async def arrived() -> list[dict[str, Any]]:
+            return await town.inbox()
+
+        await until(arrived, "the emergency is in its inbox", within=60)
+        after = await worked()
+        assert before < pages / 2, "the newsletter was too fast for this test"
+        assert after - before < pages / 4
 
 
 async def _heard(kafka: LocalKafka, *notices: str) -> list[Envelope]:

@@ -29,8 +29,8 @@ def part(mail: EmailMessage, kind: str) -> str:
 
 async def sends(town: Town, **changes: Any) -> Doc:
     """What the ledger keeps of a mail that is sent, and worked on a second time."""
-    fields = {"item": new_id(), "recipient": MOTHER.subject, "urgency": "emergency", "title": "お知らせ"} | changes
-    target = PushTarget(**fields, announcement=None, reminder=None)
+    fields = {"item": new_id(), "recipient": MOTHER.subject, "urgency": "emergency", "titles": {"ja": "お知らせ"}}
+    target = PushTarget(**(fields | changes))
     await town.notices.pusher.push([target], always)
     await town.notices.pusher.push([target], always)
     [row] = await town.runtime.store.find(kept.PUSHES, {})
@@ -60,7 +60,7 @@ async def test_a_notice_as_it_arrives(town: Town, providers: Providers) -> None:
 async def test_what_looks_like_html_is_text(town: Town, providers: Providers) -> None:
     await is_reached_by(town, "mail")
     words = {"ja": '3 < 5 & "引用"'}
-    target = PushTarget(new_id(), MOTHER.subject, "info", "題", None, None, titles=words, bodies=words)
+    target = PushTarget(new_id(), MOTHER.subject, "info", words, words)
     await town.notices.pusher.push([target], always)
     [mail] = providers.mail.received
     assert "3 &lt; 5 &amp; &quot;引用&quot;" in part(mail, "html")
@@ -70,7 +70,7 @@ async def test_what_looks_like_html_is_text(town: Town, providers: Providers) ->
 async def test_a_title_cannot_write_headers(town: Town, providers: Providers) -> None:
     """S12: a line break in a title starts no header."""
     await is_reached_by(town, "mail")
-    row = await sends(town, title="お知らせ\r\nBcc: everybody@example.com")
+    row = await sends(town, titles={"ja": "お知らせ\r\nBcc: everybody@example.com"})
     assert all("Bcc" not in mail for mail in providers.mail.received)
     [mail] = providers.mail.received
     assert (row["state"], mail["Subject"]) == ("accepted", "お知らせ Bcc: everybody@example.com")
@@ -106,7 +106,7 @@ async def test_one_click_stops_the_mails_and_nothing_else(town: Town, providers:
 
 
 async def sends_emergency(town: Town) -> None:
-    target = PushTarget(new_id(), MOTHER.subject, "emergency", "避難してください", None, None)
+    target = PushTarget(new_id(), MOTHER.subject, "emergency", {"ja": "避難してください"})
     await town.notices.pusher.push([target], always)
 
 

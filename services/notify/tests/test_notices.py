@@ -249,7 +249,7 @@ async def test_a_correction_shows_in_every_inbox_and_needs_the_version(town: Tow
     [item] = await town.inbox()
     assert (item["state"], item["title"]) == ("corrected", better["title"])
     events = [event.type.split(".")[-2] for event in await town.announced(notice)]
-    assert events == ["AnnouncementPublished", "FanoutPage", "AnnouncementCorrected"]
+    assert events == ["AnnouncementPublished", "FanoutPage", "AnnouncementCorrected", "FanoutPage"]
     bad = await town.call(NURSE, "PUT", path, {**better, "title": {"ja": "<b>"}}, If_Match=etag)
     assert bad.status_code == 422
 

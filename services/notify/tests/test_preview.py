@@ -64,6 +64,10 @@ async def test_a_pregnancy_is_reached_by_its_week_until_it_ends(town: Town) -> N
     preview = await previewed(town, weeks)
     assert (preview["recipients"], preview["pregnancies"], preview["children"]) == (1, 1, 0)
     assert (await previewed(town, {"age_years": {"under": 6}}))["recipients"] == 1
+    await town.woman_moves(pregnancy, OTHER_TOWN)
+    assert (await previewed(town, weeks))["recipients"] == 0
+    await town.woman_moves(pregnancy, TOWN)
+    assert (await previewed(town, weeks))["recipients"] == 1
     await town.ends(pregnancy, "loss")
     assert (await previewed(town, weeks))["recipients"] == 0
 
@@ -91,6 +95,14 @@ async def test_a_channel_counts_from_the_day_it_is_registered_and_follows_the_fa
     assert (await previewed(town, everybody, OTHER_NURSE))["by_channel"] == {"inbox": 2, "web_push": 2}
     await town.does(FATHER, "DELETE", "/v1/push-subscriptions/tablet")
     assert (await previewed(town, everybody, OTHER_NURSE))["by_channel"] == {"inbox": 2, "web_push": 1}
+
+
+async def test_a_womans_language_goes_with_her_to_the_next_town(town: Town) -> None:
+    pregnancy = await town.expects()
+    await town.does(MOTHER, "PUT", "/v1/preferences", {"language": "vi"})
+    await town.woman_moves(pregnancy, OTHER_TOWN)
+    there = await previewed(town, {"language": "vi"}, OTHER_NURSE)
+    assert (there["recipients"], there["by_language"]) == (1, {"vi": 1})
 
 
 async def test_a_device_that_went_away_by_itself_is_counted_out_the_next_day(town: Town, push: PushService) -> None:

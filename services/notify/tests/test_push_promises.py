@@ -33,7 +33,7 @@ ROOT = Path(__file__).resolve().parents[3]
 
 
 def message(who: Principal = MOTHER, urgency: str = "important") -> PushTarget:
-    return PushTarget(new_id(), who.subject, urgency, "保育園からのお知らせ", announcement=None, reminder=new_id())
+    return PushTarget(new_id(), who.subject, urgency, {"ja": "保育園からのお知らせ"}, reminder=new_id())
 
 
 async def always(_: PushTarget) -> bool:
@@ -208,14 +208,6 @@ async def test_a_key_that_cannot_be_used_harms_its_own_push_only(town: Town, pus
     assert len(push.requests) == 1
 
 
-async def test_a_503_that_does_not_say_when_is_final(town: Town, push: PushService) -> None:
-    """It may come from something on the way, behind which the push service did its work."""
-    phone = await subscribes(town, push)
-    push.answers[phone.path] = Answer(503)
-    await town.notices.pusher.push([message()], always)
-    assert len(push.requests) == 1
-
-
 async def test_full_is_refused_before_anybody_loses_a_browser(town: Town, push: PushService) -> None:
     phone = await subscribes(town, push)
     for number in range(20):
@@ -290,12 +282,12 @@ async def test_the_longest_title_that_fits_arrives_whole(town: Town, push: PushS
     """One record of at most 4,096 bytes: RFC 8291 section 4."""
     phone = await subscribes(town, push)
     room = PAYLOAD_LIMIT - len(payload("i" * 32, "", "info", None))
-    target = PushTarget("i" * 32, MOTHER.subject, "info", "x" * room, None, None)
+    target = PushTarget("i" * 32, MOTHER.subject, "info", {"ja": "x" * room})
     await town.notices.pusher.push([target], always)
     [request] = push.requests
     assert (request.problem, len(request.body)) == (None, 4_096)
     assert json.loads(phone.decrypt(request.body))["title"] == "x" * room
-    longer = PushTarget("j" * 32, MOTHER.subject, "info", "x" * (room + 1), None, None)
+    longer = PushTarget("j" * 32, MOTHER.subject, "info", {"ja": "x" * (room + 1)})
     await town.notices.pusher.push([longer], always)
     assert json.loads(phone.decrypt(push.requests[1].body)) == {"item": "j" * 32, "title": "", "urgency": "info"}
 

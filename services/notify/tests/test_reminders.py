@@ -11,8 +11,9 @@ import yaml
 from services.notify import store as kept
 from services.notify.app import TEXTS
 from services.notify.commands.reminders import deliver_late, deliver_reminders
+from services.notify.commands.words import WORDS as SHORT
 from services.notify.domain.notices import LANGUAGES
-from services.notify.domain.reminder_texts import PUSH_TITLE, reminder_text
+from services.notify.domain.reminder_texts import reminder_text
 from services.notify.tests.test_pushing import subscribes
 from services.notify.tests.town import FATHER, MOTHER, NOON, TODAY, Town
 from shared.documents import Document
@@ -71,7 +72,7 @@ async def test_the_push_says_nothing_about_health(town: Town, push: PushService)
     [request] = push.requests
     text = receiver.decrypt(request.body)
     [item] = await town.inbox()
-    assert json.loads(text) == {"item": item["id"], "title": PUSH_TITLE["ja"], "urgency": "info"}
+    assert json.loads(text) == {"item": item["id"], "title": SHORT["reminder"]["ja"], "urgency": "info"}
     names = {name for words in WORDS["series"].values() for name in words.values()}
     assert not any(name in text for name in names | vaccines().by_code.keys() | {child, "接種", "予防"})
 

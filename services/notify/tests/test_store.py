@@ -10,7 +10,7 @@ from services.notify.tests.town import Town
 
 pytestmark = pytest.mark.integration
 
-# Each shape that store.py, or a command, hands to `find`, `update` or `delete`. A guard beside `_id` is left out: the embedded
+# Each shape that the store's room, or a command, hands to `find`, `update` or `delete`. A guard beside `_id` is left out: the embedded
 # store's plan calls it a scan, while it takes as long as by `_id` alone (measured among 20,000).
 SHAPES: list[tuple[str, dict[str, Any]]] = [
     (kept.AUDIENCE, {"municipality": "131016"}),
@@ -22,6 +22,7 @@ SHAPES: list[tuple[str, dict[str, Any]]] = [
     (kept.INBOX, {"_id": "i1"}),
     (kept.INBOX, {"_id": {"$in": ["i1", "i2"]}}),
     (kept.PUSHES, {"announcement": "a1"}),
+    (kept.PUSHES, {"announcement": "a1", "recipient": {"$in": ["g1", "g2"]}}),
     (kept.PUSHES, {"_id": "p1"}),
     (kept.SUBSCRIPTIONS, {"recipient": "g1"}),
     (kept.SUBSCRIPTIONS, {"recipient": {"$in": ["g1", "g2"]}}),

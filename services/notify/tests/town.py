@@ -32,11 +32,12 @@ from shared.events.records import (
     PregnancyEnded,
     PregnancyEvent,
     PregnancyLossRetracted,
+    PregnancyMoved,
     PregnancyRegistered,
 )
 from shared.events.schedule import PlanChanged, PlanItem, ReminderDue, Why
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.views import View
 
 TOWN, OTHER_TOWN = "131016", "131024"
@@ -142,6 +143,9 @@ class Town:
     async def moves(self, child: str, to: str) -> None:
         moved = ChildMoved(from_municipality=TOWN, to_municipality=to, effective_on=TODAY, by=BY)
         await self.hears(child, moved)
+
+    async def woman_moves(self, pregnancy: str, to: str) -> None:
+        await self.hears(pregnancy, PregnancyMoved(from_municipality=TOWN, to_municipality=to, by=BY))
 
     async def dies(self, child: str) -> None:
         await self.hears(child, ChildDied(died_on=TODAY, by=BY))

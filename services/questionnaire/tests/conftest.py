@@ -22,7 +22,7 @@ from shared.events import records
 from shared.events.base import Envelope, Event
 from shared.events.records import Actor, ChildFacts, Dose, PersonName
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 
 NOON = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)

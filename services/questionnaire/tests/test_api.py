@@ -12,7 +12,7 @@ from shared.auth import InternalTokens, Principal
 from shared.events import records
 from shared.events.records import Actor
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 
 from .conftest import (
@@ -228,7 +228,7 @@ async def test_a_caller_who_saw_the_registration_waits_for_it(door: Door, runtim
 
 
 async def test_waiting_ends(door: Door, told: Records, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("services.questionnaire.commands.WAIT_S", 0.2)
+    monkeypatch.setattr("services.questionnaire.commands.FRESH_WAIT_S", 0.2)
     path = f"/v1/children/{CHILD}/responses"
     answer = await door.call(MOTHER, "GET", path, Hagukumi_Revision=f"records.child:{CHILD}=99")
     assert answer.status_code == 404

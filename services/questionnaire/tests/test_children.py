@@ -5,7 +5,7 @@ import pytest
 from services.questionnaire.store import CHILDREN, child_of
 from shared.events import records
 from shared.events.records import Actor
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 from .conftest import BORN, CHILD, Records, born, consent, consent_withdrawn, dose
 

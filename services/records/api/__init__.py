@@ -18,10 +18,9 @@ from services.records.api import (
     pregnancies,
 )
 from services.records.commands.records import Records
-from shared.service import Runtime
 
 
-def routers(runtime: Runtime, records: Records) -> list[APIRouter]:
+def routers(records: Records) -> list[APIRouter]:
     """Every route of the service."""
     modules = (
         children,
@@ -38,4 +37,4 @@ def routers(runtime: Runtime, records: Records) -> list[APIRouter]:
         handbook,
         pregnancies,
     )
-    return [module.router(runtime, records) for module in modules]
+    return [module.router(records) for module in modules]

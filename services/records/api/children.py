@@ -2,17 +2,14 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.records.api.wire import (
-    Asked,
-    Authorization,
+    Asking,
     Body,
     Day,
-    IdempotencyKey,
-    IfMatch,
     Municipality,
     Name,
     Reason,
@@ -24,7 +21,7 @@ from services.records.commands.records import STREAM, Records
 from services.records.domain.children import ChildWish
 from shared.cursors import Cursors
 from shared.problems import invalid
-from shared.service import Runtime, answer, api_router
+from shared.web import answer, api_router
 
 
 class NameBody(Body):
@@ -71,48 +68,35 @@ class CorrectionBody(ChildBody):
     reason: Reason
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of children."""
     routes = api_router()
     cursors = Cursors(records.secret.hex())
 
     @routes.post("/v1/children", status_code=201)
-    async def register(
-        body: ChildBody, request: Request, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
-    ) -> JSONResponse:
+    async def register(body: ChildBody, asked: Asking) -> JSONResponse:
         """Open a child's record."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.register_child(records, asked.caller, body.wish(), command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{doc.id}")
 
     @routes.put("/v1/children/{child}")
-    async def correct(
-        child: str,
-        body: CorrectionBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def correct(child: str, body: CorrectionBody, asked: Asking) -> JSONResponse:
         """Put the child's own facts right."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, body)
+        command = asked.optional_command(body)
         given, doc = await commands.correct_child(
-            records, asked.caller, child, body.wish(), body.reason, command, if_match
+            records, asked.caller, child, body.wish(), body.reason, command, asked.if_match
         )
         return answer(doc, STREAM, given)
 
     @routes.get("/v1/children/{child}/history")
     async def history(
         child: str,
-        request: Request,
+        asked: Asking,
         limit: Annotated[int, Query(ge=1, le=200)] = 100,
         cursor: Annotated[str | None, Query(max_length=400)] = None,
-        authorization: Authorization = None,
     ) -> JSONResponse:
         """What happened to the record, oldest first, as this caller may see it."""
-        asked = Asked(runtime, request, authorization)
         after = 0
         if cursor is not None:
             of, after = cursors.open(cursor)

@@ -1,12 +1,12 @@
 """A child's death, and its correction."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 
-from services.records.api.wire import Asked, Authorization, Body, Day, IdempotencyKey, WithReason
+from services.records.api.wire import Asking, Body, Day, WithReason
 from services.records.commands import death as commands
 from services.records.commands.records import STREAM, Records
-from shared.service import Runtime, answer, api_router
+from shared.web import answer, api_router
 
 
 class DeathBody(Body):
@@ -15,35 +15,21 @@ class DeathBody(Body):
     died_on: Day
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of a child's death."""
     routes = api_router()
 
     @routes.post("/v1/children/{child}/death", status_code=201)
-    async def tell(
-        child: str,
-        body: DeathBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def tell(child: str, body: DeathBody, asked: Asking) -> JSONResponse:
         """Say that the child died."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.tell(records, asked.caller, child, body.died_on, command)
         return answer(doc, STREAM, given, status=201)
 
     @routes.post("/v1/children/{child}/death/retraction")
-    async def take_back(
-        child: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def take_back(child: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Say that it was told wrongly."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.take_back(records, asked.caller, child, body.reason, command)
         return answer(doc, STREAM, given)
 

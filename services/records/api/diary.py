@@ -7,7 +7,7 @@ from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.types import Scope
 
-from services.records.api.wire import Asked, Authorization, Body, Day, IdempotencyKey, IfMatch, Text
+from services.records.api.wire import Asking, Body, Day, Text
 from services.records.commands import diary as commands
 from services.records.commands.records import Records
 from services.records.domain.diary import EntryWish, First, SharedWith
@@ -15,8 +15,8 @@ from services.records.domain.photos import MAX_BYTES, MEDIA_TYPES
 from shared.cursors import Cursors
 from shared.documents import Document
 from shared.problems import UnsupportedMedia, invalid
-from shared.service import Runtime, api_router
 from shared.store import Doc
+from shared.web import api_router
 
 
 class EntryBody(Body):
@@ -44,37 +44,28 @@ def _versioned(doc: Document, body: Doc, status: int = 200, location: str | None
     return JSONResponse(body, status, headers)
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of the diary."""
     routes = api_router()
     # A key of its own: a cursor of another list is no cursor here.
     cursors = Cursors(f"diary {records.secret.hex()}")
 
     @routes.post("/v1/children/{child}/diary", status_code=201)
-    async def write(
-        child: str,
-        body: EntryBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def write(child: str, body: EntryBody, asked: Asking) -> JSONResponse:
         """Write an entry."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.write_entry(records, asked.caller, child, body.wish(), command)
         return _versioned(doc, given, 201, f"/v1/children/{child}/diary/{doc.id}")
 
     @routes.get("/v1/children/{child}/diary")
     async def read_all(
         child: str,
-        request: Request,
-        authorization: Authorization = None,
+        asked: Asking,
         limit: Annotated[int, Query(ge=1, le=200)] = 30,
         cursor: Annotated[str | None, Query(max_length=400)] = None,
         firsts: bool = False,
     ) -> JSONResponse:
         """The diary, newest first; or its firsts only."""
-        asked = Asked(runtime, request, authorization)
         place = [child, firsts]
         before: str | None = None
         if cursor is not None:
@@ -93,79 +84,44 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return JSONResponse({"items": items, "next": following}, headers=headers)
 
     @routes.get("/v1/children/{child}/diary/{entry}")
-    async def read_one(child: str, entry: str, request: Request, authorization: Authorization = None) -> JSONResponse:
+    async def read_one(child: str, entry: str, asked: Asking) -> JSONResponse:
         """One entry."""
-        asked = Asked(runtime, request, authorization)
         found, doc = await commands.read_entry(records, asked.caller, child, entry)
         return _versioned(doc, found)
 
     @routes.put("/v1/children/{child}/diary/{entry}")
-    async def rewrite(
-        child: str,
-        entry: str,
-        body: EntryBody,
-        request: Request,
-        authorization: Authorization = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def rewrite(child: str, entry: str, body: EntryBody, asked: Asking) -> JSONResponse:
         """Write an entry anew."""
-        asked = Asked(runtime, request, authorization)
-        given, doc = await commands.rewrite_entry(records, asked.caller, child, entry, body.wish(), if_match)
+        given, doc = await commands.rewrite_entry(records, asked.caller, child, entry, body.wish(), asked.if_match)
         return _versioned(doc, given)
 
     @routes.delete("/v1/children/{child}/diary/{entry}")
-    async def delete(
-        child: str, entry: str, request: Request, authorization: Authorization = None, if_match: IfMatch = None
-    ) -> JSONResponse:
+    async def delete(child: str, entry: str, asked: Asking) -> JSONResponse:
         """Delete an entry with its photos."""
-        asked = Asked(runtime, request, authorization)
-        await commands.delete_entry(records, asked.caller, child, entry, if_match)
+        await commands.delete_entry(records, asked.caller, child, entry, asked.if_match)
         return JSONResponse({"id": entry})
 
     @routes.post("/v1/children/{child}/diary/{entry}/photos", status_code=201)
-    async def add_photo(
-        child: str,
-        entry: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def add_photo(child: str, entry: str, asked: Asking, request: Request) -> JSONResponse:
         """Add a photo; the body is the file itself."""
-        asked = Asked(runtime, request, authorization)
         if request.headers.get("content-type", "").partition(";")[0].strip().lower() not in MEDIA_TYPES:
             raise UnsupportedMedia(headers={"Accept": ", ".join(MEDIA_TYPES)})
         data = await request.body()
-        command = asked.command_on(idempotency_key, hashlib.sha256(data).hexdigest())
+        command = asked.command(hashlib.sha256(data).hexdigest())
         given, doc = await commands.add_photo(records, asked.caller, child, entry, data, command)
         location = f"/v1/children/{child}/diary/{entry}/photos/{given['id']}"
         return _versioned(doc, given, 201, location)
 
     @routes.get("/v1/children/{child}/diary/{entry}/photos/{photo}")
-    async def read_photo(
-        child: str,
-        entry: str,
-        photo: str,
-        request: Request,
-        authorization: Authorization = None,
-        small: bool = False,
-    ) -> Response:
+    async def read_photo(child: str, entry: str, photo: str, asked: Asking, small: bool = False) -> Response:
         """The photo as JPEG, large or small."""
-        asked = Asked(runtime, request, authorization)
         data = await commands.read_photo(records, asked.caller, child, entry, photo, small=small)
         return Response(data, media_type="image/jpeg", headers={"Content-Disposition": 'inline; filename="photo.jpg"'})
 
     @routes.delete("/v1/children/{child}/diary/{entry}/photos/{photo}")
-    async def delete_photo(
-        child: str,
-        entry: str,
-        photo: str,
-        request: Request,
-        authorization: Authorization = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def delete_photo(child: str, entry: str, photo: str, asked: Asking) -> JSONResponse:
         """Delete a photo."""
-        asked = Asked(runtime, request, authorization)
-        given, doc = await commands.delete_photo(records, asked.caller, child, entry, photo, if_match)
+        given, doc = await commands.delete_photo(records, asked.caller, child, entry, photo, asked.if_match)
         return _versioned(doc, given)
 
     return routes

@@ -1,17 +1,14 @@
 """Doses: record, put right, withdraw."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
 from services.records.api.wire import (
-    Asked,
-    Authorization,
+    Asking,
     Body,
     Code,
     Day,
-    IdempotencyKey,
-    IfMatch,
     Name,
     Reason,
     Token,
@@ -22,7 +19,7 @@ from services.records.commands import doses as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.doses import DoseWish
 from shared.events.records import VaccineCode
-from shared.service import Runtime, answer, api_router
+from shared.web import answer, api_router
 
 
 class Coding(Body):
@@ -70,56 +67,33 @@ class DoseCorrectionBody(DoseBody):
     reason: Reason
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of doses."""
     routes = api_router()
 
     @routes.post("/v1/children/{child}/doses", status_code=201)
-    async def record(
-        child: str,
-        body: DoseBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def record(child: str, body: DoseBody, asked: Asking) -> JSONResponse:
         """Record a dose."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record_dose(records, asked.caller, child, body.wish(), command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/doses/{given['id']}")
 
     @routes.put("/v1/children/{child}/doses/{dose}")
-    async def correct(
-        child: str,
-        dose: str,
-        body: DoseCorrectionBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def correct(child: str, dose: str, body: DoseCorrectionBody, asked: Asking) -> JSONResponse:
         """Put a recorded dose right; If-Match is the child's ETag."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, body)
+        command = asked.optional_command(body)
         given, doc = await commands.correct_dose(
-            records, asked.caller, child, dose, body.wish(), body.reason, command, if_match
+            records, asked.caller, child, dose, body.wish(), body.reason, command, asked.if_match
         )
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/doses/{dose}/retraction")
-    async def retract(
-        child: str,
-        dose: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def retract(child: str, dose: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a dose that was entered in error."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
-        given, doc = await commands.retract_dose(records, asked.caller, child, dose, body.reason, command, if_match)
+        command = asked.command(body)
+        given, doc = await commands.retract_dose(
+            records, asked.caller, child, dose, body.reason, command, asked.if_match
+        )
         return answer(doc, STREAM, given)
 
     return routes

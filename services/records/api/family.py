@@ -1,27 +1,25 @@
 """Guardians, relatives and their codes, and consent to read."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Literal
 
-from fastapi import APIRouter, Path, Request
+from fastapi import APIRouter, Path
 from fastapi.responses import JSONResponse
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, StringConstraints
 
 from services.records.api.wire import (
-    Asked,
-    Authorization,
+    Asking,
     Body,
     Day,
-    IdempotencyKey,
-    IfMatch,
     WithReason,
     Words,
 )
 from services.records.commands import family as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.family import MOST_CODES_AT_ONCE
+from services.records.domain.findings import Findings
 from services.records.domain.record import Share
 from shared.events.records import Relation, Section
-from shared.service import Runtime, answer, api_router
+from shared.web import answer, api_router
 
 Organisation = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -39,15 +37,18 @@ class InvitationBody(Body):
     sections: list[Section] | None = Field(default=None, min_length=1, max_length=5)
     until: Day | None = None
 
-    @model_validator(mode="after")
-    def complete(self) -> Self:
-        """A relative's needs sections and a last day, a guardian's has neither."""
-        if (self.relation == "guardian") != (self.sections is None) or (self.sections is None) != (self.until is None):
-            raise ValueError("sections and until belong to a relative's invitation")
-        return self
-
     def share(self) -> Share | None:
-        """As the domain takes it."""
+        """As the domain takes it; raises Invalid: a relative's has sections and a last day, a guardian's has neither."""
+        findings = Findings()
+        for name in ("sections", "until"):
+            given = getattr(self, name) is not None
+            if self.relation == "guardian" and given:
+                findings.add(
+                    f"/{name}", "not-for-guardians", "保護者には指定できません。", "A guardian reads everything."
+                )
+            if self.relation != "guardian" and not given:
+                findings.add(f"/{name}", "missing", "親族などの招待に必要です。", "A relative's invitation needs it.")
+        findings.refuse()
         if self.relation == "guardian" or self.sections is None or self.until is None:
             return None
         return Share(self.relation, tuple(dict.fromkeys(self.sections)), self.until)
@@ -67,137 +68,76 @@ class ConsentBody(Body):
     kind: Literal["clinic", "municipality"] | None = None
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of family and consent."""
     routes = api_router()
 
     @routes.post("/v1/children/{child}/guardian-codes", status_code=201)
-    async def issue(
-        child: str,
-        request: Request,
-        body: CodesBody | None = None,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def issue(child: str, asked: Asking, body: CodesBody | None = None) -> JSONResponse:
         """Issue one-time codes for the child's guardians."""
-        asked = Asked(runtime, request, authorization)
         wanted = body or CodesBody()
-        command = asked.command(idempotency_key, wanted)
+        command = asked.command(wanted)
         given, doc = await commands.issue_codes(records, asked.caller, child, wanted.count, command)
         return answer(doc, STREAM, given, status=201)
 
     @routes.post("/v1/guardian-links", status_code=201)
-    async def link(
-        body: LinkBody, request: Request, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
-    ) -> JSONResponse:
+    async def link(body: LinkBody, asked: Asking) -> JSONResponse:
         """Bind the caller to the child of a one-time code."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.link(records, asked.caller, body.code, command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{doc.id}")
 
     @routes.post("/v1/children/{child}/invitations", status_code=201)
-    async def invite(
-        child: str,
-        body: InvitationBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def invite(child: str, body: InvitationBody, asked: Asking) -> JSONResponse:
         """Issue a one-time code for the other guardian or a relative."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.invite(records, asked.caller, child, body.share(), command)
         return answer(doc, STREAM, given, status=201)
 
     @routes.delete("/v1/children/{child}/grants/{grant}")
-    async def revoke(
-        child: str,
-        grant: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def revoke(child: str, grant: str, asked: Asking) -> JSONResponse:
         """Take a relative's permission back."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, None)
+        command = asked.optional_command()
         given, doc = await commands.revoke_grant(records, asked.caller, child, grant, command)
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/guardians/{guardian}/removal")
-    async def remove(
-        child: str,
-        guardian: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def remove(child: str, guardian: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Take a guardian out."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.remove_guardian(records, asked.caller, child, guardian, body.reason, command)
         return answer(doc, STREAM, given)
 
     @routes.put("/v1/children/{child}/cut-offs/{guardian}")
-    async def cut_off(
-        child: str,
-        guardian: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def cut_off(child: str, guardian: str, asked: Asking) -> JSONResponse:
         """Hide address and whereabouts from a guardian."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, None)
+        command = asked.optional_command()
         given, doc = await commands.cut_off(records, asked.caller, child, guardian, command)
         return answer(doc, STREAM, given)
 
     @routes.delete("/v1/children/{child}/cut-offs/{guardian}")
-    async def lift_cut_off(
-        child: str,
-        guardian: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def lift_cut_off(child: str, guardian: str, asked: Asking) -> JSONResponse:
         """End that."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, None)
+        command = asked.optional_command()
         given, doc = await commands.cut_off(records, asked.caller, child, guardian, command, lift=True)
         return answer(doc, STREAM, given)
 
     @routes.put("/v1/children/{child}/consents/{organisation}")
-    async def give(
-        child: str,
-        organisation: Organisation,
-        body: ConsentBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def give(child: str, organisation: Organisation, body: ConsentBody, asked: Asking) -> JSONResponse:
         """Let an organisation read the record."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, body)
+        command = asked.optional_command(body)
         given, doc = await commands.give_consent(
-            records, asked.caller, child, organisation, body.kind, body.purpose, body.until, command, if_match
+            records, asked.caller, child, organisation, body.kind, body.purpose, body.until, command, asked.if_match
         )
         return answer(doc, STREAM, given)
 
     @routes.delete("/v1/children/{child}/consents/{organisation}")
-    async def withdraw(
-        child: str,
-        organisation: Organisation,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def withdraw(child: str, organisation: Organisation, asked: Asking) -> JSONResponse:
         """Take an organisation's permission back."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, None)
-        given, doc = await commands.withdraw_consent(records, asked.caller, child, organisation, command, if_match)
+        command = asked.optional_command()
+        given, doc = await commands.withdraw_consent(
+            records, asked.caller, child, organisation, command, asked.if_match
+        )
         return answer(doc, STREAM, given)
 
     return routes

@@ -7,14 +7,14 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse
 from starlette.types import Scope
 
-from services.records.api.wire import Asked, Authorization, IdempotencyKey
+from services.records.api.wire import Asking
 from services.records.commands import imports as commands
 from services.records.commands.records import Records
 from services.records.domain.import_files import KINDS, MAX_BYTES
 from shared.cursors import Cursors
 from shared.problems import UnsupportedMedia, invalid, language_of
-from shared.service import Runtime, api_router
 from shared.store import Doc
+from shared.web import api_router
 
 
 def larger_body(scope: Scope) -> int:
@@ -34,54 +34,44 @@ def _told(row: Doc, language: str) -> Doc:
     return found
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of imports."""
     routes = api_router()
     cursors = Cursors(f"imports {records.secret.hex()}")
 
     @routes.post("/v1/municipalities/{code}/imports", status_code=202)
-    async def begin(
-        code: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        dry_run: bool = False,
-    ) -> JSONResponse:
+    async def begin(code: str, asked: Asking, request: Request, dry_run: bool = False) -> JSONResponse:
         """Hand in a file; the body is the file itself."""
-        asked = Asked(runtime, request, authorization)
         kind = KINDS.get(request.headers.get("content-type", "").partition(";")[0].strip().lower())
         if kind is None:
             raise UnsupportedMedia(headers={"Accept": ", ".join(KINDS)})
         data = await request.body()
         digest = hashlib.sha256(data).hexdigest()
-        command = asked.command_on(idempotency_key, f"{kind} {dry_run} {digest}")
+        command = asked.command(f"{kind} {dry_run} {digest}")
         given = await commands.begin(records, asked.caller, code, data, kind, dry_run=dry_run, command=command)
         return JSONResponse(given, 202, {"Location": f"/v1/municipalities/{code}/imports/{given['id']}"})
 
     @routes.get("/v1/municipalities/{code}/imports")
-    async def read_all(code: str, request: Request, authorization: Authorization = None) -> JSONResponse:
+    async def read_all(code: str, asked: Asking) -> JSONResponse:
         """The town's imports, newest first."""
-        asked = Asked(runtime, request, authorization)
         return JSONResponse({"items": await commands.list_imports(records, asked.caller, code)})
 
     @routes.get("/v1/municipalities/{code}/imports/{batch}")
-    async def read_one(code: str, batch: str, request: Request, authorization: Authorization = None) -> JSONResponse:
+    async def read_one(code: str, batch: str, asked: Asking) -> JSONResponse:
         """How far an import is."""
-        asked = Asked(runtime, request, authorization)
         return JSONResponse(await commands.read_import(records, asked.caller, code, batch))
 
     @routes.get("/v1/municipalities/{code}/imports/{batch}/rows")
     async def read_rows(
         code: str,
         batch: str,
+        asked: Asking,
         request: Request,
-        authorization: Authorization = None,
         outcome: Literal["new", "known", "refused"] | None = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 100,
         cursor: Annotated[str | None, Query(max_length=400)] = None,
     ) -> JSONResponse:
         """What became of each row, in the file's order."""
-        asked = Asked(runtime, request, authorization)
         place = [batch, outcome]
         after = 0
         if cursor is not None:
@@ -104,16 +94,9 @@ def router(runtime: Runtime, records: Records) -> APIRouter:
         return JSONResponse({"items": [_told(row, language) for row in rows], "next": following}, headers=headers)
 
     @routes.post("/v1/municipalities/{code}/imports/{batch}/undo", status_code=202)
-    async def undo(
-        code: str,
-        batch: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def undo(code: str, batch: str, asked: Asking) -> JSONResponse:
         """Take back what an import brought."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, None)
+        command = asked.command()
         return JSONResponse(await commands.begin_undo(records, asked.caller, code, batch, command), 202)
 
     return routes

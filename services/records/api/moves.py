@@ -1,15 +1,15 @@
 """Moves and stays."""
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field
 
-from services.records.api.wire import Asked, Authorization, Body, Day, IdempotencyKey, IfMatch, Municipality, Token
+from services.records.api.wire import Asking, Body, Day, Municipality, Token
 from services.records.commands import moves as commands
 from services.records.commands.records import STREAM, Records
 from services.records.domain.moves import MoveWish
 from services.records.domain.stays import StayWish
-from shared.service import Runtime, answer, api_router
+from shared.web import answer, api_router
 
 
 class MoveBody(Body):
@@ -28,73 +28,45 @@ class StayBody(Body):
     until: Day
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of moves and stays."""
     routes = api_router()
 
     @routes.post("/v1/children/{child}/move")
-    async def move(
-        child: str,
-        body: MoveBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def move(child: str, body: MoveBody, asked: Asking) -> JSONResponse:
         """Announce that the child moves."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         wish = MoveWish(to_municipality=body.to_municipality, effective_on=body.effective_on)
-        given, doc = await commands.announce_move(records, asked.caller, child, wish, command, if_match)
+        given, doc = await commands.announce_move(records, asked.caller, child, wish, command, asked.if_match)
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/move/confirmation")
-    async def confirm(
-        child: str, request: Request, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
-    ) -> JSONResponse:
+    async def confirm(child: str, asked: Asking) -> JSONResponse:
         """Confirm, as the new town, that the child comes."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, None)
+        command = asked.command()
         given, doc = await commands.settle_move(records, asked.caller, child, command)
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/move/cancellation")
-    async def cancel(
-        child: str, request: Request, authorization: Authorization = None, idempotency_key: IdempotencyKey = None
-    ) -> JSONResponse:
+    async def cancel(child: str, asked: Asking) -> JSONResponse:
         """Take an announced move back, as one of the two towns."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, None)
+        command = asked.command()
         given, doc = await commands.settle_move(records, asked.caller, child, command, cancel=True)
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/stays", status_code=201)
-    async def stay(
-        child: str,
-        body: StayBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def stay(child: str, body: StayBody, asked: Asking) -> JSONResponse:
         """Lend the record to another town and its clinics for a time."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         clinics = tuple(dict.fromkeys(body.clinics))
         wish = StayWish(municipality=body.municipality, clinics=clinics, since=body.since, until=body.until)
         given, doc = await commands.plan_stay(records, asked.caller, child, wish, command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/stays/{given['id']}")
 
     @routes.post("/v1/children/{child}/stays/{stay}/end")
-    async def end(
-        child: str,
-        stay: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def end(child: str, stay: str, asked: Asking) -> JSONResponse:
         """End a stay before its last day."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, None)
+        command = asked.command()
         given, doc = await commands.end_stay(records, asked.caller, child, stay, command)
         return answer(doc, STREAM, given)
 

@@ -2,17 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import Field, StringConstraints
 
 from services.records.api.wire import (
-    Asked,
-    Authorization,
+    Asking,
     Body,
     Day,
-    IdempotencyKey,
-    IfMatch,
     Reason,
     Token,
     WithReason,
@@ -23,7 +20,7 @@ from services.records.commands.records import STREAM, Records
 from services.records.domain.checkups import MOST_FINDINGS, CheckupWish
 from services.records.domain.conditions import ConditionWish
 from shared.events.records import CheckupFinding, CheckupResult
-from shared.service import Runtime, answer, api_router
+from shared.web import answer, api_router
 
 
 class FindingBody(Body):
@@ -74,90 +71,49 @@ class ConditionBody(Body):
     since: Day | None = None
 
 
-def router(runtime: Runtime, records: Records) -> APIRouter:
+def router(records: Records) -> APIRouter:
     """The routes of observations."""
     routes = api_router()
 
     @routes.post("/v1/children/{child}/checkups", status_code=201)
-    async def checkup(
-        child: str,
-        body: CheckupBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def checkup(child: str, body: CheckupBody, asked: Asking) -> JSONResponse:
         """Record that a checkup was done."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.record_checkup(records, asked.caller, child, body.wish(), command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/checkups/{given['id']}")
 
     @routes.put("/v1/children/{child}/checkups/{checkup}")
-    async def correct_checkup(
-        child: str,
-        checkup: str,
-        body: CheckupCorrectionBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def correct_checkup(child: str, checkup: str, body: CheckupCorrectionBody, asked: Asking) -> JSONResponse:
         """Put a recorded checkup right; If-Match is the child's ETag."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.optional_command(idempotency_key, body)
+        command = asked.optional_command(body)
         given, doc = await commands.correct_checkup(
-            records, asked.caller, child, checkup, body.wish(), body.reason, command, if_match
+            records, asked.caller, child, checkup, body.wish(), body.reason, command, asked.if_match
         )
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/checkups/{checkup}/retraction")
-    async def retract_checkup(
-        child: str,
-        checkup: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def retract_checkup(child: str, checkup: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a checkup that was entered in error."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.retract_checkup(
-            records, asked.caller, child, checkup, body.reason, command, if_match
+            records, asked.caller, child, checkup, body.reason, command, asked.if_match
         )
         return answer(doc, STREAM, given)
 
     @routes.post("/v1/children/{child}/conditions", status_code=201)
-    async def condition(
-        child: str,
-        body: ConditionBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-    ) -> JSONResponse:
+    async def condition(child: str, body: ConditionBody, asked: Asking) -> JSONResponse:
         """Record a condition."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         wish = ConditionWish(code=body.code, since=body.since)
         given, doc = await commands.record_condition(records, asked.caller, child, wish, command)
         return answer(doc, STREAM, given, status=201, location=f"/v1/children/{child}/conditions/{given['id']}")
 
     @routes.post("/v1/children/{child}/conditions/{condition}/retraction")
-    async def retract_condition(
-        child: str,
-        condition: str,
-        body: WithReason,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: IdempotencyKey = None,
-        if_match: IfMatch = None,
-    ) -> JSONResponse:
+    async def retract_condition(child: str, condition: str, body: WithReason, asked: Asking) -> JSONResponse:
         """Withdraw a condition that was entered in error."""
-        asked = Asked(runtime, request, authorization)
-        command = asked.command(idempotency_key, body)
+        command = asked.command(body)
         given, doc = await commands.retract_condition(
-            records, asked.caller, child, condition, body.reason, command, if_match
+            records, asked.caller, child, condition, body.reason, command, asked.if_match
         )
         return answer(doc, STREAM, given)
 

@@ -5,15 +5,13 @@ import unicodedata
 from datetime import UTC, date, datetime
 from typing import Annotated, Any
 
-from fastapi import Header, Request
+from fastapi import Depends
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 from pydantic_core import PydanticCustomError
 
 from services.records.commands.records import caller_of
 from services.records.domain.access import Caller
-from shared.auth import Principal
-from shared.documents import Command
-from shared.service import Runtime, command_of
+from shared import web
 
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _INSTANT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(\.[0-9]{1,6})?(Z|[+-][0-9]{2}:[0-9]{2})")
@@ -70,10 +68,6 @@ Uri = Annotated[str, StringConstraints(min_length=1, max_length=200), AfterValid
 Code = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9._-]{1,40}$")]
 Municipality = Annotated[str, StringConstraints(pattern=r"^[0-9]{6}$")]
 
-Authorization = Annotated[str | None, Header()]
-IdempotencyKey = Annotated[str | None, Header()]
-IfMatch = Annotated[str | None, Header(max_length=100)]
-
 
 class WithReason(Body):
     """Why something is withdrawn."""
@@ -81,23 +75,13 @@ class WithReason(Body):
     reason: Reason = Field(description="Why; kept in the history")
 
 
-class Asked:
-    """One call: who asks, and under which key."""
+class Asked(web.Asked):
+    """One call, and who asks in the record's own words."""
 
-    def __init__(self, runtime: Runtime, request: Request, authorization: str | None) -> None:
-        self._principal: Principal = runtime.principal(authorization)
-        self._request = request
-        self.caller: Caller = caller_of(self._principal)
+    @property
+    def caller(self) -> Caller:
+        """For whom the gateway acts."""
+        return caller_of(self.principal)
 
-    def command(self, key: str | None, body: BaseModel | None) -> Command:
-        """The command of a creating call; raises KeyRequired."""
-        written = body.model_dump(mode="json") if body is not None else None
-        return command_of(self._principal, self._request, key, written)
 
-    def command_on(self, key: str | None, digest: str) -> Command:
-        """The command of a creating call whose body is a file, known by its digest; raises KeyRequired."""
-        return command_of(self._principal, self._request, key, digest)
-
-    def optional_command(self, key: str | None, body: BaseModel | None) -> Command | None:
-        """The command of a call that may have a key."""
-        return self.command(key, body) if key is not None else None
+Asking = Annotated[Asked, Depends()]

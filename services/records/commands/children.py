@@ -34,7 +34,7 @@ async def register_child(
         answer = {"id": doc.id, "revision": told(doc, record, rest, records.now)}
         if similar:
             answer["similar"] = similar
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     try:
@@ -42,7 +42,7 @@ async def register_child(
     except Conflict:
         # The document has forgotten its first command; what was made under the key says the same.
         doc = await records.children.load(command.id)
-        known = kept.made_before(doc, command) if doc is not None else None
+        known = kept.children.made_before(doc, command) if doc is not None else None
         if doc is None or known is None:
             raise
         return known, doc
@@ -50,7 +50,7 @@ async def register_child(
 
 async def _similar(records: Records, wish: children.ChildWish, own: str) -> list[Doc]:
     mine = Traits(wish.birth_date, wish.sex, wish.family_kana, wish.given_kana, wish.municipality)
-    others = (await kept.children_like(records.store, [mine.key])).get(mine.key, [])
+    others = (await kept.merging.children_like(records.store, [mine.key])).get(mine.key, [])
     return [
         {"child": child, "strength": strength}
         for child, theirs in sorted(others)
@@ -68,9 +68,10 @@ async def correct_child(
     if_match: str | None,
 ) -> tuple[Doc, Document]:
     """Put the child's own facts right."""
-    check_role(caller, "correct")
     return await change_entry(
         records,
+        caller,
+        "correct",
         child,
         lambda record: children.correct(record, wish, reason, caller, records.today),
         {"id": child},
@@ -88,8 +89,8 @@ async def read_history(
     doc = await records.children.load(child)
     if doc is None:
         raise NotFound
-    check(kept.record_of(doc), caller, "read_history", records.today)
-    found = await kept.history(records.children.store, doc, after, limit + 1)
+    check(kept.children.record_of(doc), caller, "read_history", records.today)
+    found = await kept.history.history(records.children.store, doc, after, limit + 1)
     lines = [
         line
         for revision, at, kind, fact in found[:limit]

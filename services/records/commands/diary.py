@@ -28,7 +28,7 @@ async def _record(records: Records, child: str) -> Record:
     doc = await records.children.load(child)
     if doc is None:
         raise NotFound
-    return kept.record_of(doc)
+    return kept.children.record_of(doc)
 
 
 async def _entry(records: Records, child: str, entry: str) -> Document:
@@ -51,14 +51,14 @@ async def write_entry(
     def decide(doc: Document) -> Doc:
         doc.state = diary.write(record, wish, caller, child=child, entry=doc.id, now=records.now, today=records.today)
         answer = {"id": doc.id}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     try:
         given, doc = await records.diary.create(command.id, decide, command)
     except Conflict:
         doc = await _entry(records, child, command.id)
-        known = kept.made_before(doc, command)
+        known = kept.children.made_before(doc, command)
         if known is None:
             raise
         return known, doc
@@ -70,7 +70,7 @@ async def write_entry(
 async def _follow(records: Records, child: str, entry: str) -> None:
     """Take an entry along whose record was merged away while it was written: the merge looked before it was there."""
     known = await records.children.load(child)
-    into = kept.stands_for(known) if known is not None else None
+    into = kept.merging.stands_for(known) if known is not None else None
     if into is None:
         return
 
@@ -112,7 +112,9 @@ async def delete_entry(records: Records, caller: Caller, child: str, entry: str,
 
     doc = await _entry(records, child, entry)
     diary.check_own(record, doc.state, caller, records.today)
-    await kept.doubt_photos(records.store, [photo["file"] for photo in doc.state["photos"]], time.time() + LOOK_AFTER_S)
+    await kept.diary.doubt_photos(
+        records.store, [photo["file"] for photo in doc.state["photos"]], time.time() + LOOK_AFTER_S
+    )
     await records.diary.change(entry, decide, if_match=if_match, match_required=True)
     crash_point("entry_deleted_before_its_photos")
     for file in files:
@@ -139,7 +141,7 @@ async def read_diary(
     first_day = record.facts.birth_date - diary.BEFORE_BIRTH
     found: list[Document] = []
     place = before or f"{records.today.isoformat()}:~"
-    async for doc in kept.diary_before(records.store, child, first_day, place):
+    async for doc in kept.diary.diary_before(records.store, child, first_day, place):
         if diary.is_visible(doc.state, record, caller) and (not firsts or "first" in doc.state):
             found.append(doc)
             if len(found) > limit:
@@ -154,7 +156,7 @@ async def entries_seen(records: Records, record: Record, caller: Caller, child: 
     place = f"{records.today.isoformat()}:~"
     return [
         diary.shown(doc.id, doc.state, caller)
-        async for doc in kept.diary_before(records.store, child, first_day, place)
+        async for doc in kept.diary.diary_before(records.store, child, first_day, place)
         if diary.is_visible(doc.state, record, caller)
     ]
 
@@ -170,7 +172,7 @@ async def add_photo(
     record = await _record(records, child)
     before = await _entry(records, child, entry)
     diary.check_own(record, before.state, caller, records.today)
-    known = kept.made_before(before, command)
+    known = kept.children.made_before(before, command)
     if known is not None:
         return known, before
     diary.check_room(record, before.state, caller, records.today)
@@ -178,29 +180,29 @@ async def add_photo(
         picture = await asyncio.to_thread(photos.develop, data)
     # A key of its own for each attempt: nothing that was kept is ever written over.
     file = new_id()
-    await kept.expect_photo(records.store, file, entry, time.time() + LOOK_AFTER_S)
+    await kept.diary.expect_photo(records.store, file, entry, time.time() + LOOK_AFTER_S)
     await records.files.put(f"{file}.full", picture.full)
     await records.files.put(f"{file}.small", picture.small)
     crash_point("photo_kept_before_its_entry")
 
     def decide(doc: Document) -> Doc:
-        earlier = kept.made_before(doc, command)
+        earlier = kept.children.made_before(doc, command)
         if earlier is not None:
             return earlier
         photo = diary.described(command.id, file, picture)
         doc.state = diary.with_photo(record, doc.state, photo, caller, today=records.today)
         answer = {name: photo[name] for name in ("id", "width", "height", "bytes")}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     try:
         given, doc = await records.diary.change(entry, decide)
     except Exception:
         # It may have been committed all the same; the keeper knows which.
-        await kept.doubt_photos(records.store, [file], time.time())
+        await kept.diary.doubt_photos(records.store, [file], time.time())
         raise
     if any(photo["file"] == file for photo in doc.state["photos"]):
-        await kept.settle_photo(records.store, file)
+        await kept.diary.settle_photo(records.store, file)
     else:
         await _drop(records, file)
     return given, doc
@@ -229,7 +231,7 @@ async def delete_photo(
     before = await _entry(records, child, entry)
     diary.check_own(record, before.state, caller, records.today)
     file = diary.photo_of(before.state, photo)["file"]
-    await kept.doubt_photos(records.store, [file], time.time() + LOOK_AFTER_S)
+    await kept.diary.doubt_photos(records.store, [file], time.time() + LOOK_AFTER_S)
 
     def decide(doc: Document) -> Doc:
         doc.state = diary.without_photo(record, doc.state, photo, caller, today=records.today)
@@ -243,15 +245,15 @@ async def delete_photo(
 async def _drop(records: Records, file: str) -> None:
     for size in ("full", "small"):
         await records.files.delete(f"{file}.{size}")
-    await kept.forget_photo(records.store, file)
+    await kept.diary.forget_photo(records.store, file)
 
 
 async def keep_photos(records: Records) -> None:
     """Delete the photos that no entry names; what an entry names stays, whatever was doubted."""
-    for file, entry in await kept.doubtful_photos(records.store, time.time()):
+    for file, entry in await kept.diary.doubtful_photos(records.store, time.time()):
         doc = await records.diary.load(entry)
         if doc is not None and any(photo["file"] == file for photo in doc.state.get("photos", ())):
-            await kept.settle_photo(records.store, file)
+            await kept.diary.settle_photo(records.store, file)
         else:
             await _drop(records, file)
             log.info("photos.left_behind_deleted")

@@ -2,7 +2,7 @@
 
 from services.records.commands.records import Records, add_entry, change_entry
 from services.records.domain import doses
-from services.records.domain.access import Caller, check_role
+from services.records.domain.access import Caller
 from shared.documents import Command, Document
 from shared.store import Doc
 
@@ -11,15 +11,15 @@ async def record_dose(
     records: Records, caller: Caller, child: str, wish: doses.DoseWish, command: Command
 ) -> tuple[Doc, Document]:
     """Record a dose."""
-    check_role(caller, "record_dose")
     return await add_entry(
         records,
+        caller,
+        "record_dose",
         child,
         lambda record: doses.record_dose(
             record, wish, caller, dose_id=command.id, today=records.today, now=records.now
         ),
         command,
-        {"id": command.id, "provenance": caller.provenance},
     )
 
 
@@ -34,9 +34,10 @@ async def correct_dose(
     if_match: str | None,
 ) -> tuple[Doc, Document]:
     """Put a recorded dose right."""
-    check_role(caller, "change_dose")
     return await change_entry(
         records,
+        caller,
+        "change_dose",
         child,
         lambda record: doses.correct_dose(record, dose, wish, reason, caller, today=records.today),
         {"id": dose},
@@ -50,9 +51,10 @@ async def retract_dose(
     records: Records, caller: Caller, child: str, dose: str, reason: str, command: Command, if_match: str | None
 ) -> tuple[Doc, Document]:
     """Withdraw a dose that was entered in error."""
-    check_role(caller, "change_dose")
     return await change_entry(
         records,
+        caller,
+        "change_dose",
         child,
         lambda record: doses.retract_dose(record, dose, reason, caller, today=records.today),
         {"id": dose},

@@ -55,21 +55,21 @@ async def _issue(
     if known is None:
         raise NotFound
     # Before anything is written under this child's name; the commit asks again.
-    check(kept.record_of(known), caller, verb, records.today)
+    check(kept.children.record_of(known), caller, verb, records.today)
     codes = [family.code_of(records.secret, command.id, number) for number in range(count)]
     hashes = [await asyncio.to_thread(family.code_hash, code) for code in codes]
-    await kept.name_codes(records.children.store, hashes, child)
+    await kept.codes.name_codes(records.children.store, hashes, child)
 
     def decide(doc: Document) -> Doc:
         # A late repeat must not open a used code again, however long ago the first attempt was.
-        before = kept.made_before(doc, command)
+        before = kept.children.made_before(doc, command)
         if before is not None:
             return before
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         expires_at = wanted(record, hashes)
         told(doc, record, (), records.now)
         answer = {"expires_at": wire_instant(expires_at)}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     answer, doc = await records.children.change(child, decide, command)
@@ -83,18 +83,18 @@ async def link(records: Records, caller: Caller, code: str, command: Command) ->
     """Bind the caller to the child of a one-time code. Every wrong code is refused alike, after the same work."""
     check_role(caller, "link")
     found = await asyncio.to_thread(family.code_hash, code)
-    child = await kept.child_of_code(records.children.store, found)
+    child = await kept.codes.child_of_code(records.children.store, found)
     if child is None:
         raise family.code_refused()
 
     def decide(doc: Document) -> Doc:
-        before = kept.made_before(doc, command)
+        before = kept.children.made_before(doc, command)
         if before is not None:
             return before
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         events = family.link(record, found, caller, today=records.today, now=records.now)
         answer = {"child": doc.id, "revision": told(doc, record, events, records.now)}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     try:
@@ -107,9 +107,10 @@ async def revoke_grant(
     records: Records, caller: Caller, child: str, grant: str, command: Command | None
 ) -> tuple[Doc, Document]:
     """Take a relative's permission back."""
-    check_role(caller, "revoke_grant")
     return await change_entry(
         records,
+        caller,
+        "revoke_grant",
         child,
         lambda record: family.revoke_grant(record, grant, caller, today=records.today),
         {"id": grant},
@@ -121,9 +122,10 @@ async def remove_guardian(
     records: Records, caller: Caller, child: str, guardian: str, reason: str, command: Command
 ) -> tuple[Doc, Document]:
     """Take a guardian out."""
-    check_role(caller, "change_guardians")
     return await change_entry(
         records,
+        caller,
+        "change_guardians",
         child,
         lambda record: family.remove_guardian(record, child, guardian, reason, caller, today=records.today),
         {"id": guardian},
@@ -135,10 +137,11 @@ async def cut_off(
     records: Records, caller: Caller, child: str, guardian: str, command: Command | None, *, lift: bool = False
 ) -> tuple[Doc, Document]:
     """Hide whereabouts from a guardian, or end that."""
-    check_role(caller, "cut_off")
     measure = family.lift_cut_off if lift else family.cut_off
     return await change_entry(
         records,
+        caller,
+        "cut_off",
         child,
         lambda record: measure(record, child, guardian, caller, today=records.today),
         {"id": guardian},
@@ -163,13 +166,15 @@ async def give_consent(
     if known is None:
         raise NotFound
     # A stranger is refused before the directory is asked, which may take its time.
-    check(kept.record_of(known), caller, "consent", records.today)
-    listed = await _directory_kind(records, organisation)
+    check(kept.children.record_of(known), caller, "consent", records.today)
+    listed = await directory_kind(records, organisation)
     if kind not in {None, listed}:
         raise invalid("/kind", "kind-wrong", "機関の種類が登録内容と違います。", "The directory says otherwise.")
     wish = consent.ConsentWish(organisation=organisation, kind=listed, purpose=purpose, until=until)
     return await change_entry(
         records,
+        caller,
+        "consent",
         child,
         lambda record: consent.give(record, wish, caller, records.today),
         {"organisation": organisation},
@@ -182,9 +187,10 @@ async def withdraw_consent(
     records: Records, caller: Caller, child: str, organisation: str, command: Command | None, if_match: str | None
 ) -> tuple[Doc, Document]:
     """Take an organisation's permission back."""
-    check_role(caller, "consent")
     return await change_entry(
         records,
+        caller,
+        "consent",
         child,
         lambda record: consent.withdraw(record, organisation, caller, records.today),
         {"organisation": organisation},
@@ -193,7 +199,7 @@ async def withdraw_consent(
     )
 
 
-async def _directory_kind(records: Records, organisation: str) -> consent.OrganisationKind:
+async def directory_kind(records: Records, organisation: str) -> consent.OrganisationKind:
     """What the directory says the organisation is; one that was opened a moment ago is waited for."""
     waited = 0.0
     while True:

@@ -13,7 +13,7 @@ async def file_questionnaire(records: Records, response: str, submitted: Questio
     """File a submitted questionnaire once, however often the event comes. Raises NotFound for a child that is not there."""
 
     def decide(doc: Document) -> Doc:
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         filed = QuestionnaireFiled(
             response_id=response,
             form=submitted.form,
@@ -25,7 +25,9 @@ async def file_questionnaire(records: Records, response: str, submitted: Questio
         return {}
 
     child = submitted.child
-    while (doc := await records.children.load(child)) is not None and (into := kept.stands_for(doc)) is not None:
+    while (doc := await records.children.load(child)) is not None and (
+        into := kept.merging.stands_for(doc)
+    ) is not None:
         # It was begun for a record that became part of another one meanwhile, or was taken out of it again.
         child = into
     await records.children.change(child, decide, Command(derived_id("filed", event_id), ""))

@@ -8,13 +8,14 @@ from pathlib import Path
 import yaml
 
 from services.records import store as kept
-from services.records.commands.records import Records, add_entry
+from services.records.commands.records import Records, add_entry, change_entry
 from services.records.domain import growth, growth_report, growth_sets, growth_svg
 from services.records.domain.access import Caller, check, check_role
+from services.records.domain.entries import changed
 from services.records.domain.growth_sets import GrowthSet, Measure
 from services.records.domain.record import Record
 from shared.documents import Command, Document
-from shared.events.records import ChildEvent
+from shared.events.records import ChildEvent, GrowthMeasured
 from shared.problems import NotFound, invalid
 from shared.store import Doc
 
@@ -30,15 +31,42 @@ async def measure(
     records: Records, caller: Caller, child: str, wish: growth.GrowthWish, command: Command
 ) -> tuple[Doc, Document]:
     """Record a measurement; the answer says what is unlikely in it."""
-    check_role(caller, "measure")
     answer: Doc = {"id": command.id}
 
     def facts(record: Record) -> Iterable[ChildEvent]:
         measured = growth.measure(record, wish, caller, measurement_id=command.id, today=records.today)
-        answer["warnings"] = growth_report.as_json(growth_report.warnings(record, measured))
+        answer["warnings"] = _unlikely(record, measured)
         return [measured]
 
-    return await add_entry(records, child, facts, command, answer)
+    return await add_entry(records, caller, "measure", child, facts, command, answer)
+
+
+async def correct(
+    records: Records,
+    caller: Caller,
+    child: str,
+    measurement: str,
+    wish: growth.GrowthWish,
+    reason: str,
+    command: Command | None,
+    if_match: str | None,
+) -> tuple[Doc, Document]:
+    """Put a measurement right; the answer says what is still unlikely in it."""
+    answer: Doc = {"id": measurement}
+
+    def facts(record: Record) -> Iterable[ChildEvent]:
+        after = growth.correct_measurement(record, measurement, wish, reason, caller, today=records.today)
+        before = record.growth[measurement]
+        answer["warnings"] = _unlikely(record, after)
+        return [after] if changed(before, after) else []
+
+    return await change_entry(
+        records, caller, "measure", child, facts, answer, command, if_match=if_match, match_required=True
+    )
+
+
+def _unlikely(record: Record, measured: GrowthMeasured) -> list[Doc]:
+    return growth_report.as_json(growth_report.warnings(record, measured))
 
 
 async def read(records: Records, caller: Caller, child: str) -> Doc:
@@ -74,7 +102,7 @@ async def _readable(records: Records, caller: Caller, child: str) -> Record:
     doc = await records.children.load(child)
     if doc is None:
         raise NotFound
-    record = kept.record_of(doc)
+    record = kept.children.record_of(doc)
     check(record, caller, "read_growth", records.today)
     return record
 

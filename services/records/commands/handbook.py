@@ -14,6 +14,7 @@ from services.records.commands.growth import charts
 from services.records.commands.records import Records
 from services.records.domain import handbook, handbook_fhir, handbook_pack, handbook_pdf
 from services.records.domain.access import Caller, check, check_role
+from services.records.domain.pregnancy import Pregnancy
 from shared.problems import Busy, NotFound
 
 Format = Literal["pdf", "json", "fhir", "pack"]
@@ -26,15 +27,17 @@ async def export(records: Records, caller: Caller, child: str, form: Format) -> 
     doc = await records.children.load(child)
     if doc is None:
         raise NotFound
-    record = kept.record_of(doc)
+    record = kept.children.record_of(doc)
     check(record, caller, "export", records.today)
-    known = await records.organisations.load_many(handbook.organisations_of(record))
+    pregnancy = await _born_of(records, caller, {child, *kept.merging.merges(doc)})
+    known = await records.organisations.load_many(handbook.organisations_of(record, pregnancy))
     book = handbook.handbook(
         child,
         record,
         names={key: one.state["name"] for key, one in known.items() if "name" in one.state},
         diary=await entries_seen(records, record, caller, child) if caller.role == "guardian" else [],
         issued_at=records.now,
+        pregnancy=pregnancy,
     )
     key = records.handbook_key
     if form == "json":
@@ -48,6 +51,17 @@ async def export(records: Records, caller: Caller, child: str, form: Format) -> 
     qr = handbook_pack.qr_text(book, key) if key is not None else None
     async with _setting:
         return await asyncio.to_thread(handbook_pdf.pages, book, _template(), qr, charts(record, records.today))
+
+
+async def _born_of(records: Records, caller: Caller, child: set[str]) -> Pregnancy | None:
+    """The caller's own pregnancy of which the child was born, by whichever of its records' ids."""
+    if caller.role != "guardian":
+        return None
+    found = [
+        kept.pregnancies.pregnancy_of(doc)
+        for doc in await kept.pregnancies.pregnancies_of(records.store, "woman", caller.subject)
+    ]
+    return next((one for one in found if one.ended is not None and child & set(one.ended.children)), None)
 
 
 def public_keys(records: Records) -> dict[str, Any]:

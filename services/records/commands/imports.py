@@ -92,14 +92,14 @@ async def begin(
             "begun_at": wire_instant(records.now),
         }
         answer = {"id": doc.id, "rows": len(lines)}
-        kept.remember_made(doc, command, answer)
+        kept.children.remember_made(doc, command, answer)
         return answer
 
     try:
         given, _ = await records.imports.create(command.id, decide, command)
     except Conflict:
         doc = await _import(records, caller, municipality, command.id)
-        found = kept.made_before(doc, command)
+        found = kept.children.made_before(doc, command)
         if found is None:
             raise
         return found
@@ -114,7 +114,7 @@ async def read_import(records: Records, caller: Caller, municipality: str, batch
 async def list_imports(records: Records, caller: Caller, municipality: str) -> list[Doc]:
     """A town's imports, newest first."""
     _check(caller, municipality)
-    found = [_shown(doc) for doc in await kept.imports_of(records.store, municipality)]
+    found = [_shown(doc) for doc in await kept.imports.imports_of(records.store, municipality)]
     return sorted(found, key=lambda one: (one["begun_at"], one["id"]), reverse=True)
 
 
@@ -132,7 +132,7 @@ async def read_rows(
     last = doc.state["last_row"] if "last_row" in doc.state else doc.state["rows"] + 1
     found: list[Doc] = []
     while after <= last and len(found) <= limit:
-        rows = await kept.import_rows(records.store, batch, after, after + ROWS_AT_ONCE + 1)
+        rows = await kept.imports.import_rows(records.store, batch, after, after + ROWS_AT_ONCE + 1)
         found += [row for row in rows if outcome is None or row["outcome"] == outcome]
         after += ROWS_AT_ONCE
     return found[:limit], found[limit - 1]["row"] if len(found) > limit else None
@@ -157,7 +157,7 @@ async def begin_undo(records: Records, caller: Caller, municipality: str, batch:
 
 async def worker(records: Records) -> None:
     """One round of the background work, for `Runtime.background`."""
-    for batch in await kept.open_imports(records.store):
+    for batch in await kept.imports.open_imports(records.store):
         await work_on(records, batch)
     await asyncio.sleep(PAUSE_S)
 
@@ -220,13 +220,13 @@ async def _take_piece(records: Records, doc: Document, groups: list[ChildRows], 
     piece = groups[start : start + CHILDREN_AT_ONCE]
     caller, dry_run = Caller(**doc.state["by"]), doc.state["dry_run"]
     keys = {rows.ref: _ref_key(records, doc.state["municipality"], rows.ref) for rows in piece}
-    before = await kept.children_of_refs(records.store, keys.values())
+    before = await kept.imports.children_of_refs(records.store, keys.values())
     known = await records.children.load_many(before.values())
     # A record that became part of another one is read there, one that was taken out again where it stands alone.
-    while merged := {key: into for key, child in known.items() if (into := kept.stands_for(child)) is not None}:
+    while merged := {key: into for key, child in known.items() if (into := kept.merging.stands_for(child)) is not None}:
         others = await records.children.load_many(merged.values())
         known |= {key: others.get(into, Document(id=into)) for key, into in merged.items()}
-    alike = await kept.children_like(records.store, (rows.traits.key for rows in piece if rows.traits))
+    alike = await kept.merging.children_like(records.store, (rows.traits.key for rows in piece if rows.traits))
     taken: dict[str, tuple[ChildRows, Taken, Document]] = {}
     while piece:
         docs: dict[str, Document] = {}
@@ -235,7 +235,7 @@ async def _take_piece(records: Records, doc: Document, groups: list[ChildRows], 
             child = known.get(before.get(keys[rows.ref], ""))
             child = child if child is not None and "facts" in child.state else Document(id=made)
             ids = {dose.row: derived_id("imported-dose", doc.id, str(dose.row)) for dose in rows.doses}
-            record = kept.record_of(child) if child.exists else None
+            record = kept.children.record_of(child) if child.exists else None
             found = import_rows.take(
                 rows,
                 record,
@@ -250,12 +250,12 @@ async def _take_piece(records: Records, doc: Document, groups: list[ChildRows], 
                 child.tenant = found.record.facts.municipality
                 for event in found.events:
                     child.emit(event, records.now)
-                kept.keep(child, found.record)
+                kept.children.keep(child, found.record)
                 docs[rows.ref] = child
             taken[rows.ref] = (rows, found, child)
         if dry_run or not docs:
             break
-        await kept.name_refs(records.store, {keys[ref]: child.id for ref, child in docs.items()}, before)
+        await kept.imports.name_refs(records.store, {keys[ref]: child.id for ref, child in docs.items()}, before)
         lost = {child.id for child in await records.children.commit_many(list(docs.values()))}
         # Somebody else wrote to them in between: they are judged anew by what stands there now.
         piece = [rows for rows in piece if rows.ref in docs and docs[rows.ref].id in lost]
@@ -267,7 +267,7 @@ async def _take_piece(records: Records, doc: Document, groups: list[ChildRows], 
     for rows, found, child in taken.values():
         counts += _counts(found)
         reports += _reports(rows, found, child)
-    await kept.report_rows(records.store, doc.id, reports)
+    await kept.imports.report_rows(records.store, doc.id, reports)
     end = start + CHILDREN_AT_ONCE
     changes: Doc = {"position": end}
     if end >= len(groups):
@@ -320,7 +320,7 @@ async def _undo_piece(records: Records, doc: Document) -> Document:
     """Take back what the next rows brought."""
     caller = Caller(**doc.state["by"])
     after = doc.state["position"]
-    rows = await kept.import_rows(records.store, doc.id, after, after + UNDONE_AT_ONCE + 1)
+    rows = await kept.imports.import_rows(records.store, doc.id, after, after + UNDONE_AT_ONCE + 1)
     brought: dict[str, Doc] = {row["brought"]["child"]: row["brought"] for row in rows if "brought" in row}
     undone: set[str] = set()
     ids: Sequence[str] = list(brought)
@@ -350,7 +350,7 @@ def _is_the_towns(child: Document, caller: Caller) -> bool:
 
 
 def _take_back(records: Records, child: Document, brought: Doc, caller: Caller) -> bool:
-    record = kept.record_of(child)
+    record = kept.children.record_of(child)
     alone = brought["created"] and head(child) == brought["head"]
     events: list[ChildEvent] = list(import_rows.undo(record, brought["doses"], caller, alone=alone))
     for event in events:
@@ -358,5 +358,5 @@ def _take_back(records: Records, child: Document, brought: Doc, caller: Caller) 
     if alone:
         child.state = {"retracted_at": wire_instant(records.now)}
     elif events:
-        kept.keep(child, record)
+        kept.children.keep(child, record)
     return bool(events)

@@ -30,15 +30,15 @@ async def merge(
     """Make one record of two; the second one's id is closed for ever."""
     check_role(caller, "merge")
     first, second = await records.children.load(child), await records.children.load(other)
-    if first is not None and (known := kept.made_before(first, command)) is not None:
+    if first is not None and (known := kept.children.made_before(first, command)) is not None:
         return known, first
     if first is None or second is None:
         raise NotFound
-    merging.check_pair(kept.record_of(first), kept.record_of(second), caller, records.today)
+    merging.check_pair(kept.children.record_of(first), kept.children.record_of(second), caller, records.today)
     if child == other:
         raise merging.same_child()
-    saga = kept.saga("merge", command, child, other, reason, caller)
-    await kept.begin_saga(records.store, saga)
+    saga = kept.merging.saga("merge", command, child, other, reason, caller)
+    await kept.merging.begin_saga(records.store, saga)
     await run(records, saga)
     return await _outcome(records, child, command)
 
@@ -51,19 +51,19 @@ async def separate(
     doc = await records.children.load(child)
     if doc is None:
         raise NotFound
-    if (known := kept.made_before(doc, command)) is not None:
+    if (known := kept.children.made_before(doc, command)) is not None:
         return known, doc
-    merging.check_own(kept.record_of(doc), caller, records.today)
-    merging.carried_of(kept.merges(doc), other)
-    saga = kept.saga("separate", command, child, other, reason, caller)
-    await kept.begin_saga(records.store, saga)
+    merging.check_own(kept.children.record_of(doc), caller, records.today)
+    merging.carried_of(kept.merging.merges(doc), other)
+    saga = kept.merging.saga("separate", command, child, other, reason, caller)
+    await kept.merging.begin_saga(records.store, saga)
     await run(records, saga)
     return await _outcome(records, child, command)
 
 
 async def _outcome(records: Records, child: str, command: Command) -> tuple[Doc, Document]:
     doc = await records.children.load(child)
-    known = kept.made_before(doc, command) if doc is not None else None
+    known = kept.children.made_before(doc, command) if doc is not None else None
     if doc is None or known is None:
         raise Conflict
     return known, doc
@@ -81,14 +81,14 @@ async def run(records: Records, saga: Doc) -> None:
     except Problem:
         if not await _made(records, saga) and await records.children.load(_third(saga)) is None:
             await _thaw(records, saga)
-            await kept.end_saga(records.store, saga["_id"])
+            await kept.merging.end_saga(records.store, saga["_id"])
         raise
-    await kept.end_saga(records.store, saga["_id"])
+    await kept.merging.end_saga(records.store, saga["_id"])
 
 
 async def resume(records: Records, *, older_than: timedelta = LEFT_BEHIND_AFTER) -> int:
     """Go on with what a process left half done; how many there were."""
-    found = await kept.sagas_before(records.store, datetime.now(UTC) - older_than)
+    found = await kept.merging.sagas_before(records.store, datetime.now(UTC) - older_than)
     left = [saga for saga in found if saga["kind"] in {"merge", "separate"}]
     for saga in left:
         with contextlib.suppress(Problem):
@@ -109,9 +109,9 @@ async def _freeze(records: Records, saga: Doc) -> None:
     frozen = saga["second"] if saga["kind"] == "merge" else saga["first"]
 
     def decide(doc: Document) -> Doc:
-        if not kept.is_frozen_by(doc, saga) and kept.merged_into(doc) != saga["first"]:
-            kept.record_of(doc)  # refuses one that another saga froze, or that is closed
-            kept.freeze(doc, saga)
+        if not kept.merging.is_frozen_by(doc, saga) and kept.merging.merged_into(doc) != saga["first"]:
+            kept.children.record_of(doc)  # refuses one that another saga froze, or that is closed
+            kept.merging.freeze(doc, saga)
         return {}
 
     if not await _made(records, saga):
@@ -121,7 +121,7 @@ async def _freeze(records: Records, saga: Doc) -> None:
 async def _days_follow(records: Records, child: str, other: Record) -> None:
     """The stays of the other record begin and end on their days here as well."""
     for stay, planned in other.stays.items():
-        await kept.remember_days(
+        await kept.days.remember_days(
             records.store, child, stay, [planned.since, planned.until + timedelta(days=1), records.today]
         )
 
@@ -130,14 +130,14 @@ async def _carry_over(records: Records, saga: Doc) -> None:
     source = await records.children.load(saga["second"])
     if source is None:
         raise NotFound
-    other = kept.record_of(source, even_frozen=True)
-    caller = kept.caller_of_saga(saga)
+    other = kept.children.record_of(source, even_frozen=True)
+    caller = kept.merging.caller_of_saga(saga)
     await _days_follow(records, saga["first"], other)
 
     def decide(doc: Document) -> Doc:
-        if kept.made_before(doc, kept.command_of_saga(saga)) is not None:
+        if kept.children.made_before(doc, kept.merging.command_of_saga(saga)) is not None:
             return {}
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         merging.check_pair(record, other, caller, records.today)
         events, carried = merging.merge(
             record,
@@ -148,8 +148,8 @@ async def _carry_over(records: Records, saga: Doc) -> None:
             caller=caller,
         )
         revision = told(doc, record, events, records.now)
-        kept.remember_merge(doc, saga["second"], carried, len(record.lived))
-        kept.remember_made(doc, kept.command_of_saga(saga), {"id": doc.id, "revision": revision})
+        kept.merging.remember_merge(doc, saga["second"], carried, len(record.lived))
+        kept.children.remember_made(doc, kept.merging.command_of_saga(saga), {"id": doc.id, "revision": revision})
         return {}
 
     await records.children.change(saga["first"], decide)
@@ -168,15 +168,15 @@ async def _move_diary(records: Records, saga: Doc) -> None:
                 del doc.state["came_with"]
         return {}
 
-    for entry in await kept.diary_of(records.store, source):
+    for entry in await kept.merging.diary_of(records.store, source):
         await records.diary.change(entry, decide)
 
 
 async def _close(records: Records, saga: Doc) -> None:
     def decide(doc: Document) -> Doc:
-        if kept.merged_into(doc) is None:
-            doc.emit(MergedAway(into=saga["first"], by=kept.caller_of_saga(saga).actor), records.now)
-            kept.close(doc, saga["first"])
+        if kept.merging.merged_into(doc) is None:
+            doc.emit(MergedAway(into=saga["first"], by=kept.merging.caller_of_saga(saga).actor), records.now)
+            kept.merging.close(doc, saga["first"])
         return {}
 
     await records.children.change(saga["second"], decide)
@@ -186,13 +186,13 @@ async def _open_third(records: Records, saga: Doc) -> None:
     first, second = await records.children.load(saga["first"]), await records.children.load(saga["second"])
     if first is None or second is None or await records.children.load(_third(saga)) is not None:
         return
-    if saga["second"] not in kept.merges(first):
+    if saga["second"] not in kept.merging.merges(first):
         return
-    record, other = kept.record_of(first, even_frozen=True), kept.record_of(second, even_frozen=True)
-    carried = merging.carried_of(kept.merges(first), saga["second"])
-    caller = kept.caller_of_saga(saga)
+    record, other = kept.children.record_of(first, even_frozen=True), kept.children.record_of(second, even_frozen=True)
+    carried = merging.carried_of(kept.merging.merges(first), saga["second"])
+    caller = kept.merging.caller_of_saga(saga)
     # A merge from before moves were counted: none is taken for one that came after it.
-    moves = kept.merges(first)[saga["second"]].get("moves", len(record.lived))
+    moves = kept.merging.merges(first)[saga["second"]].get("moves", len(record.lived))
     events = merging.restore(
         record, other, carried, moved_since=record.lived[moves:], other_id=saga["second"], caller=caller
     )
@@ -213,21 +213,21 @@ async def _open_third(records: Records, saga: Doc) -> None:
 
 
 async def _leave(records: Records, saga: Doc) -> None:
-    caller, third = kept.caller_of_saga(saga), _third(saga)
+    caller, third = kept.merging.caller_of_saga(saga), _third(saga)
     # Somebody has just said that they are two: nobody is asked again.
-    await kept.keep_apart(records.store, saga["municipality"], pair_id(saga["first"], third))
+    await kept.merging.keep_apart(records.store, saga["municipality"], pair_id(saga["first"], third))
 
     def reopen(doc: Document) -> Doc:
-        kept.reopened(doc, third)
+        kept.merging.reopened(doc, third)
         return {}
 
     await records.children.change(saga["second"], reopen)
 
     def decide(doc: Document) -> Doc:
-        if kept.made_before(doc, kept.command_of_saga(saga)) is not None:
+        if kept.children.made_before(doc, kept.merging.command_of_saga(saga)) is not None:
             return {}
-        record = kept.record_of(doc, even_frozen=True)
-        carried = merging.carried_of(kept.merges(doc), saga["second"])
+        record = kept.children.record_of(doc, even_frozen=True)
+        carried = merging.carried_of(kept.merging.merges(doc), saga["second"])
         events = merging.separate(
             record,
             carried,
@@ -237,9 +237,11 @@ async def _leave(records: Records, saga: Doc) -> None:
             caller=caller,
         )
         revision = told(doc, record, events, records.now)
-        kept.forget_merge(doc, saga["second"])
-        kept.thaw(doc, saga)
-        kept.remember_made(doc, kept.command_of_saga(saga), {"id": doc.id, "restored": third, "revision": revision})
+        kept.merging.forget_merge(doc, saga["second"])
+        kept.merging.thaw(doc, saga)
+        kept.children.remember_made(
+            doc, kept.merging.command_of_saga(saga), {"id": doc.id, "restored": third, "revision": revision}
+        )
         return {}
 
     await records.children.change(saga["first"], decide)
@@ -247,7 +249,7 @@ async def _leave(records: Records, saga: Doc) -> None:
 
 async def _thaw(records: Records, saga: Doc) -> None:
     def decide(doc: Document) -> Doc:
-        kept.thaw(doc, saga)
+        kept.merging.thaw(doc, saga)
         return {}
 
     for child in (saga["first"], saga["second"]):
@@ -258,7 +260,7 @@ async def _thaw(records: Records, saga: Doc) -> None:
 async def _made(records: Records, saga: Doc) -> bool:
     """Whether the saga's deciding commit is done: what is frozen after that would stay so."""
     doc = await records.children.load(saga["first"])
-    return doc is not None and kept.made_before(doc, kept.command_of_saga(saga)) is not None
+    return doc is not None and kept.children.made_before(doc, kept.merging.command_of_saga(saga)) is not None
 
 
 def _third(saga: Doc) -> str:
@@ -279,8 +281,8 @@ async def candidates(records: Records, caller: Caller, town: str) -> list[Doc]:
     check_role(caller, "merge")
     if caller.municipality != town:
         raise NotFound
-    residents = await kept.namesakes(records.store, town)
-    apart = await kept.told_apart(records.store, town)
+    residents = await kept.merging.namesakes(records.store, town)
+    apart = await kept.merging.told_apart(records.store, town)
     return [
         {
             "id": pair_id(pair.first, pair.second),
@@ -296,7 +298,7 @@ async def tell_apart(records: Records, caller: Caller, town: str, pair: str) -> 
     """Somebody looked: these are two children."""
     if pair not in {one["id"] for one in await candidates(records, caller, town)}:
         raise NotFound
-    await kept.keep_apart(records.store, town, pair)
+    await kept.merging.keep_apart(records.store, town, pair)
 
 
 def pair_id(first: str, second: str) -> str:

@@ -25,9 +25,11 @@ async def announce_move(
     """The old town announces a move."""
     await _check_theirs(records, caller, child, "move")
     here = await _kind_of(records, wish.to_municipality) == "municipality"
-    await kept.remember_days(records.store, child, command.id, [wish.effective_on])
+    await kept.days.remember_days(records.store, child, command.id, [wish.effective_on])
     return await change_entry(
         records,
+        caller,
+        "move",
         child,
         lambda record: moves.announce(record, wish, caller, move=command.id, here=here, today=records.today),
         {"id": child},
@@ -40,10 +42,9 @@ async def settle_move(
     records: Records, caller: Caller, child: str, command: Command, *, cancel: bool = False
 ) -> tuple[Doc, Document]:
     """The new town confirms a move, or one of the two takes it back."""
-    check_role(caller, "move")
     verb: Callable[..., Sequence[ChildEvent]] = moves.cancel if cancel else moves.confirm
     return await change_entry(
-        records, child, lambda record: verb(record, caller, today=records.today), {"id": child}, command
+        records, caller, "move", child, lambda record: verb(record, caller, today=records.today), {"id": child}, command
     )
 
 
@@ -62,9 +63,11 @@ async def plan_stay(
                 "この機関は登録されていません。",
                 "This organisation is not known.",
             )
-    await kept.remember_days(records.store, child, command.id, [wish.since, wish.until + timedelta(days=1)])
+    await kept.days.remember_days(records.store, child, command.id, [wish.since, wish.until + timedelta(days=1)])
     return await add_entry(
         records,
+        caller,
+        "stay",
         child,
         lambda record: stays.plan(record, wish, caller, stay=command.id, today=records.today),
         command,
@@ -74,9 +77,10 @@ async def plan_stay(
 
 async def end_stay(records: Records, caller: Caller, child: str, stay: str, command: Command) -> tuple[Doc, Document]:
     """End a stay early."""
-    check_role(caller, "stay")
     return await change_entry(
         records,
+        caller,
+        "stay",
         child,
         lambda record: stays.end(record, stay, caller, today=records.today),
         {"id": stay},
@@ -90,11 +94,11 @@ async def turn_days(records: Records) -> int:
     A row goes only after its child was changed: a crash in between does nothing twice, since nothing is left to happen.
     """
     today = records.today
-    due = await kept.days_until(records.store, today)
+    due = await kept.days.days_until(records.store, today)
     for row in due:
 
         def decide(doc: Document) -> Doc:
-            record = kept.record_of(doc)
+            record = kept.children.record_of(doc)
             told(doc, record, _on_day(record, today), records.now)
             return {}
 
@@ -102,7 +106,7 @@ async def turn_days(records: Records) -> int:
         with contextlib.suppress(Conflict):
             with contextlib.suppress(NotFound):
                 await records.children.change(row["child"], decide)
-            await kept.forget_day(records.store, row["_id"])
+            await kept.days.forget_day(records.store, row["_id"])
     return len(due)
 
 
@@ -122,7 +126,7 @@ async def _check_theirs(records: Records, caller: Caller, child: str, verb: Verb
     known = await records.children.load(child)
     if known is None:
         raise NotFound
-    check(kept.record_of(known), caller, verb, records.today)
+    check(kept.children.record_of(known), caller, verb, records.today)
 
 
 async def _kind_of(records: Records, organisation: str) -> Any:

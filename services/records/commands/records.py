@@ -7,7 +7,7 @@ from datetime import date, datetime
 from joserfc.jwk import ECKey
 
 from services.records import store as kept
-from services.records.domain.access import Caller
+from services.records.domain.access import Caller, Verb, check_role
 from services.records.domain.record import Record, apply
 from shared.auth import Principal
 from shared.documents import Command, Document, Documents
@@ -61,7 +61,7 @@ def told(doc: Document, record: Record, events: Iterable[ChildEvent], now: datet
         # From a move on, events are the new town's.
         doc.tenant = record.facts.municipality
         doc.emit(event, now)
-    kept.keep(doc, record)
+    kept.children.keep(doc, record)
     return head(doc)
 
 
@@ -70,17 +70,31 @@ def head(doc: Document) -> int:
     return doc.heads.get(f"{STREAM.replace('.', '/')}:{doc.id}", 0)
 
 
-async def add_entry(records: Records, child: str, facts: Facts, command: Command, answer: Doc) -> tuple[Doc, Document]:
-    """Add an entry whose id is the command's: the same command never makes a second one."""
+async def add_entry(
+    records: Records,
+    caller: Caller,
+    verb: Verb,
+    child: str,
+    facts: Facts,
+    command: Command,
+    answer: Doc | None = None,
+) -> tuple[Doc, Document]:
+    """Add an entry whose id is the command's: the same command never makes a second one.
+
+    A role that may never do it is refused before the child is looked at. The answer says the entry's id and whose word
+    it is, unless another one is given.
+    """
+    check_role(caller, verb)
+    answer = answer if answer is not None else {"id": command.id, "provenance": caller.provenance}
 
     def decide(doc: Document) -> Doc:
-        known = kept.made_before(doc, command)
+        known = kept.children.made_before(doc, command)
         if known is not None:
             return known
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         revision = told(doc, record, facts(record), records.now)
         given = {**answer, "revision": revision}
-        kept.remember_made(doc, command, given)
+        kept.children.remember_made(doc, command, given)
         return given
 
     return await records.children.change(child, decide, command)
@@ -88,6 +102,8 @@ async def add_entry(records: Records, child: str, facts: Facts, command: Command
 
 async def change_entry(
     records: Records,
+    caller: Caller,
+    verb: Verb,
     child: str,
     facts: Facts,
     answer: Doc,
@@ -97,9 +113,10 @@ async def change_entry(
     match_required: bool = False,
 ) -> tuple[Doc, Document]:
     """Change the record; under a key the same request gets the same answer."""
+    check_role(caller, verb)
 
     def decide(doc: Document) -> Doc:
-        record = kept.record_of(doc)
+        record = kept.children.record_of(doc)
         revision = told(doc, record, facts(record), records.now)
         return {**answer, "revision": revision}
 

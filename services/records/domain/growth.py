@@ -1,14 +1,15 @@
 """Measurements of growth (身体計測): weight in kg; length or height, head and chest circumference in cm."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
 from services.records.domain.access import Caller, check
 from services.records.domain.days import check_day
+from services.records.domain.entries import author, own
 from services.records.domain.findings import Findings
 from services.records.domain.record import Record
-from shared.events.records import GrowthMeasured
+from shared.events.records import ChildEvent, GrowthCorrected, GrowthMeasured, GrowthRetracted
 
 MOST_MEASUREMENTS = 1_000
 BOUNDS = {"weight_kg": (0.2, 200.0), "length_cm": (20.0, 220.0), "head_cm": (15.0, 70.0), "chest_cm": (15.0, 150.0)}
@@ -30,22 +31,50 @@ def measure(record: Record, wish: GrowthWish, caller: Caller, *, measurement_id:
     """Record a measurement. Raises Forbidden, NotFound, Invalid with every broken rule."""
     check(record, caller, "measure", today)
     findings = Findings()
-    check_day(wish.measured_on, record, today, "/measured_on", findings)
-    if all(getattr(wish, name) is None for name in BOUNDS):
-        findings.add("", "nothing-measured", "計測値を入力してください。", "Give at least one measured value.")
-    check_values(wish, findings)
-    if len(record.growth) >= MOST_MEASUREMENTS:
+    _check(record, wish, today, findings)
+    if len(record.growth) + len(record.retracted_growth) >= MOST_MEASUREMENTS:
         findings.add("", "too-many", "記録の上限に達しました。", f"A record holds {MOST_MEASUREMENTS} measurements.")
     findings.refuse()
     return GrowthMeasured(
         measurement_id=measurement_id,
-        measured_on=wish.measured_on,
-        weight_kg=wish.weight_kg,
-        length_cm=wish.length_cm,
-        head_cm=wish.head_cm,
-        chest_cm=wish.chest_cm,
+        **asdict(wish),
+        provenance=caller.provenance,
+        organisation=caller.acts_for,
         by=caller.actor,
     )
+
+
+def correct_measurement(
+    record: Record, measurement_id: str, wish: GrowthWish, reason: str, caller: Caller, *, today: date
+) -> GrowthCorrected:
+    """The measurement put right; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
+    before: GrowthMeasured = own(record, "growth", measurement_id, caller, "measure", today)
+    findings = Findings()
+    _check(record, wish, today, findings)
+    findings.refuse()
+    return GrowthCorrected(
+        measurement_id=measurement_id,
+        **asdict(wish),
+        provenance=author(before),
+        organisation=before.organisation or before.by.organisation,
+        reason=reason,
+        by=caller.actor,
+    )
+
+
+def retract_measurement(
+    record: Record, measurement_id: str, reason: str, caller: Caller, *, today: date
+) -> list[ChildEvent]:
+    """Withdraw one that was entered in error. Raises Forbidden, NotFound, Conflict."""
+    own(record, "growth", measurement_id, caller, "measure", today)
+    return [GrowthRetracted(measurement_id=measurement_id, reason=reason, by=caller.actor)]
+
+
+def _check(record: Record, wish: GrowthWish, today: date, findings: Findings) -> None:
+    check_day(wish.measured_on, record, today, "/measured_on", findings)
+    if all(getattr(wish, name) is None for name in BOUNDS):
+        findings.add("", "nothing-measured", "計測値を入力してください。", "Give at least one measured value.")
+    check_values(wish, findings)
 
 
 def check_values(wish: Any, findings: Findings) -> None:

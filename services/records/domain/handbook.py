@@ -6,6 +6,7 @@ from typing import Any
 
 from services.records.domain.growth_report import in_order
 from services.records.domain.milestones import age_of
+from services.records.domain.pregnancy import Pregnancy
 from services.records.domain.record import Record
 from shared.clock import tokyo_day, wire_instant
 from shared.events.base import Data
@@ -69,10 +70,23 @@ FIRSTS = {
 }
 
 
+URINE = {"negative": "－", "trace": "±", "1+": "＋", "2+": "＋＋", "3+": "＋＋＋"}
+RESULTS = {"normal": "異常なし", "watch": "要観察", "treat": "要治療"}
+
+
 def handbook(
-    child: str, record: Record, *, names: Mapping[str, str], diary: Sequence[Mapping[str, Any]], issued_at: datetime
+    child: str,
+    record: Record,
+    *,
+    names: Mapping[str, str],
+    diary: Sequence[Mapping[str, Any]],
+    issued_at: datetime,
+    pregnancy: Pregnancy | None = None,
 ) -> dict[str, Any]:
-    """All of it, oldest first; `names` are those of organisations, `diary` the entries that the reader sees."""
+    """All of it, oldest first; `names` are those of organisations, `diary` the entries that the reader sees.
+
+    `pregnancy` is the one that the child was born of, where the reader is the woman: it is nobody else's to take home.
+    """
     facts = record.facts
     return {
         "format": FORMAT,
@@ -85,6 +99,7 @@ def handbook(
             "municipality_name": names.get(facts.municipality, facts.municipality),
             **({"died_on": record.died_on.isoformat()} if record.died_on else {}),
         },
+        **({"pregnancy": _pregnancy(pregnancy, names)} if pregnancy is not None else {}),
         "doses": [
             {
                 **_plain(dose),
@@ -143,12 +158,43 @@ def handbook(
     }
 
 
-def organisations_of(record: Record) -> set[str]:
+def _pregnancy(pregnancy: Pregnancy, names: Mapping[str, str]) -> dict[str, Any]:
+    """Its course (妊娠中の経過); weeks count from the first day of the last period, as the expected date has it."""
+    return {
+        "expected_delivery": pregnancy.expected.isoformat(),
+        "checkups": [
+            {
+                **_plain(one),
+                "week": "{}週{}日".format(*divmod((one.done_on - pregnancy.began).days, 7)),
+                "results": [
+                    {"name": name, "value": said}
+                    for name, said in (
+                        ("尿蛋白", URINE.get(one.urine_protein or "")),
+                        ("尿糖", URINE.get(one.urine_sugar or "")),
+                        ("判定", RESULTS.get(one.result or "")),
+                    )
+                    if said is not None
+                ],
+                **_by(one.organisation, names),
+            }
+            for one in sorted(pregnancy.checkups.values(), key=lambda one: (one.done_on, one.checkup_id))
+        ],
+        "doses": [
+            {**_plain(dose), "vaccine_name": _vaccine(dose.code), **_by(dose.organisation, names)}
+            for dose in sorted(pregnancy.doses.values(), key=lambda one: (one.given_on, one.id))
+        ],
+    }
+
+
+def organisations_of(record: Record, pregnancy: Pregnancy | None = None) -> set[str]:
     """The organisations that the handbook names."""
     found = {record.facts.municipality}
     found |= {dose.organisation for dose in record.doses.values() if dose.organisation}
     for entries in (record.checkups, record.reactions, record.allergies, record.milestones):
         found |= {one.organisation for one in entries.values() if one.organisation}
+    if pregnancy is not None:
+        found |= {one.organisation for one in pregnancy.checkups.values() if one.organisation}
+        found |= {one.organisation for one in pregnancy.doses.values() if one.organisation}
     return found
 
 

@@ -17,6 +17,7 @@ CHECKUP = (
     "chest_cm",
     "organisation",
 )
+GROWTH = ("measurement_id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm")
 REACTION = ("reaction_id", "dose_id", "symptom", "text", "began_at", "serious", "outcome", "provenance")
 _MEDICAL: dict[str, tuple[str, ...]] = {
     "DoseRecorded": ("dose",),
@@ -32,7 +33,9 @@ _MEDICAL: dict[str, tuple[str, ...]] = {
     "AllergyRetracted": ("allergy_id", "reason"),
     "MilestoneRecorded": ("milestone_id", "milestone", "reached_on", "about", "provenance"),
     "MilestoneRetracted": ("milestone_id", "reason"),
-    "GrowthMeasured": ("measurement_id", "measured_on", "weight_kg", "length_cm", "head_cm", "chest_cm"),
+    "GrowthMeasured": GROWTH,
+    "GrowthCorrected": (*GROWTH, "reason"),
+    "GrowthRetracted": ("measurement_id", "reason"),
     "ConditionRecorded": ("condition_id", "code", "since"),
     "ConditionRetracted": ("condition_id", "reason"),
     "QuestionnaireFiled": ("response_id", "form", "form_version", "submitted_at"),

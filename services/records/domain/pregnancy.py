@@ -1,12 +1,15 @@
 """A pregnancy (妊娠): notified, confirmed by the town, followed by checkups and doses, and ended once, by a birth or a loss.
 
+The record is the woman's: a move changes which town reads it, and what she lends to a clinic or to the town of her
+parents (里帰り) ends by itself.
+
 Dates of delivery count 280 days (40 weeks and 0 days) from the last period.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date, datetime, timedelta
-from typing import Any, Literal, TypeVar
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from typing import Any, Literal
 
 from services.records.domain.access import Caller, check_role
 from services.records.domain.children import GESTATION_DAYS, ChildWish, register
@@ -19,29 +22,24 @@ from shared.events.records import (
     MaternalDoseCorrected,
     MaternalDoseRecorded,
     MaternalDoseRetracted,
-    PregnancyCheckupCorrected,
     PregnancyCheckupRecorded,
     PregnancyCheckupRetracted,
+    PregnancyConsentGiven,
+    PregnancyConsentWithdrawn,
     PregnancyCorrected,
     PregnancyEnded,
     PregnancyEvent,
     PregnancyLossRetracted,
+    PregnancyMoved,
     PregnancyRegistered,
 )
 from shared.ids import derived_id, is_municipality_code
 from shared.problems import Conflict, Forbidden, Invalid, NotFound
 
-E = TypeVar("E", PregnancyCheckupRecorded, Dose)
 TERM_DAYS = 280
 LATEST_DAYS = 21
-MOST_ENTRIES = 100
 MOST_CHILDREN = 8
-BOUNDS: Mapping[str, tuple[float, float]] = {
-    "weight_kg": (25, 250),
-    "systolic_mmhg": (50, 260),
-    "diastolic_mmhg": (20, 180),
-    "fundal_height_cm": (5, 60),
-}
+LENT_DAYS = 365
 
 
 @dataclass(slots=True)
@@ -57,25 +55,13 @@ class Pregnancy:
     ended: PregnancyEnded | None = None
     retracted_checkups: dict[str, PregnancyCheckupRecorded] = field(default_factory=dict)
     retracted_doses: dict[str, Dose] = field(default_factory=dict)
+    consents: dict[str, PregnancyConsentGiven] = field(default_factory=dict)
+    moving_to: str | None = None
 
     @property
     def began(self) -> date:
         """The first day of the last period."""
         return self.expected - timedelta(days=TERM_DAYS)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class CheckupWish:
-    """A checkup as somebody wishes to record it: weight in kg, pressure in mmHg, height of the fundus in cm."""
-
-    done_on: date
-    weight_kg: float | None = None
-    systolic_mmhg: int | None = None
-    diastolic_mmhg: int | None = None
-    fundal_height_cm: float | None = None
-    urine_protein: Any = None
-    urine_sugar: Any = None
-    result: Any = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +88,12 @@ def apply(pregnancy: Pregnancy, event: PregnancyEvent) -> None:
             pregnancy.doses[event.dose.id] = event.dose
         case MaternalDoseRetracted():
             pregnancy.retracted_doses[event.dose_id] = pregnancy.doses.pop(event.dose_id)
+        case PregnancyMoved():
+            pregnancy.municipality, pregnancy.moving_to = event.to_municipality, None
+        case PregnancyConsentGiven():
+            pregnancy.consents[event.organisation] = event
+        case PregnancyConsentWithdrawn():
+            pregnancy.consents.pop(event.organisation, None)
         case PregnancyLossRetracted():
             pregnancy.ended = None
         case PregnancyEnded():
@@ -111,10 +103,28 @@ def apply(pregnancy: Pregnancy, event: PregnancyEvent) -> None:
 def check(pregnancy: Pregnancy, caller: Caller) -> None:
     """Raise Forbidden for the role, NotFound unless it is the woman herself or her town."""
     check_role(caller, "follow_pregnancy")
-    hers = caller.role == "guardian" and caller.subject == pregnancy.woman
-    towns = caller.role != "guardian" and caller.municipality == pregnancy.municipality
-    if not (hers or towns):
+    if not governs(pregnancy, caller):
         raise NotFound
+
+
+def check_treating(pregnancy: Pregnancy, caller: Caller, today: date) -> None:
+    """Raise Forbidden for the role, NotFound unless it is hers, her town's, or lent to the caller today."""
+    check_role(caller, "treat_pregnancy")
+    if not governs(pregnancy, caller) and not is_lent(pregnancy, caller, today):
+        raise NotFound
+
+
+def is_lent(pregnancy: Pregnancy, caller: Caller, today: date) -> bool:
+    """Whether the woman lends the record to the caller's clinic or town today."""
+    given = pregnancy.consents.get(caller.acts_for or "")
+    return given is not None and given.until >= today
+
+
+def governs(pregnancy: Pregnancy, caller: Caller) -> bool:
+    """Whether it is the caller's own pregnancy, or the town's where she lives."""
+    if caller.role == "guardian":
+        return caller.subject == pregnancy.woman
+    return caller.role != "clinic" and caller.municipality == pregnancy.municipality
 
 
 def notify(
@@ -124,7 +134,7 @@ def notify(
 
     Raises Forbidden, and Invalid with every broken rule.
     """
-    check_role(caller, "follow_pregnancy")
+    check_role(caller, "notify_pregnancy")
     findings = Findings()
     _plausible(expected, today, findings)
     if not is_municipality_code(municipality):
@@ -149,8 +159,17 @@ def notify(
 
 
 def confirm(pregnancy: Pregnancy, caller: Caller) -> list[PregnancyEvent]:
-    """The town confirms what the woman notified. Raises Forbidden, NotFound, Conflict when it has done so."""
+    """The town confirms what the woman notified, or, as the new one, that she lives there now.
+
+    Raises Forbidden, NotFound, Conflict when it has done so.
+    """
     check_role(caller, "confirm_pregnancy")
+    if pregnancy.moving_to is not None and caller.municipality == pregnancy.moving_to:
+        return [
+            PregnancyMoved(
+                from_municipality=pregnancy.municipality, to_municipality=pregnancy.moving_to, by=caller.actor
+            )
+        ]
     check(pregnancy, caller)
     if pregnancy.confirmed:
         raise Conflict("It is confirmed already.")
@@ -164,6 +183,82 @@ def confirm(pregnancy: Pregnancy, caller: Caller) -> list[PregnancyEvent]:
     ]
 
 
+def announce_move(pregnancy: Pregnancy, town: str, caller: Caller) -> list[PregnancyEvent]:
+    """The woman, or her town, says where she lives from now on; nothing changes before the new town confirms it.
+
+    What no town has confirmed yet goes to the other one at once. Raises Forbidden, NotFound, Conflict after the end,
+    Invalid for a town that is none, or the one where she lives.
+    """
+    check(pregnancy, caller)
+    if pregnancy.ended is not None:
+        raise Conflict("It has ended.")
+    findings = Findings()
+    if not is_municipality_code(town):
+        findings.add(
+            "/to_municipality",
+            "municipality-code",
+            "全国地方公共団体コードではありません。",
+            "This is no municipality code.",
+        )
+    elif town == pregnancy.municipality:
+        findings.add("/to_municipality", "same-municipality", "すでにお住まいです。", "She lives there already.")
+    findings.refuse()
+    if pregnancy.confirmed:
+        pregnancy.moving_to = town
+    else:
+        pregnancy.municipality = town
+    return []
+
+
+def cancel_move(pregnancy: Pregnancy, caller: Caller) -> list[PregnancyEvent]:
+    """The woman or one of the two towns takes the move back. Raises Forbidden, NotFound; Conflict when there is none."""
+    if caller.municipality is None or caller.municipality != pregnancy.moving_to:
+        check(pregnancy, caller)
+    if pregnancy.moving_to is None:
+        raise Conflict("No move is open.")
+    pregnancy.moving_to = None
+    return []
+
+
+def lend(
+    pregnancy: Pregnancy,
+    organisation: str,
+    kind: Literal["clinic", "municipality"],
+    until: date,
+    caller: Caller,
+    today: date,
+) -> list[PregnancyEvent]:
+    """The woman lends the record to a clinic or another town (里帰り) until a day. Raises Forbidden, NotFound, Conflict, Invalid."""
+    check_role(caller, "lend_pregnancy")
+    _open(pregnancy, caller)
+    findings = Findings()
+    if not today <= until <= today + timedelta(days=LENT_DAYS):
+        findings.add(
+            "/until",
+            "out-of-range",
+            "今日から1年以内の日付にしてください。",
+            "It must be from today to a year from now.",
+        )
+    if organisation == pregnancy.municipality:
+        findings.add(
+            "/path/organisation", "same-municipality", "すでに閲覧できます。", "Her own town reads it already."
+        )
+    findings.refuse()
+    before = pregnancy.consents.get(organisation)
+    if before is not None and before.until == until:
+        return []
+    return [PregnancyConsentGiven(organisation=organisation, kind=kind, until=until, by=caller.actor)]
+
+
+def take_back_consent(pregnancy: Pregnancy, organisation: str, caller: Caller) -> list[PregnancyEvent]:
+    """The woman takes it back, also after the end. Raises Forbidden, NotFound when it was never given."""
+    check_role(caller, "lend_pregnancy")
+    check(pregnancy, caller)
+    if organisation not in pregnancy.consents:
+        raise NotFound
+    return [PregnancyConsentWithdrawn(organisation=organisation, by=caller.actor)]
+
+
 def correct(pregnancy: Pregnancy, expected: date, reason: str, caller: Caller, today: date) -> list[PregnancyEvent]:
     """Put the expected date of delivery right. Raises Forbidden, NotFound, Conflict, Invalid."""
     _open(pregnancy, caller)
@@ -173,137 +268,6 @@ def correct(pregnancy: Pregnancy, expected: date, reason: str, caller: Caller, t
     if expected == pregnancy.expected:
         return []
     return [PregnancyCorrected(expected_delivery=expected, reason=reason, by=caller.actor)]
-
-
-def record_checkup(
-    pregnancy: Pregnancy, wish: CheckupWish, caller: Caller, *, checkup_id: str, today: date
-) -> list[PregnancyEvent]:
-    """Record a checkup. Raises Forbidden, NotFound, Conflict, Invalid with every broken rule."""
-    _open(pregnancy, caller)
-    findings = Findings()
-    _check_checkup(pregnancy, wish, checkup_id, today, findings)
-    _room(pregnancy.checkups, findings)
-    findings.refuse()
-    return [
-        PregnancyCheckupRecorded(checkup_id=checkup_id, **asdict(wish), organisation=caller.acts_for, by=caller.actor)
-    ]
-
-
-def correct_checkup(
-    pregnancy: Pregnancy, checkup_id: str, wish: CheckupWish, reason: str, caller: Caller, *, today: date
-) -> list[PregnancyEvent]:
-    """Put a checkup right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
-    before = _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller)
-    findings = Findings()
-    _check_checkup(pregnancy, wish, checkup_id, today, findings)
-    findings.refuse()
-    after = PregnancyCheckupCorrected(
-        checkup_id=checkup_id, **asdict(wish), organisation=before.organisation, reason=reason, by=caller.actor
-    )
-    said = {"by", "reason"}
-    return [after] if before.model_dump(exclude=said) != after.model_dump(exclude=said) else []
-
-
-def retract_checkup(pregnancy: Pregnancy, checkup_id: str, reason: str, caller: Caller) -> list[PregnancyEvent]:
-    """Withdraw a checkup that was entered in error. Raises Forbidden, NotFound, Conflict."""
-    _own(pregnancy, pregnancy.checkups, pregnancy.retracted_checkups, checkup_id, caller)
-    return [PregnancyCheckupRetracted(checkup_id=checkup_id, reason=reason, by=caller.actor)]
-
-
-def _check_checkup(pregnancy: Pregnancy, wish: CheckupWish, checkup_id: str, today: date, findings: Findings) -> None:
-    _within_pregnancy(pregnancy, wish.done_on, today, "/done_on", findings)
-    for name, (low, high) in BOUNDS.items():
-        value = getattr(wish, name)
-        if value is not None and not low <= value <= high:
-            findings.add(
-                f"/{name}",
-                "out-of-range",
-                f"{low}から{high}の間で入力してください。",
-                f"It must be from {low} to {high}.",
-            )
-    if wish.systolic_mmhg is not None and wish.diastolic_mmhg is not None and wish.diastolic_mmhg >= wish.systolic_mmhg:
-        findings.add(
-            "/diastolic_mmhg", "not-below-systolic", "最低血圧が最高血圧以上です。", "It must be below the systolic."
-        )
-    if any(one.done_on == wish.done_on for key, one in pregnancy.checkups.items() if key != checkup_id):
-        findings.add("/done_on", "already-recorded", "この日の健診は記録済みです。", "That day's checkup is recorded.")
-
-
-def record_dose(
-    pregnancy: Pregnancy,
-    given_on: date,
-    product: str | None,
-    lot: str | None,
-    caller: Caller,
-    *,
-    dose_id: str,
-    today: date,
-    now: datetime,
-) -> list[PregnancyEvent]:
-    """Record the maternal dose against RSV. Raises Forbidden, NotFound, Conflict, Invalid."""
-    _open(pregnancy, caller)
-    findings = Findings()
-    _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
-    _not_twice(pregnancy, given_on, dose_id, findings)
-    _room(pregnancy.doses, findings)
-    findings.refuse()
-    dose = Dose(
-        id=dose_id,
-        given_on=given_on,
-        code="rsv_maternal",
-        cvx="305",
-        product=product,
-        lot=lot,
-        provenance=caller.provenance,
-        organisation=caller.acts_for,
-        recorded_at=now,
-    )
-    return [MaternalDoseRecorded(dose=dose, by=caller.actor)]
-
-
-def correct_dose(
-    pregnancy: Pregnancy,
-    dose_id: str,
-    given_on: date,
-    product: str | None,
-    lot: str | None,
-    reason: str,
-    caller: Caller,
-    *,
-    today: date,
-) -> list[PregnancyEvent]:
-    """Put a dose right, also after the end; whose word it is stays. Raises Forbidden, NotFound, Conflict, Invalid."""
-    before = _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller)
-    findings = Findings()
-    _within_pregnancy(pregnancy, given_on, today, "/given_on", findings)
-    _not_twice(pregnancy, given_on, dose_id, findings)
-    findings.refuse()
-    after = before.model_copy(update={"given_on": given_on, "product": product, "lot": lot})
-    return [MaternalDoseCorrected(dose=after, reason=reason, by=caller.actor)] if after != before else []
-
-
-def retract_dose(pregnancy: Pregnancy, dose_id: str, reason: str, caller: Caller) -> list[PregnancyEvent]:
-    """Withdraw a dose that was entered in error. Raises Forbidden, NotFound, Conflict."""
-    _own(pregnancy, pregnancy.doses, pregnancy.retracted_doses, dose_id, caller)
-    return [MaternalDoseRetracted(dose_id=dose_id, reason=reason, by=caller.actor)]
-
-
-def _not_twice(pregnancy: Pregnancy, given_on: date, dose_id: str, findings: Findings) -> None:
-    if any(one.given_on == given_on for key, one in pregnancy.doses.items() if key != dose_id):
-        findings.add("/given_on", "already-recorded", "この日の接種は記録済みです。", "That day's dose is recorded.")
-
-
-def _own(pregnancy: Pregnancy, entries: Mapping[str, E], retracted: Mapping[str, E], key: str, caller: Caller) -> E:
-    """The entry, if it is the caller's to change: the town's any, the woman's her own. Raises Forbidden, NotFound, Conflict."""
-    check(pregnancy, caller)
-    entry = entries.get(key) or retracted.get(key)
-    if entry is None:
-        raise NotFound
-    if caller.role == "guardian" and entry.organisation is not None:
-        raise Forbidden
-    if key in retracted:
-        raise Conflict("This entry has been withdrawn.")
-    return entry
 
 
 def take_back_loss(pregnancy: Pregnancy, reason: str, caller: Caller) -> list[PregnancyEvent]:
@@ -376,6 +340,11 @@ def end(wish: EndWish, children: Sequence[str], caller: Caller) -> PregnancyEnde
 
 def _open(pregnancy: Pregnancy, caller: Caller) -> None:
     check(pregnancy, caller)
+    under_way(pregnancy)
+
+
+def under_way(pregnancy: Pregnancy) -> None:
+    """Raise Conflict before the town has confirmed it, and after its end."""
     if not pregnancy.confirmed:
         raise Conflict("The town has not confirmed it yet.")
     if pregnancy.ended is not None:
@@ -390,15 +359,3 @@ def _plausible(expected: date, today: date, findings: Findings) -> None:
             "出産予定日として考えられない日付です。",
             "No pregnancy of today has this expected date of delivery.",
         )
-
-
-def _within_pregnancy(pregnancy: Pregnancy, day: date, today: date, pointer: str, findings: Findings) -> None:
-    if day > today:
-        findings.add(pointer, "in-the-future", "未来の日付です。", "The day is in the future.")
-    if day < pregnancy.began:
-        findings.add(pointer, "before-the-pregnancy", "妊娠の前の日付です。", "The day is before the pregnancy.")
-
-
-def _room(entries: Mapping[str, object], findings: Findings) -> None:
-    if len(entries) >= MOST_ENTRIES:
-        findings.add("", "too-many", "記録の上限に達しました。", f"A pregnancy holds {MOST_ENTRIES} of them.")

@@ -37,6 +37,7 @@ from shared.events.records import (
     DoseRecorded,
     DoseRetracted,
     GrowthMeasured,
+    GrowthRetracted,
     GuardianAdded,
     GuardianCutOff,
     GuardianRemoved,
@@ -100,6 +101,7 @@ class Record:
     milestones: dict[str, MilestoneRecorded] = field(default_factory=dict)
     retracted_milestones: dict[str, MilestoneRecorded] = field(default_factory=dict)
     growth: dict[str, GrowthMeasured] = field(default_factory=dict)
+    retracted_growth: dict[str, GrowthMeasured] = field(default_factory=dict)
     conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
     retracted_conditions: dict[str, ConditionRecorded] = field(default_factory=dict)
     consents: dict[str, ConsentGiven] = field(default_factory=dict)
@@ -163,7 +165,9 @@ def apply(record: Record, event: ChildEvent) -> None:
         case MilestoneRetracted():
             record.retracted_milestones[event.milestone_id] = record.milestones.pop(event.milestone_id)
         case GrowthMeasured():
-            record.growth[event.measurement_id] = event
+            record.growth[event.measurement_id] = as_first(GrowthMeasured, event)
+        case GrowthRetracted():
+            record.retracted_growth[event.measurement_id] = record.growth.pop(event.measurement_id)
         case ConditionRecorded():
             record.conditions[event.condition_id] = event
         case ConditionRetracted():

@@ -13,7 +13,7 @@ from deploy.local.store import LocalStore
 from deploy.local.topology import SERVICES
 from services.records.app import create_app
 from services.records.domain.access import Caller
-from services.records.store import CHILDREN, ORGANISATIONS
+from services.records.store.collections import CHILDREN, ORGANISATIONS
 from services.records.subscribers import clinic_listed, municipality_opened
 from services.records.tests.families import BORN, CLINIC, MOTHER, NOON, NURSE, OTHER_CLINIC, OTHER_TOWN, TOWN
 from shared.auth import InternalTokens, Principal
@@ -21,7 +21,7 @@ from shared.bus import envelope_of
 from shared.documents import Document
 from shared.events.gateway import ClinicRegistered, MunicipalityOpened
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.views import View
 

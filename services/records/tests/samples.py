@@ -16,9 +16,11 @@ from services.records.domain import (
     handbook_pack,
     handbook_pdf,
     milestones,
+    pregnancy,
+    pregnancy_care,
     reactions,
 )
-from services.records.tests.families import CLINIC, MOTHER, NOON, TODAY, TOWN, Child
+from services.records.tests.families import CLINIC, MOTHER, NOON, NURSE, TODAY, TOWN, Child
 from shared.events.records import CheckupFinding
 
 NAMES = {TOWN: "若葉市", "clinic-1": "わかば小児科"}
@@ -119,9 +121,43 @@ def sample_child() -> Child:
     return child
 
 
+def sample_pregnancy() -> pregnancy.Pregnancy:
+    """The pregnancy that it was born of, as its mother sees it."""
+    found, events = pregnancy.notify("mother-1", TOWN, date(2026, 5, 6), NURSE, date(2025, 10, 1))
+    for number, (day, weight, fundus) in enumerate(
+        ((date(2025, 10, 20), 51.2, None), (date(2026, 2, 2), 55.0, 24.5), (date(2026, 4, 20), 59.4, 33.0))
+    ):
+        wish = pregnancy_care.CheckupWish(
+            done_on=day,
+            weight_kg=weight,
+            systolic_mmhg=112 + number,
+            diastolic_mmhg=68,
+            fundal_height_cm=fundus,
+            urine_protein="trace" if number == 2 else "negative",
+            urine_sugar="negative",
+            result="normal",
+        )
+        for event in events:
+            pregnancy.apply(found, event)
+        events = pregnancy_care.record_checkup(found, wish, NURSE, checkup_id=f"k{number}", today=TODAY)
+    events += pregnancy_care.record_dose(
+        found, date(2026, 3, 9), "アブリスボ", "RS3001", MOTHER, dose_id="d1", today=TODAY, now=NOON
+    )
+    for event in events:
+        pregnancy.apply(found, event)
+    return found
+
+
 def sample() -> dict[str, Any]:
-    """Its handbook."""
-    return handbook.handbook("sample-child", sample_child().record, names=NAMES, diary=DIARY, issued_at=NOON)
+    """Its handbook, as its mother takes it home."""
+    return handbook.handbook(
+        "sample-child",
+        sample_child().record,
+        names=NAMES,
+        diary=DIARY,
+        issued_at=NOON,
+        pregnancy=sample_pregnancy(),
+    )
 
 
 def sample_pdf(key: ECKey) -> bytes:

@@ -54,7 +54,7 @@ class Diary:
         return await self.door.does(who, "GET", f"{self.path}/{entry}")
 
     async def version(self, entry: str) -> str:
-        found = await self.door.runtime.store.get(kept.DIARY, entry)
+        found = await self.door.runtime.store.get(kept.collections.DIARY, entry)
         assert found is not None
         return f'"{found["version"]}"'
 
@@ -67,7 +67,7 @@ class Diary:
         """The files that are kept, and those that somebody has to look after."""
         store = self.door.runtime.store
         kept_files = await store.find("photo_files.files", {})
-        rows = await store.find(kept.PHOTOS, {})
+        rows = await store.find(kept.collections.PHOTOS, {})
         chunks = {one["files_id"] for one in await store.find("photo_files.chunks", {}, fields=["files_id"])}
         assert chunks == {one["_id"] for one in kept_files}
         assert {one["_id"] for one in kept_files} == {
@@ -128,7 +128,7 @@ async def test_a_deleted_entry_leaves_no_word_and_does_not_come_back(diary: Diar
     await diary.door.does(MOTHER, "DELETE", f"{diary.path}/{second}", If_Match=await diary.version(second))
     assert [one["id"] for one in await diary.reads()] == [entry]
     assert (await diary.door.call(MOTHER, "GET", f"{diary.path}/{second}")).status_code == 404
-    left = await diary.door.runtime.store.get(kept.DIARY, second)
+    left = await diary.door.runtime.store.get(kept.collections.DIARY, second)
     assert "二つ目" not in str(left)
     assert "mother-1" not in str(left)
     await diary.door.call(MOTHER, "POST", diary.path, {**ENTRY, "text": "二つ目"}, Idempotency_Key="k2")
@@ -167,7 +167,7 @@ async def test_what_a_former_guardian_wrote_is_the_familys_to_take_out(diary: Di
         doc.state["guardians"] = [one for one in doc.state["guardians"] if one["guardian"] != "father-1"]
         return {}
 
-    await diary.door.runtime.documents(kept.CHILDREN).change(diary.child, leaves)
+    await diary.door.runtime.documents(kept.collections.CHILDREN).change(diary.child, leaves)
     assert (await diary.door.call(FATHER, "GET", diary.path)).status_code == 404
     await diary.door.does(MOTHER, "DELETE", f"{diary.path}/{entry}", If_Match=await diary.version(entry))
     assert await diary.reads() == []
@@ -288,8 +288,8 @@ async def test_a_cursor_of_another_list_or_of_nobody_is_refused(diary: Diary) ->
 async def test_the_list_and_the_keepers_round_use_an_index(diary: Diary) -> None:
     store = diary.door.runtime.store
     for collection, where in (
-        (kept.DIARY, {"state.child": "c", "state.place": {"$gte": "2026-01-01", "$lt": "2026-02-01:x"}}),
-        (kept.PHOTOS, {"look_at": {"$gte": 0, "$lte": 1.0}}),
+        (kept.collections.DIARY, {"state.child": "c", "state.place": {"$gte": "2026-01-01", "$lt": "2026-02-01:x"}}),
+        (kept.collections.PHOTOS, {"look_at": {"$gte": 0, "$lte": 1.0}}),
     ):
         assert "IXSCAN" in str(await store.explain(collection, where)), collection
 
@@ -421,12 +421,12 @@ async def test_what_a_crash_left_behind_is_deleted_and_nothing_else(diary: Diary
     named = set(await diary.files())
     # A photo whose entry never came to name it, and one that was doubted though its entry names it.
     lost = new_id()
-    await kept.expect_photo(records.store, lost, entry, 1.0)
+    await kept.diary.expect_photo(records.store, lost, entry, 1.0)
     for size in ("full", "small"):
         await records.files.put(f"{lost}.{size}", b"x")
     file = next(iter(named)).partition(".")[0]
-    await kept.doubt_photos(records.store, [file], 1.0)
+    await kept.diary.doubt_photos(records.store, [file], 1.0)
     await commands.keep_photos(records)
     assert set(await diary.files()) == named
     assert (await diary.door.call(MOTHER, "GET", f"{diary.path}/{entry}/photos/{photo}")).status_code == 200
-    assert await kept.doubtful_photos(records.store, 1e12) == []
+    assert await kept.diary.doubtful_photos(records.store, 1e12) == []

@@ -13,6 +13,7 @@ from joserfc.jwk import ECKey
 from services.records.commands import imports
 from services.records.commands.merging import pair_id
 from services.records.domain.access import Caller
+from services.records.store.collections import PREGNANCIES
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import (
     CLINIC,
@@ -61,6 +62,8 @@ TABLE: dict[str, tuple[int, ...]] = {
     "PUT /v1/children/{child}/checkups/{checkup}": (403, 403, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/checkups/{checkup}/retraction": (403, 403, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/growth": (201, 404, 201, 404, 201, 404, 201, 403),
+    "PUT /v1/children/{child}/growth/{measurement}": (403, 404, 200, 404, 200, 404, 200, 403),
+    "POST /v1/children/{child}/growth/{measurement}/retraction": (403, 404, 200, 404, 200, 404, 200, 403),
     "GET /v1/children/{child}/growth": (200, 404, 200, 404, 200, 404, 200, 403),
     "GET /v1/children/{child}/growth.svg": (200, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/children/{child}/reactions": (201, 404, 201, 404, 201, 404, 201, 403),
@@ -91,17 +94,21 @@ TABLE: dict[str, tuple[int, ...]] = {
     "POST /v1/children/{child}/death": (201, 404, 403, 403, 201, 404, 201, 403),
     "POST /v1/children/{dead}/death/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
     "POST /v1/pregnancies": (201, 422, 403, 403, 201, 422, 201, 403),
-    "GET /v1/pregnancies": (200, 200, 403, 403, 200, 200, 200, 403),
-    "GET /v1/pregnancies/{pregnancy}": (200, 404, 403, 403, 200, 404, 200, 403),
+    "GET /v1/pregnancies": (200, 200, 200, 200, 200, 200, 200, 403),
+    "GET /v1/pregnancies/{pregnancy}": (200, 404, 200, 404, 200, 404, 200, 403),
     "POST /v1/pregnancies/{notified}/confirmation": (403, 403, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/move": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{going}/move/cancellation": (200, 404, 403, 403, 200, 200, 200, 403),
+    "PUT /v1/pregnancies/{pregnancy}/consents/clinic-2": (200, 404, 403, 403, 403, 403, 403, 403),
+    "DELETE /v1/pregnancies/{pregnancy}/consents/clinic-1": (200, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/pregnancies/{pregnancy}/expected-delivery": (200, 404, 403, 403, 200, 404, 200, 403),
-    "POST /v1/pregnancies/{pregnancy}/checkups": (201, 404, 403, 403, 201, 404, 201, 403),
-    "POST /v1/pregnancies/{pregnancy}/doses": (201, 404, 403, 403, 201, 404, 201, 403),
+    "POST /v1/pregnancies/{pregnancy}/checkups": (201, 404, 201, 404, 201, 404, 201, 403),
+    "POST /v1/pregnancies/{pregnancy}/doses": (201, 404, 201, 404, 201, 404, 201, 403),
     "POST /v1/pregnancies/{pregnancy}/outcome": (201, 404, 403, 403, 201, 404, 201, 403),
-    "POST /v1/pregnancies/{pregnancy}/checkups/{her_checkup}/correction": (200, 404, 403, 403, 200, 404, 200, 403),
-    "POST /v1/pregnancies/{pregnancy}/checkups/{her_checkup}/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
-    "POST /v1/pregnancies/{pregnancy}/doses/{her_dose}/correction": (200, 404, 403, 403, 200, 404, 200, 403),
-    "POST /v1/pregnancies/{pregnancy}/doses/{her_dose}/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/checkups/{her_checkup}/correction": (200, 404, 403, 404, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/checkups/{her_checkup}/retraction": (200, 404, 403, 404, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/doses/{her_dose}/correction": (200, 404, 403, 404, 200, 404, 200, 403),
+    "POST /v1/pregnancies/{pregnancy}/doses/{her_dose}/retraction": (200, 404, 403, 404, 200, 404, 200, 403),
     "POST /v1/pregnancies/{lost}/outcome/retraction": (200, 404, 403, 403, 200, 404, 200, 403),
     "POST /v1/children/{child}/stays": (201, 404, 403, 403, 403, 403, 403, 403),
     "POST /v1/children/{child}/stays/{stay}/end": (200, 404, 403, 403, 403, 403, 403, 403),
@@ -156,6 +163,8 @@ def body_for(route: str, made: dict[str, str]) -> Any:
             "checkups": {"done_on": "2026-11-20", "weight_kg": 55.2},
             "doses": {"given_on": "2026-11-20", "lot": "AB0001"},
             "outcome": {"outcome": "loss", "ended_on": "2026-11-20"},
+            "move": {"to_municipality": OTHER_TOWN},
+            "clinic-2": {"until": "2026-12-24"},
         }.get(last)
     seen = {"dose": made.get("clinics", "d"), "symptom": "rash", "began_at": "2026-07-05T18:00:00+09:00"}
     return {
@@ -169,6 +178,7 @@ def body_for(route: str, made: dict[str, str]) -> Any:
         "checkups": {"kind": "checkup_3m", "done_on": "2026-08-10"},
         "{checkup}": {"kind": "checkup_3m", "done_on": "2026-08-11", "result": "watch", "reason": "wrong day"},
         "growth": {"measured_on": "2026-08-10", "weight_kg": 6.1},
+        "{measurement}": {"measured_on": "2026-08-10", "weight_kg": 6.2, "reason": "misread"},
         "conditions": {"code": "varicella_disease", "since": "2026-09-01"},
         "guardian-codes": {"count": 1},
         "guardian-links": {"code": code},
@@ -193,6 +203,7 @@ def test_every_route_of_the_service_has_a_row(door: Door) -> None:
         "{merged}": "{child}",
         "{moving}": "{child}",
         "{notified}": "{pregnancy}",
+        "{going}": "{pregnancy}",
         "{dead}": "{child}",
         "{lost}": "{pregnancy}",
         "{her_checkup}": "{checkup}",
@@ -238,6 +249,10 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         batch = await door.does(NURSE, "POST", path, TABLE_FILE, content_type="text/csv")
         await imports.work_on(door.app.state.records, batch["id"])
         more |= {"batch": batch["id"]}
+    if "/v1/pregnancies" in route:
+        # A woman has one at a time.
+        for row in await door.runtime.store.find(PREGNANCIES, {"state.woman": MOTHER.subject}, fields=["_id"]):
+            await door.runtime.store.delete(PREGNANCIES, {"_id": row["_id"]})
     if "{pregnancy}" in route:
         more |= {"pregnancy": (await door.does(NURSE, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
         pregnancy = more["pregnancy"]
@@ -247,6 +262,11 @@ async def everything(door: Door, route: str) -> dict[str, str]:
         ):
             hers = await door.does(MOTHER, "POST", f"/v1/pregnancies/{pregnancy}/{kind}s", written)
             more |= {f"her_{kind}": hers["id"]}
+        until = {"until": "2026-12-24"}
+        await door.does(MOTHER, "PUT", f"/v1/pregnancies/{pregnancy}/consents/clinic-1", until)
+    if "{going}" in route:
+        more |= {"going": (await door.does(NURSE, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
+        await door.does(MOTHER, "POST", f"/v1/pregnancies/{more['going']}/move", {"to_municipality": OTHER_TOWN})
     if "{lost}" in route:
         more |= {"lost": (await door.does(NURSE, "POST", "/v1/pregnancies", PREGNANCY))["id"]}
         loss = {"outcome": "loss", "ended_on": "2026-11-20"}
@@ -269,6 +289,9 @@ async def everything(door: Door, route: str) -> dict[str, str]:
     if "{allergy}" in route:
         egg = {"substance": "egg", "criticality": "high"}
         more |= {"allergy": (await door.does(CLINIC, "POST", f"/v1/children/{child}/allergies", egg))["id"]}
+    if "{measurement}" in route:
+        weighed = {"measured_on": "2026-08-10", "weight_kg": 6.1}
+        more |= {"measurement": (await door.does(CLINIC, "POST", f"/v1/children/{child}/growth", weighed))["id"]}
     if "{milestone}" in route:
         step = {"milestone": "roll_over", "reached_on": "2026-10-11", "about": True}
         more |= {"milestone": (await door.does(CLINIC, "POST", f"/v1/children/{child}/milestones", step))["id"]}

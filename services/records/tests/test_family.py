@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from services.records.api.family import InvitationBody
 from services.records.domain import consent, family
 from services.records.domain.access import Caller, is_related
 from services.records.domain.record import Share
@@ -166,6 +167,21 @@ def test_a_grant_has_a_last_day_within_a_year(until: date) -> None:
     with pytest.raises(Invalid) as refused:
         invite(a_family(), Share("friend", ("plan",), until))
     assert places(refused.value) == {"/until": "out-of-range"}
+
+
+@pytest.mark.parametrize(
+    ("wish", "found"),
+    [
+        ({"relation": "friend"}, {"/sections": "missing", "/until": "missing"}),
+        ({"relation": "friend", "sections": ["plan"]}, {"/until": "missing"}),
+        ({"relation": "guardian", "sections": ["plan"]}, {"/sections": "not-for-guardians"}),
+        ({"relation": "guardian", "until": "2026-12-24"}, {"/until": "not-for-guardians"}),
+    ],
+)
+def test_an_invitation_says_what_it_lacks(wish: dict[str, Any], found: dict[str, str]) -> None:
+    with pytest.raises(Invalid) as refused:
+        InvitationBody.model_validate(wish).share()
+    assert places(refused.value) == found
 
 
 def test_an_invitation_ends_after_seven_days_and_is_refused_like_any_wrong_code() -> None:

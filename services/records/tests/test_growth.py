@@ -1,7 +1,7 @@
 """Growth against published facts: the WHO's percentile tables, the Japanese survey of 2023, and what a slip looks like."""
 
 import json
-from datetime import date
+from datetime import date, timedelta
 from typing import Any
 from xml.etree import ElementTree as ET
 
@@ -9,8 +9,11 @@ import pytest
 
 from services.records.commands.growth import charts, sets
 from services.records.domain import growth, growth_report, growth_sets, growth_svg
+from services.records.domain.access import Caller
 from services.records.domain.growth_sets import MEASURES, GrowthSet
-from services.records.tests.families import BORN, NURSE, TODAY, Child
+from services.records.tests.families import BORN, CLINIC, MOTHER, NURSE, STRANGER, TODAY, Child, family
+from shared.events.records import GrowthCorrected, GrowthMeasured
+from shared.problems import Conflict, Forbidden, Invalid, NotFound
 from shared.testing.plugin import cases
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -113,6 +116,35 @@ def test_what_may_be_a_slip_is_kept_and_said() -> None:
     assert measured(child, date(2026, 10, 1), weight_kg=16.0) == ["unusual-for-age"]
     report = growth_report.report("c", child.record, sets(), TODAY)
     assert len(report["measurements"]) == 5
+
+
+def test_a_slip_is_put_right_or_withdrawn_by_whose_word_it_is() -> None:
+    child = family()
+    slip = growth.GrowthWish(measured_on=date(2026, 8, 1), weight_kg=61.0)
+    child.happens([growth.measure(child.record, slip, MOTHER, measurement_id="m", today=TODAY)])
+    right = growth.GrowthWish(measured_on=date(2026, 8, 1), weight_kg=6.1)
+
+    def corrects(by: Caller, wish: growth.GrowthWish = right) -> GrowthCorrected:
+        return growth.correct_measurement(child.record, "m", wish, "decimal point", by, today=TODAY)
+
+    with pytest.raises(Forbidden):
+        corrects(CLINIC)
+    with pytest.raises(NotFound):
+        corrects(STRANGER)
+    with pytest.raises(Invalid):
+        corrects(MOTHER, growth.GrowthWish(measured_on=BORN - timedelta(days=1), weight_kg=6.1))
+    told = corrects(NURSE)
+    child.happens([told])
+    kept = child.record.growth["m"]
+    assert (kept.weight_kg, kept.provenance, told.by, told.reason) == (6.1, "guardian", NURSE.actor, "decimal point")
+    assert type(kept) is GrowthMeasured
+    assert [one.code for one in growth_report.warnings(child.record, kept)] == []
+
+    child.happens(growth.retract_measurement(child.record, "m", "another child's", MOTHER, today=TODAY))
+    assert growth_report.report("c", child.record, sets(), TODAY)["measurements"] == []
+    assert child.record.retracted_growth["m"] == kept
+    with pytest.raises(Conflict):
+        growth.retract_measurement(child.record, "m", "again", MOTHER, today=TODAY)
 
 
 def test_velocity_is_a_gain_a_month_over_two_weeks_at_least() -> None:

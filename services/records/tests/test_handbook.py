@@ -14,8 +14,8 @@ from joserfc.jwk import ECKey
 from services.records.commands.handbook import _template
 from services.records.domain import handbook_fhir, handbook_pack, handbook_pdf
 from services.records.domain.handbook_pack import NotProven
-from services.records.tests.conftest import Door
-from services.records.tests.families import CLINIC, FATHER, MOTHER, NURSE
+from services.records.tests.conftest import BODY, Door
+from services.records.tests.families import CLINIC, FATHER, MOTHER, NURSE, TOWN
 from services.records.tests.samples import sample, sample_pdf
 
 ROOT = Path(__file__).parents[3]
@@ -64,6 +64,11 @@ def test_the_paper_says_everything_with_its_readings() -> None:
         "水痘（みずぼうそう）",
         "はじめての寝返り",
         "本人がいちばん驚いた顔。",
+        "にんしん",
+        "37週5日",
+        "114/68",
+        "尿蛋白±",
+        "RS3001",
     ):
         assert said in text, said
     assert all(dose["lot"] in text for dose in book["doses"] if "lot" in dose)
@@ -232,3 +237,22 @@ async def test_a_familys_handbook_has_the_diary_and_the_towns_has_none(door: Doo
     assert bad.status_code == 422
     # A deployment without a key hands out no pack, and says so.
     assert (await door.call(MOTHER, "GET", f"/v1/children/{child}/handbook?format=pack")).status_code == 503
+
+
+async def test_the_pregnancy_is_in_the_womans_handbook_and_in_nobody_elses(door: Door) -> None:
+    notified = {"guardian": MOTHER.subject, "municipality": TOWN, "expected_delivery": "2026-12-01"}
+    path = f"/v1/pregnancies/{(await door.does(NURSE, 'POST', '/v1/pregnancies', notified))['id']}"
+    await door.does(MOTHER, "POST", f"{path}/checkups", {"done_on": "2026-11-10", "weight_kg": 58.4})
+    name = {name: BODY["name"][name] for name in ("family", "given", "family_kana", "given_kana")}
+    born = {"outcome": "birth", "ended_on": "2026-11-20", "children": [{"sex": "F", "name": name}]}
+    (child,) = (await door.does(NURSE, "POST", f"{path}/outcome", born))["children"]
+    codes = await door.does(NURSE, "POST", f"/v1/children/{child}/guardian-codes")
+    await door.does(FATHER, "POST", "/v1/guardian-links", {"code": codes["codes"][0]["code"]})
+
+    async def book(who: Any) -> dict[str, Any]:
+        return await door.does(who, "GET", f"/v1/children/{child}/handbook?format=json")
+
+    course = (await book(MOTHER))["pregnancy"]
+    assert [(one["week"], one["weight_kg"]) for one in course["checkups"]] == [("37週0日", 58.4)]
+    for other in (FATHER, NURSE):
+        assert "pregnancy" not in await book(other)

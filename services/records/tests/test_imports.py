@@ -61,7 +61,7 @@ class Imports:
 
     async def children(self) -> dict[str, dict[str, Any]]:
         """Every child's document."""
-        return {row["_id"]: row for row in await self.door.runtime.store.find(kept.CHILDREN, {})}
+        return {row["_id"]: row for row in await self.door.runtime.store.find(kept.collections.CHILDREN, {})}
 
 
 @pytest.fixture
@@ -197,7 +197,7 @@ async def test_no_value_of_a_row_is_in_its_report(imports: Imports) -> None:
     report = await imports.rows(done["id"])
     assert report[0]["outcome"] == "refused"
     assert "CANARY" not in str(report)
-    assert "CANARY" not in str(await imports.door.runtime.store.find(kept.IMPORT_ROWS, {}))
+    assert "CANARY" not in str(await imports.door.runtime.store.find(kept.collections.IMPORT_ROWS, {}))
 
 
 async def test_rows_of_one_number_are_one_child_and_its_doses_come_in_order(imports: Imports) -> None:
@@ -312,7 +312,7 @@ async def test_a_dry_run_says_the_same_and_changes_nothing(imports: Imports) -> 
     data = files.as_csv(rows)
     dry = await imports.takes(data, query="?dry_run=true")
     assert await imports.children() == {}
-    assert await imports.door.runtime.store.find(kept.IMPORT_REFS, {}) == []
+    assert await imports.door.runtime.store.find(kept.collections.IMPORT_REFS, {}) == []
     wet = await imports.takes(data)
     assert dry["counts"] == wet["counts"]
     without = [{name: value for name, value in one.items() if name != "child"} for one in await imports.rows(wet["id"])]
@@ -464,7 +464,7 @@ async def test_the_file_is_kept_no_longer_than_it_is_worked_on(imports: Imports)
     await imports.hands_in(files.as_csv(GOOD))
     store = imports.door.runtime.store
     assert len(await store.find("import_files.files", {})) == 1
-    for batch in await kept.open_imports(store):
+    for batch in await kept.imports.open_imports(store):
         await commands.work_on(imports.records, batch)
     assert await store.find("import_files.chunks", {}) == []
 
@@ -488,8 +488,8 @@ async def test_only_the_towns_own_staff_imports(imports: Imports) -> None:
 async def test_what_the_work_asks_the_store_uses_an_index(imports: Imports) -> None:
     store = imports.door.runtime.store
     for collection, where in (
-        (kept.IMPORTS, {"state.open": {"$gte": 1, "$lte": 1}}),
-        (kept.IMPORTS, {"state.municipality": TOWN}),
-        (kept.IMPORT_ROWS, {"batch": "b", "row": {"$gt": 0, "$lt": 100}}),
+        (kept.collections.IMPORTS, {"state.open": {"$gte": 1, "$lte": 1}}),
+        (kept.collections.IMPORTS, {"state.municipality": TOWN}),
+        (kept.collections.IMPORT_ROWS, {"batch": "b", "row": {"$gt": 0, "$lt": 100}}),
     ):
         assert "IXSCAN" in str(await store.explain(collection, where)), collection

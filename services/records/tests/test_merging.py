@@ -1,10 +1,8 @@
-"""Two records of one child become one and come apart again; whatever dies half way, somebody goes on."""
+"""Two records of one child become one and come apart again."""
 
 import contextlib
 import json
-from collections.abc import Callable
 from datetime import date, timedelta
-from itertools import combinations
 from typing import Any
 
 import pytest
@@ -14,11 +12,9 @@ from hypothesis import strategies as st
 from services.records import store as kept
 from services.records.commands import merging as commands
 from services.records.commands.filing import file_questionnaire
-from services.records.commands.imports import work_on
 from services.records.commands.moves import turn_days
-from services.records.domain import doses, duplicates, merging
+from services.records.domain import doses, merging
 from services.records.domain.access import Caller
-from services.records.domain.duplicates import Traits
 from services.records.domain.record import Record, apply, opened
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import (
@@ -30,13 +26,13 @@ from services.records.tests.families import (
     NURSE,
     OTHER_NURSE,
     OTHER_TOWN,
-    REGISTER,
     STRANGER,
     TODAY,
     TOWN,
     Child,
 )
-from shared.documents import Command, Document
+from services.records.tests.merges import Killed, command_of_key, dying_before, imported, merged, of, twice
+from shared.documents import Document
 from shared.events.questionnaire import QuestionnaireSubmitted
 from shared.events.records import (
     AccessGranted,
@@ -50,125 +46,12 @@ from shared.events.records import (
     StayPlanned,
 )
 from shared.ids import binding_id
-from shared.problems import Invalid, NotFound
+from shared.problems import Invalid
 from shared.testing import photos as invented
-from shared.testing import town_files
 
 NOW = timedelta(0)
 OTHER_REGISTER = Caller("juki-2", "system", municipality=OTHER_TOWN)
 
-
-# Which records may be of one child ----------------------------------------------------------------------------------
-
-
-def record(*guardians: str, **changes: Any) -> Traits:
-    by = OTHER_NURSE if "municipality" in changes else NURSE
-    return Traits.of(Child(by, **changes).record.facts, guardians)
-
-
-@pytest.mark.parametrize(
-    ("one", "two", "strength"),
-    [
-        pytest.param(record(), record(), "sure", id="registered twice"),
-        pytest.param(record(given_kana="シュウジ"), record(given_kana="しゆうぢ"), "sure", id="heard, not read"),
-        pytest.param(record(family_kana="オオノ"), record(family_kana="オーノ"), "sure", id="a long vowel"),
-        pytest.param(record(family_kana="オオノ"), record(family_kana="オノ"), None, id="another family name"),
-        pytest.param(record(), record(municipality=OTHER_TOWN), "likely", id="another town"),
-        pytest.param(record(), record(sex="U"), "sure", id="sex unknown"),
-        pytest.param(record(), record(sex="M"), None, id="another sex"),
-        pytest.param(record(), record(birth_date=date(2026, 5, 2)), None, id="another birth date"),
-        pytest.param(record(), record(given_kana="ノゾミ"), None, id="twins"),
-        pytest.param(
-            record("m", family_kana="サトウ"), record("m"), "likely", id="the same guardian, a new family name"
-        ),
-        pytest.param(record(family_kana="サトウ"), record(), None, id="a namesake"),
-    ],
-)
-def test_who_may_be_one_child(one: Traits, two: Traits, strength: str | None) -> None:
-    assert duplicates.alike(one, two) == strength
-    assert duplicates.alike(two, one) == strength
-
-
-# How a reading may be written: letter by letter what stands in the record, and in how many ways a desk writes it.
-SPELLINGS = (
-    *(("ヒ", "ひ", "ﾋ"), ("カ", "か", "ｶ"), ("ガ", "が", "ｶﾞ"), ("パ", "ぱ", "ﾊﾟ"), ("ン", "ん", "ﾝ")),
-    *(("シュ", "しゅ", "ｼｭ", "シユ", "しゆ"), ("ジ", "ぢ", "ヂ", "ｼﾞ", "ﾁﾞ"), ("ズ", "づ", "ﾂﾞ"), ("ッ", "ツ", "っ", "ｯ")),
-    *(("コウ", "コー", "こお", "ｺｰ", "コオ"), ("ユウ", "ゆー", "ﾕｰ", "ユウ"), ("ケイ", "けー", "ｹｴ", "ケエ"), ("キイ", "きー", "ｷｲ")),
-    *(("ショウ", "しょー", "シヨオ", "ｼｮｳ"), ("スズ", "すゞ", "スヾ", "ｽｽﾞ"), ("ママ", "まゝ", "マヽ"), ("オ", "を", "ヲ", "ｦ")),
-    *(("ワ", "ゎ", "ヮ"), ("イ", "ゐ"), ("エ", "ヱ"), ("ケ", "ヶ"), ("・ア", "　あ", "ア", " ｱ")),
-)  # fmt: skip
-WRITTEN_TWICE = st.lists(
-    st.sampled_from(SPELLINGS).flatmap(lambda ways: st.tuples(st.sampled_from(ways), st.sampled_from(ways))),
-    min_size=1,
-    max_size=6,
-).map(lambda parts: ("".join(one for one, _ in parts), "".join(two for _, two in parts)))
-KANA = st.text(
-    "アイウエオカガキコザジソタダチヂッツヅナノハパヒフブホマミモヤャユュヨョラリルレロワヲンーヽヾ・　",
-    min_size=1,
-    max_size=8,
-)
-TRAITS = st.builds(
-    Traits,
-    st.sampled_from([date(2026, 5, 1), date(2026, 5, 2)]),
-    st.sampled_from(["F", "M", "U"]),
-    st.sampled_from(["オオノ", "オノ", "オーノ"]),
-    st.sampled_from(["ユウ", "ユー", "ユ", "ゆう"]),
-    st.sampled_from([TOWN, OTHER_TOWN]),
-    st.frozensets(st.sampled_from(["m", "f"])),
-)
-
-
-@given(WRITTEN_TWICE)
-def test_however_a_reading_is_written_it_is_heard_alike(written: tuple[str, str]) -> None:
-    one, two = written
-    assert duplicates.folded(one) == duplicates.folded(two)
-
-
-@given(KANA)
-def test_a_folded_reading_is_folded(kana: str) -> None:
-    once = duplicates.folded(kana)
-    assert duplicates.folded(once) == once
-    assert not set(once) & set("ーヽヾ・　ァィゥェォッャュョ")
-
-
-@pytest.mark.parametrize(("one", "two"), [("ユウ", "ユ"), ("ショウ", "ショ"), ("ハナ", "ハンナ"), ("ヒロ", "ヒオ")])
-def test_what_is_heard_as_another_name_is_another_name(one: str, two: str) -> None:
-    assert duplicates.folded(one) != duplicates.folded(two)
-
-
-@given(TRAITS, TRAITS)
-def test_the_matcher_is_symmetric_and_its_key_misses_nobody_in_a_town(one: Traits, two: Traits) -> None:
-    found = duplicates.alike(one, two)
-    assert duplicates.alike(two, one) == found
-    if found and one.municipality == two.municipality:
-        assert one.key == two.key
-    if one == two:
-        assert found == "sure"
-
-
-@given(st.lists(TRAITS, max_size=12), st.randoms(use_true_random=False))
-def test_pairs_are_what_comparing_everybody_finds_in_any_order(traits: list[Traits], dice: Any) -> None:
-    known = [(f"c{number:02}", one) for number, one in enumerate(traits)]
-    expected = {
-        (one[0], two[0], strength)
-        for place, one in enumerate(known)
-        for two in known[place + 1 :]
-        if (strength := duplicates.alike(one[1], two[1]))
-    }
-    dice.shuffle(known)
-    assert {(pair.first, pair.second, pair.strength) for pair in duplicates.pairs(known)} == expected
-
-
-def test_pairs_come_surest_first_and_once() -> None:
-    found = duplicates.pairs([("c", record(municipality=OTHER_TOWN)), ("b", record()), ("a", record())])
-    assert [(pair.first, pair.second, pair.strength) for pair in found] == [
-        ("a", "b", "sure"),
-        ("a", "c", "likely"),
-        ("b", "c", "likely"),
-    ]
-
-
-# Together and apart again ---------------------------------------------------------------------------------------------
 
 DOSES = st.lists(
     st.tuples(st.sampled_from(["08", "216", "170"]), st.integers(0, 3), st.sampled_from([CLINIC, MOTHER, NURSE])),
@@ -250,7 +133,7 @@ def lived(mark: str, parts: dict[str, Any]) -> Child:
 def as_bytes(record: Record) -> bytes:
     """The record as it is stored."""
     doc = Document(id="")
-    kept.keep(doc, record)
+    kept.children.keep(doc, record)
     return json.dumps(doc.state, sort_keys=True, ensure_ascii=False).encode()
 
 
@@ -278,30 +161,6 @@ def test_two_records_that_were_merged_and_separated_are_what_they_were_byte_for_
 # Through the service ------------------------------------------------------------------------------------------------
 
 pytestmark = pytest.mark.integration
-
-
-async def twice(door: Door) -> tuple[str, str]:
-    """A child whom the town registered, and whom its father registered as well."""
-    first = await door.family()
-    second = await door.born(FATHER)
-    await door.gives(first, "08")
-    await door.gives(second, "08", FATHER)
-    await door.gives(second, "216", FATHER, given_on="2026-07-03")
-    await door.does(FATHER, "POST", f"/v1/children/{second}/growth", {"measured_on": "2026-08-10", "weight_kg": 6.1})
-    await door.does(FATHER, "PUT", f"/v1/children/{second}/consents/clinic-2", {"purpose": "care"})
-    await door.does(FATHER, "POST", f"/v1/children/{second}/diary", {"on": "2026-08-10", "text": "はじめての海"})
-    return first, second
-
-
-async def merged(door: Door) -> tuple[str, str]:
-    first, second = await twice(door)
-    await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": second, "reason": "二重登録"})
-    return first, second
-
-
-async def of(door: Door, child: str) -> Record:
-    doc = await door.app.state.records.children.load(child)
-    return kept.record_of(doc)
 
 
 async def test_a_merge_makes_one_record_with_everybody_who_reads_it(door: Door) -> None:
@@ -335,7 +194,7 @@ async def test_the_diary_and_its_photos_follow_and_come_back(door: Door) -> None
     file = f"/diary/{entry}/photos/{photo.json()['id']}"
     before = (await door.call(FATHER, "GET", f"/v1/children/{second}{file}")).content
     await door.does(MOTHER, "POST", f"/v1/children/{first}/diary", {"on": "2026-08-11", "text": "わたしの日記"})
-    rows = await door.runtime.store.find(kept.DIARY, {})
+    rows = await door.runtime.store.find(kept.collections.DIARY, {})
 
     await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": second, "reason": "二重登録"})
     for who in (MOTHER, FATHER):
@@ -351,7 +210,7 @@ async def test_the_diary_and_its_photos_follow_and_come_back(door: Door) -> None
     assert (await door.call(FATHER, "GET", f"/v1/children/{third}{file}")).content == before
     assert (await door.call(MOTHER, "GET", f"/v1/children/{third}{file}")).status_code == 404
     assert (await door.call(MOTHER, "GET", f"/v1/children/{first}{file}")).status_code == 404
-    after = {row["_id"]: row["state"] for row in await door.runtime.store.find(kept.DIARY, {})}
+    after = {row["_id"]: row["state"] for row in await door.runtime.store.find(kept.collections.DIARY, {})}
     for row in rows:
         was = row["state"] if row["state"]["child"] == first else {**row["state"], "child": third}
         assert after[row["_id"]] == was
@@ -369,7 +228,7 @@ async def test_an_entry_that_is_being_written_while_its_record_is_merged_away_fo
 
     async def slow(*given: Any) -> Any:
         """The record is merged, from its first step to its last, after the author was let in and before the entry is there."""
-        await commands.merge(records, NURSE, first, second, "二重登録", _command("m1"))
+        await commands.merge(records, NURSE, first, second, "二重登録", command_of_key("m1"))
         return await real(*given)
 
     with monkeypatch.context() as patch:
@@ -437,7 +296,7 @@ async def test_a_frozen_record_has_its_day_when_it_thaws_and_holds_up_nobody(
     with monkeypatch.context() as patch:
         dying_before(patch, "_MERGE", 1)
         with pytest.raises(Killed):
-            await commands.merge(records, NURSE, first, second, "二重登録", _command("m1"))
+            await commands.merge(records, NURSE, first, second, "二重登録", command_of_key("m1"))
     door.runtime.clock.move_to(door.runtime.clock.now() + timedelta(days=1))
     await turn_days(records)
     assert len((await of(door, other)).begun) == 1
@@ -565,145 +424,3 @@ async def test_a_repeat_under_the_same_key_gets_the_same_answer(door: Door) -> N
     ]
     assert undone[0].json() == undone[1].json()
     assert undone[0].status_code == 200
-
-
-# A process dies half way (W5) -----------------------------------------------------------------------------------------
-
-
-class Killed(BaseException):
-    """The process is gone."""
-
-
-def dying_before(monkeypatch: pytest.MonkeyPatch, kind: str, step: int) -> None:
-    async def dies(records: Any, saga: Any) -> None:
-        raise Killed
-
-    steps: tuple[Callable[..., Any], ...] = getattr(commands, kind)
-    monkeypatch.setattr(commands, kind, (*steps[:step], dies, *steps[step:]))
-
-
-@pytest.mark.parametrize("step", range(6))
-async def test_a_merge_that_died_anywhere_is_ended_by_whoever_finds_it(
-    door: Door, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    first, second = await twice(door)
-    with monkeypatch.context() as patch:
-        dying_before(patch, "_MERGE", step)
-        with pytest.raises(Killed):
-            await commands.merge(door.app.state.records, NURSE, first, second, "二重登録", _command("m1"))
-    if step in {1, 2, 3}:
-        frozen = await door.call(
-            FATHER, "POST", f"/v1/children/{second}/growth", {"measured_on": "2026-08-11", "weight_kg": 6}
-        )
-        assert frozen.status_code == 409
-    assert await commands.resume(door.app.state.records, older_than=NOW) == 1
-    assert await commands.resume(door.app.state.records, older_than=NOW) == 0
-    found = await of(door, first)
-    assert (len(found.doses), set(found.guardians)) == (3, {"mother-1", "father-1"})
-    names = [name for _, name, _ in await door.announced(first)]
-    assert names.count("ChildrenMerged") == 1
-    with pytest.raises(NotFound):
-        await of(door, second)
-
-
-@pytest.mark.parametrize("step", range(5))
-async def test_a_separation_that_died_anywhere_is_ended_by_whoever_finds_it(
-    door: Door, monkeypatch: pytest.MonkeyPatch, step: int
-) -> None:
-    first, second = await merged(door)
-    with monkeypatch.context() as patch:
-        dying_before(patch, "_SEPARATE", step)
-        with pytest.raises(Killed):
-            await commands.separate(door.app.state.records, NURSE, first, second, "双子だった", _command("u1"))
-    if step in {1, 2, 3}:
-        frozen = await door.call(
-            MOTHER, "POST", f"/v1/children/{first}/growth", {"measured_on": "2026-08-11", "weight_kg": 6}
-        )
-        assert frozen.status_code == 409
-    assert await commands.resume(door.app.state.records, older_than=NOW) == 1
-    found = await of(door, first)
-    assert (len(found.doses), set(found.guardians)) == (1, {"mother-1"})
-    assert [name for _, name, _ in await door.announced(first)].count("ChildrenUnmerged") == 1
-
-
-async def test_two_merges_into_each_other_leave_no_record_frozen(door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second = await twice(door)
-    with monkeypatch.context() as patch:
-        dying_before(patch, "_MERGE", 1)
-        for one, two, key in ((first, second, "m1"), (second, first, "m2")):
-            with pytest.raises((Killed, Exception)):
-                await commands.merge(door.app.state.records, NURSE, one, two, "x", _command(key))
-    await commands.resume(door.app.state.records, older_than=NOW)
-    states = [(await door.document(child))["state"] for child in (first, second)]
-    assert not any(state.get("frozen") for state in states)
-    assert sum(1 for state in states if state.get("merged_into")) == 1
-
-
-def _command(key: str) -> Command:
-    return Command(key * 16, "d")
-
-
-# Candidates -----------------------------------------------------------------------------------------------------------
-
-
-async def listed(door: Door) -> list[tuple[set[str], str]]:
-    found = await door.does(NURSE, "GET", "/v1/municipalities/139912/duplicates")
-    return [(set(one["children"]), one["strength"]) for one in found["items"]]
-
-
-async def imported(door: Door, *row: str) -> dict[str, Any]:
-    """The row's report of an import of one row."""
-    path = f"/v1/municipalities/{TOWN}/imports"
-    data = town_files.as_csv([list(row)], heading=town_files.HEADING[:7])
-    answer = await door.call(NURSE, "POST", path, data, content_type="text/csv")
-    batch = answer.json()["id"]
-    await work_on(door.app.state.records, batch)
-    report = await door.does(NURSE, "GET", f"{path}/{batch}/rows")
-    found: dict[str, Any] = report["items"][0]
-    return found
-
-
-async def test_the_town_sees_who_may_be_one_child_whichever_way_they_came_in(door: Door) -> None:
-    """A guardian, staff, the town's own system and an import: one matcher, and only those who work there are told."""
-    name = BODY["name"]
-    staff = await door.does(NURSE, "POST", "/v1/children", BODY)
-    guardian = await door.does(STRANGER, "POST", "/v1/children", {**BODY, "name": {**name, "given_kana": "ひかり"}})
-    assert staff.keys() == guardian.keys() == {"id", "revision"}
-    system = await door.does(REGISTER, "POST", "/v1/children", {**BODY, "name": {**name, "family_kana": "ﾜｶﾊﾞ"}})
-    everybody = sorted([staff["id"], guardian["id"]])
-    assert system["similar"] == [{"child": child, "strength": "sure"} for child in everybody]
-    row = await imported(door, "17", BODY["birth_date"], "不明", "若葉", "光", "わかば", "ヒカリ")
-    everybody = sorted([*everybody, system["id"]])
-    assert row["outcome"] == "new"
-    assert row["similar"] == [{"child": child, "strength": "sure"} for child in everybody]
-    await door.born(STRANGER, municipality=OTHER_TOWN)
-    everybody.append(row["child"])
-    found = await listed(door)
-    assert sorted(sorted(pair) for pair, _ in found) == sorted(sorted(pair) for pair in combinations(everybody, 2))
-    assert {strength for _, strength in found} == {"sure"}
-
-
-async def test_a_pair_of_whom_somebody_said_that_they_are_two_is_not_shown_again(door: Door) -> None:
-    first, second = await door.born(), await door.born(STRANGER)
-    (pair,) = (await door.does(NURSE, "GET", "/v1/municipalities/139912/duplicates"))["items"]
-    await door.does(NURSE, "POST", f"/v1/municipalities/139912/duplicates/{pair['id']}/dismissal")
-    assert await listed(door) == []
-    # Nor are those who were merged and taken apart again; a closed or retracted record is nobody's namesake.
-    third = await door.born(FATHER)
-    await door.does(NURSE, "POST", f"/v1/children/{first}/merges", {"other": third, "reason": "二重登録"})
-    assert await listed(door) == []
-    undone = await door.does(NURSE, "POST", f"/v1/children/{first}/merges/{third}/undo", {"reason": "双子だった"})
-    assert await listed(door) == [({second, undone["restored"]}, "sure")]
-    row = await imported(door, "17", "2026-05-02", "女", "若葉", "光", "わかば", "ヒカリ")
-    batch = (await door.does(NURSE, "GET", f"/v1/municipalities/{TOWN}/imports"))["items"][0]["id"]
-    await door.does(NURSE, "POST", f"/v1/municipalities/{TOWN}/imports/{batch}/undo")
-    await work_on(door.app.state.records, batch)
-    assert "facts" not in (await door.document(row["child"]))["state"]
-    await door.born(birth_date="2026-05-02")
-    assert await listed(door) == [({second, undone["restored"]}, "sure")]
-
-
-async def test_asking_for_namesakes_uses_an_index(door: Door) -> None:
-    await door.born()
-    for where in ({"state.match": {"$gte": "139912:", "$lt": "139912;"}}, {"state.match": {"$in": ["a", "b"]}}):
-        assert "IXSCAN" in str(await door.runtime.store.explain(kept.CHILDREN, where))

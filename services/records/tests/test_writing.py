@@ -8,7 +8,8 @@ import httpx
 import pytest
 
 from services.records.domain.record import apply, opened
-from services.records.store import GUARDIAN_CODES, record_of
+from services.records.store.children import record_of
+from services.records.store.collections import GUARDIAN_CODES
 from services.records.subscribers import file_all
 from services.records.tests.conftest import BODY, Door
 from services.records.tests.families import CLINIC, FATHER, MOTHER, NOON, NURSE, OTHER_NURSE, OTHER_TOWN

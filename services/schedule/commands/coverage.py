@@ -7,7 +7,9 @@ from shared.auth import Principal
 from shared.documents import Document
 from shared.events.schedule import FollowUpChanged
 from shared.problems import Forbidden, NotFound
-from shared.store import Doc
+from shared.store import IDS_PER_QUERY, Doc
+
+_BEFORE_AN_ANSWER = frozenset({"unseen", "contacted"})
 
 
 async def not_yet_list(planning: Planning, principal: Principal, municipality: str, kind: str) -> list[Doc]:
@@ -45,10 +47,45 @@ async def not_yet_list(planning: Planning, principal: Principal, municipality: s
                 "responsible": row["responsible"],
             }
         )
-    return sorted(
-        lines,
-        key=lambda line: (MOST_URGENT_FIRST[line["status"]], line["free_until"] or "9999-12-31", line["id"]),
-    )
+    return sorted(lines, key=place_in_list)
+
+
+def place_in_list(line: Doc) -> tuple[int, str, str]:
+    """Where a line stands in the list, and where its next page begins."""
+    return MOST_URGENT_FIRST[line["status"]], line["free_until"] or "9999-12-31", line["id"]
+
+
+async def with_refusals(planning: Planning, lines: list[Doc]) -> list[Doc]:
+    """The lines as the families left them: what a guardian refused on the 予診票 is declined until somebody says otherwise."""
+    refused = await _refused(planning, {line["child"] for line in lines if line["state"] in _BEFORE_AN_ANSWER})
+    return [
+        {**line, "state": "declined"}
+        if line["state"] in _BEFORE_AN_ANSWER and (line["child"], line["series"]) in refused
+        else line
+        for line in lines
+    ]
+
+
+async def _refused(planning: Planning, children: set[str]) -> set[tuple[str, str]]:
+    """The series that the guardians' last decision was against, as (child, series)."""
+    latest: dict[tuple[str, str], tuple[int, bool]] = {}
+    wanted = sorted(children)
+    for at in range(0, len(wanted), IDS_PER_QUERY):
+        where = {"child": {"$in": wanted[at : at + IDS_PER_QUERY]}}
+        for row in await planning.plans.store.find(kept.CHILD_CONSENTS, where):
+            if row["gone"] or row.get("consent") is None or not row.get("vaccine"):
+                continue
+            decision = (row["version"], bool(row["consent"]))
+            key = (row["child"], row["vaccine"])
+            latest[key] = max(latest.get(key, decision), decision)
+    refused = set()
+    for (child, code), (_, consent) in latest.items():
+        vaccine = planning.rules.vaccines.get(code)
+        if consent or vaccine is None:
+            continue
+        for line in vaccine.judged_in:
+            refused |= {(child, vaccine.series or course.series) for course in planning.rules.lines[line].courses}
+    return refused
 
 
 async def coverage_of(planning: Planning, principal: Principal, municipality: str) -> Doc:
@@ -60,16 +97,14 @@ async def coverage_of(planning: Planning, principal: Principal, municipality: st
     rows = await planning.plans.store.find(kept.RESIDENTS, {"municipality": municipality})
     docs = await planning.plans.load_many(row["_id"] for row in rows if not row["gone"])
     plans = {child: kept.stored_plan(doc.state) for child, doc in sorted(docs.items())}
-    follow_ups = {
-        (child, item.series, item.dose_number): FollowUp(known["state"], known["responsible"])
-        for child, plan in plans.items()
-        for item in plan.items
-        if (
-            known := docs[child]
-            .state.get("follow_ups", {})
-            .get(kept.follow_up_id(child, item.series, item.dose_number))
-        )
-    }
+    refused = await _refused(planning, {*plans})
+    follow_ups = {}
+    for child, plan in plans.items():
+        for item in plan.items:
+            state, responsible = kept.follow_up(docs[child], item.series, item.dose_number)
+            if state in _BEFORE_AN_ANSWER and (child, item.series) in refused:
+                state = "declined"
+            follow_ups[child, item.series, item.dose_number] = FollowUp(state, responsible)
     series = sorted({item.series for plan in plans.values() for item in plan.items})
     standing = coverage(series, plans, follow_ups)
     return {
@@ -100,7 +135,11 @@ async def assign_follow_up(
     view = view_of(planning)
 
     def decide(doc: Document) -> Doc:
-        doc.state.setdefault("follow_ups", {})[line] = {"state": state, "responsible": responsible}
+        doc.state.setdefault("follow_ups", {})[line] = {
+            "state": state,
+            "responsible": responsible,
+            "municipality": municipality,
+        }
         doc.emit(
             FollowUpChanged(
                 follow_up_id=line,

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 from services.schedule import store as kept
 from services.schedule.commands.planning import Planning, readable
@@ -66,9 +65,3 @@ def catch_up_of(
             for item in found.undecided
         ],
     }
-
-
-def plan_is_fresh(doc: Document | None, wanted: dict[str, int]) -> bool:
-    """Whether the plan has seen these `stream:subject` revisions."""
-    seen: dict[str, Any] = {} if doc is None else doc.applied
-    return all(seen.get(name.replace(".", "/"), 0) >= revision for name, revision in wanted.items())

@@ -164,11 +164,14 @@ def _tell_overdue(planning: Planning, doc: Document, plan: Doc, today: date) -> 
 
 
 async def turn_the_day(planning: Planning) -> int:
-    """Recount every plan that was not yet recounted today; how many documents changed."""
+    """Recount every plan that was not yet recounted today, or under these rule files; how many documents changed."""
     view = view_of(planning)
     today = planning.today.isoformat()
     done = await planning.plans.store.get(kept.DAYS, "last")
-    if done is not None and done["day"] >= today and done["rules"] == planning.rules.id:
+    rules = planning.rules.digest
+    before = done if done is not None and done["day"] >= today else {}
+    if before and rules in {before["rules"], *before.get("superseded", ())}:
+        # Of two processes with different rules (a rollout) the newer one's hold: they only move forward (protocol R2).
         return 0
     changed = 0
     batch: list[str] = []
@@ -179,7 +182,16 @@ async def turn_the_day(planning: Planning) -> int:
             batch = []
     changed += await _recount_many(planning, view, batch)
     await planning.plans.store.update(
-        kept.DAYS, {"_id": "last"}, {"$set": {"day": today, "rules": planning.rules.id}}, upsert=True
+        kept.DAYS,
+        {"_id": "last"},
+        {
+            "$set": {
+                "day": today,
+                "rules": rules,
+                "superseded": [*before.get("superseded", ()), before["rules"]] if before else [],
+            }
+        },
+        upsert=True,
     )
     return changed
 

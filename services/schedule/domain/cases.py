@@ -4,7 +4,7 @@ from collections import defaultdict
 from datetime import date
 from typing import NamedTuple
 
-from services.schedule.domain.history import DoseGiven, History, HistoryError
+from services.schedule.domain.history import PROPOSED, DoseGiven, History, HistoryError
 from services.schedule.domain.legal_points import Anchors
 from services.schedule.domain.patient import Administered, Chart
 from services.schedule.domain.rule_set import RuleSet, Vaccine
@@ -30,6 +30,10 @@ class Given(Administered):
 
 def _canonical(given: Given) -> tuple[int, str, str]:
     return given.day, given.vaccine, given.key
+
+
+def _proposed_last(given: Given) -> tuple[int, bool]:
+    return given.day, given.dose.provenance == PROPOSED
 
 
 class Starts(NamedTuple):
@@ -66,7 +70,7 @@ class Case(Chart):
         self.gender = history.sex
         self.country = None
         self.active: set[str] = set()
-        self.latest: dict[str, int] = {}
+        self.noted: dict[str, list[int]] = {}
         self.observed = {one.code: one.on.toordinal() if one.on else 0 for one in history.observations}
         if self.observed:
             self._observe()
@@ -96,6 +100,8 @@ class Case(Chart):
                 expiry = None if expires is None else expires.toordinal()
                 given.append(Given(day, code, dose.id, expiry, vaccine, dose))
         given.sort(key=_canonical)
+        if self.history.doses and self.history.doses[-1].provenance == PROPOSED:
+            given.sort(key=_proposed_last)
         associations, places, origin = self.rules.associations, self.of_antigen, self.birth
         mother, lines_of = not self.anchors.birth, self.law.lines
         always = self.law.always_in if not mother else {}
@@ -158,3 +164,6 @@ def check_history(rules: RuleSet, history: History) -> None:
     for at, observation in enumerate(history.observations):
         if observation.code not in rules.observations:
             raise HistoryError(f"observations[{at}].code", "unknown_observation", f"{observation.code!r} is not known")
+        if observation.on is None and any(observation.code in one.observations for one in rules.extensions):
+            why = f"{observation.code} needs the day, from which two years are counted"
+            raise HistoryError(f"observations[{at}].on", "day_missing", why)

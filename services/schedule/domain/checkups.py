@@ -43,7 +43,7 @@ def _of_child(case: Case, rule: Checkup, done: list[int] | None, on: int) -> Pla
 
 def _closed(case: Case, rule: Cited, series: str, names: Sentence, number: int, closes: int) -> PlanItem:
     why = because(case, rule, "plan_checkup_closed", ("name", names), ("last_day", closes))
-    return PlanItem(series, number, "window_closed", None, None, None, None, on_day(closes), (), why)
+    return PlanItem(series, number, "window_closed", None, None, None, on_day(closes), on_day(closes), (), why)
 
 
 def _item(

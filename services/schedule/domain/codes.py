@@ -13,11 +13,16 @@ class UnknownVaccine(ValueError):
 
 def known_code(rules: RuleSet, text: str) -> str:
     """Our code of a vaccine named by our code, an alias, "cvx:04" or a bare CVX number; UnknownVaccine otherwise."""
+    found = named_vaccine(rules, text)
+    if found is None:
+        raise UnknownVaccine(text)
+    return found
+
+
+def named_vaccine(rules: RuleSet, text: str) -> str | None:
+    """Our code of the vaccine that the text names, if it names one."""
     name = text.strip().lower()
     number = name.removeprefix("cvx:")
     if number.isascii() and number.isdigit() and len(number) <= 4:
         name = f"cvx:{int(number)}"
-    found = rules.codes.get(name)
-    if found is None:
-        raise UnknownVaccine(text)
-    return found
+    return rules.codes.get(name)

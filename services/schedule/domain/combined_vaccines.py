@@ -6,14 +6,14 @@ that lags behind is brought up by itself first (回数を揃える).
 """
 
 from collections.abc import Mapping
-from datetime import date, timedelta
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.counting import Count
 from services.schedule.domain.forecast import forecast
 from services.schedule.domain.legal import because
+from services.schedule.domain.legal_points import first_after
 from services.schedule.domain.next_dose import next_item, open_window
-from services.schedule.domain.plan_items import OPEN, PlanItem, Status
+from services.schedule.domain.plan_items import OPEN, PlanItem, not_before
 from services.schedule.domain.rule_set import Combination, Product
 
 
@@ -35,13 +35,40 @@ def combined_items(case: Case, combination: Combination, counts: Mapping[str, Co
             covered = frozenset(product.covers)
     else:
         items += _level_out(case, combination, pair, counts, needs, begun, on)
-    for code in combination.lines:
-        if code in pair:
-            continue
-        item = _alone(case, combination, code, counts, covered, begun, on)
-        if item is not None:
-            items.append(item)
-    return items
+    parts = {
+        code: part
+        for code in combination.lines
+        if code not in pair and (part := _alone(case, combination, code, counts, covered, begun, on)) is not None
+    }
+    if covered and items[0].status in OPEN:
+        own = tuple(code for code in combination.lines if code in covered and code not in pair)
+        items[0], parts = _in_turn(case, combination, counts, items[0], parts, own, on)
+    return [*items, *parts.values()]
+
+
+def _in_turn(
+    case: Case,
+    combination: Combination,
+    counts: Mapping[str, Count],
+    item: PlanItem,
+    parts: dict[str, PlanItem],
+    own: tuple[str, ...],
+    on: int,
+) -> tuple[PlanItem, dict[str, PlanItem]]:
+    """A combined item and the parts that it holds (`own`), one after the other: docs/adr/0055."""
+    now = max(on, item.recommended.toordinal()) if item.recommended is not None else on
+    others = {code: part for code, part in parts.items() if code not in own or part.status not in OPEN}
+    # A part that has to wait longer than the combined vaccine is brought by that.
+    first = {
+        code: part
+        for code, part in parts.items()
+        if code not in others and part.earliest is not None and part.earliest.toordinal() <= now
+    }
+    moved = _one_after_the_other(case, combination, counts, item, first, own, on)
+    if moved is not None:
+        return moved, {**others, **first}
+    # No room for both: the switch does not ask how many doses of the part there were.
+    return _one_after_the_other(case, combination, counts, item, {}, own, on) or item, others
 
 
 def _always_with(combination: Combination, code: str) -> bool:
@@ -96,27 +123,51 @@ def _combined(
             and made.dates.earliest is not None
             and made.dates.earliest > item.earliest.toordinal()
         ):
-            item = _not_before(item, made.dates.earliest, on)
-    if begun is None or item.recommended is None or product is not combination.products[0]:
+            item = not_before(item, made.dates.earliest, on)
+    if item.recommended is None or product is not combination.products[0]:
         return item
-    if product.series in {case.given[place].vaccine for place in leading.places}:
+    if begun not in {other.series for other in combination.products} or any(
+        case.given[place].vaccine == product.series for place in leading.places
+    ):
         return item
     names = case.law.vaccines[product.series].names
     facts = (("name", names), ("number", item.dose_number), ("due_day", item.recommended.toordinal()))
     return item._replace(why=because(case, combination.switch, "plan_switch", *facts))
 
 
-def _not_before(item: PlanItem, day: int, on: int) -> PlanItem:
-    """The item moved to a day on which every count allows it; closed where that is after its last day."""
-    earliest = date.fromordinal(day)
-    if item.free_until is not None and earliest > item.free_until:
-        return item._replace(status="window_closed", earliest=earliest, recommended=None, overdue_from=None)
-    recommended = max(earliest, item.recommended) if item.recommended is not None else earliest
-    status: Status = item.status if recommended.toordinal() <= on else "upcoming"
-    overdue = item.overdue_from
-    if overdue is not None and overdue <= recommended:
-        overdue = recommended + timedelta(days=1)
-    return item._replace(status=status, earliest=earliest, recommended=recommended, overdue_from=overdue)
+def _one_after_the_other(
+    case: Case,
+    combination: Combination,
+    counts: Mapping[str, Count],
+    item: PlanItem,
+    parts: Mapping[str, PlanItem],
+    covers: tuple[str, ...],
+    on: int,
+) -> PlanItem | None:
+    """The combined item after the part that it waits for; None where there is no room for both."""
+    if item.recommended is None:
+        return item
+    moved = item
+    for code in covers:
+        count = counts[code]
+        part = parts.get(code)
+        if part is not None and part.recommended is not None and part.status in OPEN:
+            before, key = max(part.recommended.toordinal(), on), "plan_level"
+        elif count.places and case.given[count.places[-1]].kind.counts_in == (code,):
+            before, key = case.given[count.places[-1]].day, "plan_after_part"
+        else:
+            continue
+        day = first_after(combination.apart, before)
+        if moved.earliest is not None and day > moved.earliest.toordinal():
+            facts = (
+                ("name", case.law.vaccines[item.series].names),
+                ("number", item.dose_number),
+                ("due_day", day),
+                ("earlier", count.line.names),
+                ("earlier_day", before),
+            )
+            moved = not_before(moved, day, on, because(case, combination.switch, key, *facts))
+    return moved if moved.status in OPEN else None
 
 
 def _level_out(

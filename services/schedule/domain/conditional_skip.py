@@ -16,14 +16,16 @@ def can_skip(skips: tuple[Skip, ...], walk: Walk, reference: int, in_force: int,
 
 
 def _is_met(skip: Skip, walk: Walk, reference: int, in_force: int, before: int) -> bool:
-    met = 0
+    """Table 6-11, asked of the sets that are in effect: one that is not is no part of the skip (RELEVANT-1, -2)."""
+    asked = met = 0
     for skip_set in skip.sets:
-        in_effect = skip_set.effective <= in_force <= skip_set.cessation
-        if in_effect and _set_is_met(skip_set, walk, reference, before):
-            if not skip.needs_all:
-                return True
-            met += 1
-    return met == len(skip.sets) > 0
+        if skip_set.effective <= in_force <= skip_set.cessation:
+            asked += 1
+            if _set_is_met(skip_set, walk, reference, before):
+                if not skip.needs_all:
+                    return True
+                met += 1
+    return met == asked > 0
 
 
 def _set_is_met(skip_set: SkipSet, walk: Walk, reference: int, before: int) -> bool:
@@ -42,7 +44,7 @@ def _holds(condition: Condition, walk: Walk, reference: int, before: int) -> boo
         return _in_age_window(condition, walk.chart.birth, reference)
     if kind is ConditionKind.INTERVAL:
         return _interval_passed(condition, walk, reference, before)
-    return not walk.complete_groups.isdisjoint(condition.series_groups)
+    return _group_complete(condition, walk, before)
 
 
 def _in_age_window(condition: Condition, birth: int, day: int) -> bool:
@@ -61,6 +63,11 @@ def _interval_passed(condition: Condition, walk: Walk, reference: int, before: i
     if previous is None or condition.interval is None:
         return False
     return reference >= condition.interval.date_ordinal(previous)
+
+
+def _group_complete(condition: Condition, walk: Walk, before: int) -> bool:
+    """Table 6-7, asked of what was complete before the dose in question: later doses do not change an earlier one."""
+    return not walk.complete_groups.get(before, frozenset()).isdisjoint(condition.series_groups)
 
 
 def _count_holds(condition: Condition, walk: Walk, before: int) -> bool:

@@ -6,18 +6,13 @@ from services.schedule.domain.statuses import Code, Reason
 
 
 def evaluate_vaccine(target: TargetDose, birth: int, dose: Administered) -> Reason | None:
-    """None when the vaccine is preferable or allowable at this age.
-
-    A target that names no vaccine at all asks for none in particular.
-    """
+    """None when the vaccine is preferable or allowable at this age."""
     for rule in target.preferable:
         if rule.vaccine == dose.vaccine and _same_product(rule, dose) and _in_window(rule, birth, dose.day):
             return None
     for rule in target.allowable:
         if rule.vaccine == dose.vaccine and _in_window(rule, birth, dose.day):
             return None
-    if not target.preferable and not target.allowable:
-        return None
     return Reason(Code.WRONG_VACCINE, target.ref)
 
 

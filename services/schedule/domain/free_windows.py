@@ -29,11 +29,17 @@ def is_for(free: Free, born: int, sex: str | None) -> bool:
     )
 
 
-def days_of(free: Free, anchors: Anchors) -> tuple[int, int]:
-    """First and last ordinal of a window for a child, within the days on which the rule is in force."""
+def days_of(free: Free, anchors: Anchors, known_since: int = 0) -> tuple[int, int]:
+    """First and last ordinal of a window for a child, within the days on which the rule is in force.
+
+    What holds since the rules reach back at all (`known_since`) did not begin on that very day: a window that is open
+    then is shown whole.
+    """
     first, last = day_of(free.first, anchors), day_of(free.last, anchors)
     until = NEVER if free.effective_to is None else free.effective_to
-    return max(first, free.effective_from), min(last, until)
+    if not free.effective_from == known_since <= last:
+        first = max(first, free.effective_from)
+    return first, min(last, until)
 
 
 def _hull(windows: Iterable[tuple[int, int]]) -> tuple[int, int] | None:
@@ -56,7 +62,11 @@ def window_of(
             end = checkup.usual_until if standard and checkup.usual_until else checkup.closes
             return date.fromordinal(day_of(checkup.first, anchors)), date.fromordinal(day_of(end, anchors))
     line, course = _course_of(rules, series)
-    if not 1 <= dose <= max(len(one.doses) for one in line.courses if one.series == series):
+    if (
+        not 1
+        <= dose
+        <= max((len(one.doses) for one in line.courses if one.series == series), default=len(course.doses))
+    ):
         raise NoWindow(f"{series} has no dose {dose}")
     rule = course.doses[min(dose, len(course.doses)) - 1]
     try:
@@ -92,11 +102,12 @@ def _course_of(rules: RuleSet, series: str) -> tuple[Line, Course]:
 def _window(rules: RuleSet, line: Line, series: str, anchors: Anchors, sex: str | None) -> tuple[int, int] | None:
     vaccines = vaccines_of(rules, line, series)
     return _hull(
-        days_of(free, anchors)
+        days_of(free, anchors, rules.reaches_back_to)
         for free in line.free
         if free.vaccines & vaccines
         and not free.by_municipality
         and free.observation is None
+        and free.begun is None
         and is_for(free, anchors.birth or anchors.expected, sex)
     )
 

@@ -5,6 +5,8 @@ from datetime import date
 from typing import Literal
 
 Sex = Literal["F", "M", "U"]
+PROPOSED = "proposed"
+"""The provenance of a dose that is about to be given: it comes after every dose on record of its day."""
 
 
 @dataclass(frozen=True, slots=True)

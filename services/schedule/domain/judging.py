@@ -7,7 +7,7 @@ course. Every failing reason is kept.
 from dataclasses import dataclass
 
 from services.schedule.domain.cases import Case, Given
-from services.schedule.domain.legal import fault, find_window, live_before, live_reason, warning
+from services.schedule.domain.legal import fault, find_window, had_disease, live_before, live_reason, warning
 from services.schedule.domain.legal_points import day_of, first_after
 from services.schedule.domain.rule_set import Course, DoseRule, Line
 from services.schedule.domain.series_walk import Walk
@@ -65,6 +65,8 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
     line, course, given, number = seen.line, seen.course, seen.given, seen.number
     series = (given.kind.series if line.code == given.kind.leads else None) or course.series
     day = given.day
+    # As families count: a dose that the course left out (行わない) has no number.
+    shown = None if number is None else len(seen.reached) + 1
     immunological: Immunological = "valid" if status is DoseStatus.VALID else "not_valid"
     reasons: list[Reason] = []
     if found is not None and status is not DoseStatus.VALID:
@@ -77,7 +79,7 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
             given.key,
             series,
             given.dose.given_on,
-            number,
+            shown,
             "as_recorded",
             immunological,
             None,
@@ -93,6 +95,8 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
             window = finding.free.rule
         if finding.reason is not None:
             reasons.append(finding.reason)
+    elif line.immune_if and (disease := had_disease(case, line, given)) is not None:
+        reasons.append(disease)
     _course_reasons(case, seen, reasons)
     if legal == "voluntary":
         # The law of the routine immunisation does not refuse what is not part of it; it is still worth saying.
@@ -102,7 +106,7 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
     found_reasons = tuple(reasons) if reasons else _NO_REASONS
     return _new(
         DoseVerdict,
-        (given.key, series, given.dose.given_on, number, legal, immunological, window, course.rule, found_reasons),
+        (given.key, series, given.dose.given_on, shown, legal, immunological, window, course.rule, found_reasons),
     )
 
 

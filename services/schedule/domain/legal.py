@@ -64,9 +64,29 @@ def ended_after(ended: int, months: int) -> int:
     return reached_from(month, day, months)
 
 
+def is_open_to(case: Case, line: Line, free: Free) -> bool:
+    """Whether what a window asks for besides age and birth is on file: an observation, a dose of certain days."""
+    if free.observation is not None and free.observation not in case.observed:
+        return False
+    if free.begun is None:
+        return True
+    first, last = free.begun
+    return any(first <= case.given[place].day <= last for place in case.of_antigen.get(line.code, ()))
+
+
+def had_disease(case: Case, line: Line, given: Given) -> Reason | None:
+    """The dose was given to a child who had had the disease (罹患者): outside the routine immunisation."""
+    if any(case.observed.get(code, NEVER) > given.day for code in line.immune_if):
+        return None
+    name = ("vaccine", given.kind.names)
+    return warning(case, "legal", "excluded", line.courses[0].rule, name, key="had_disease")
+
+
 def find_window(case: Case, line: Line, given: Given) -> Finding:
     """The free window in which the dose lies, under the law of its own day."""
     day, name = given.day, ("vaccine", given.kind.names)
+    if line.immune_if and (disease := had_disease(case, line, given)) is not None:
+        return Finding(None, "voluntary", disease)
     for excluded in line.excluded:
         if excluded.observation in case.observed:
             return Finding(None, "voluntary", warning(case, "legal", "excluded", excluded.rule, name))
@@ -82,7 +102,7 @@ def find_window(case: Case, line: Line, given: Given) -> Finding:
             or (free.effective_to is not None and day > free.effective_to)
         ):
             continue
-        if free.observation is not None and free.observation not in case.observed:
+        if (free.observation or free.begun) and not is_open_to(case, line, free):
             continue
         in_force = True
         if (
@@ -101,6 +121,9 @@ def find_window(case: Case, line: Line, given: Given) -> Finding:
             late = (rule, last)
             continue
         return Finding(free, "valid", None)
+    if early is not None and line.too_young_is_voluntary:
+        facts = (name, ("first_day", early[1]))
+        return Finding(None, "voluntary", warning(case, "legal", "too_early", early[0].rule, *facts))
     if early is not None:
         reason = fault(case, "legal", "too_early", early[0].rule, name, ("first_day", early[1]))
     elif late is not None:

@@ -41,7 +41,8 @@ class Free:
     """A free window: these vaccines, from a point until a point (both inclusive), on effective days, for these children.
 
     `deemed`: counted as routine although given before it was (みなし定期). `by_municipality`: a programme of a town,
-    free there without being 定期接種.
+    free there without being 定期接種. `cohort`: for some years of birth beside the ordinary window (特例, 経過措置);
+    `begun`: only with a dose of the line between these two days.
     """
 
     rule: Cited
@@ -56,6 +57,8 @@ class Free:
     deemed: bool = False
     by_municipality: bool = False
     observation: str | None = None
+    cohort: bool = False
+    begun: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,8 @@ class Line:
     courses: tuple[Course, ...]
     takes: Mapping[str, Takes]
     more_go_to: str | None = None
+    more_only_at_its_ages: bool = False
+    too_young_is_voluntary: bool = False
     offers: tuple[Offer, ...] = ()
     at_most: AtMost | None = None
     one_maker: OneMaker | None = None
@@ -230,17 +235,3 @@ class Line:
         codes = {code for free in self.free for code in free.vaccines}
         windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
         object.__setattr__(self, "windows", windows)
-
-    def open_since(self, born: int) -> int:
-        """The ordinal on which the first national window of the line came into force for children born that day."""
-        return min(
-            (
-                free.effective_from
-                for free in self.free
-                if not free.by_municipality
-                and free.observation is None
-                and (free.born_from is None or born >= free.born_from)
-                and (free.born_to is None or born <= free.born_to)
-            ),
-            default=0,
-        )

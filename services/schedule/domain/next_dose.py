@@ -12,10 +12,10 @@ from services.schedule.domain.cases import Case
 from services.schedule.domain.counting import Count
 from services.schedule.domain.forecast import Forecast, forecast
 from services.schedule.domain.free_windows import is_for
-from services.schedule.domain.legal import because, last_day
+from services.schedule.domain.legal import because, is_open_to, last_day
 from services.schedule.domain.legal_points import NEVER, day_of, first_after
 from services.schedule.domain.plan_items import PlanItem, Status
-from services.schedule.domain.rule_set import Line
+from services.schedule.domain.rule_set import Free, Line
 from services.schedule.domain.statuses import SeriesStatus
 from services.schedule.domain.verdicts import Because, Cited, Sentence
 
@@ -58,20 +58,23 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
     """
     national: Window | None = None
     municipal: Window | None = None
-    # A vaccine that replaced another is not "possible from" its own first day: the line was open before.
-    since = line.open_since(case.birth)
     for code in offered:
-        for free in line.windows.get(code, ()):
+        windows = line.windows.get(code, ())
+        for free in windows:
             if free.effective_to is not None and free.effective_to < on:
                 continue
-            if free.observation is not None and free.observation not in case.observed:
+            if (free.observation or free.begun) and not is_open_to(case, line, free):
                 continue
             if not is_for(free, case.birth, case.sex):
                 continue
             last, rule = last_day(case, line, free)
             if free.effective_to is not None:
                 last = min(last, free.effective_to)
-            first = max(day_of(free.first, case.anchors), since, free.effective_from if free.effective_from > on else 0)
+            first = day_of(free.first, case.anchors)
+            if first < free.effective_from != case.law.reaches_back_to:
+                # A vaccine that replaced another is not "possible from" its own first day: the line was open before.
+                earlier = windows if case.law.vaccines[code].series is not None else line.free
+                first = free.effective_from if free.effective_from > on else _open_since(case, earlier, free)
             found = Window(first, last, rule)
             if found.first > found.last:
                 continue
@@ -82,6 +85,18 @@ def open_window(case: Case, line: Line, offered: Iterable[str], on: int) -> Wind
     if municipal is not None and (national is None or national.last < on <= municipal.last):
         return municipal
     return national
+
+
+def _open_since(case: Case, windows: Iterable[Free], current: Free) -> int:
+    """The first ordinal on which one of the windows was open for the child by the law of then."""
+    day = current.effective_from
+    for free in windows:
+        if free.by_municipality or free.cohort or not is_for(free, case.birth, case.sex):
+            continue
+        first = max(day_of(free.first, case.anchors), free.effective_from)
+        if first <= min(day_of(free.last, case.anchors), free.effective_to or NEVER):
+            day = min(day, first)
+    return day
 
 
 def _wider(one: Window | None, other: Window) -> Window:
@@ -140,7 +155,7 @@ def next_item(
     names = _names(case, line, series)
     counted = count.counted
     for excluded in line.excluded:
-        if excluded.observation in case.observed:
+        if excluded.observation in case.observed and count.needed:
             why = because(case, excluded.rule, "plan_excluded", ("name", names))
             return PlanItem(shown, counted + 1, "not_recommended", None, None, None, None, None, (), why)
     made = forecast(count.walk, case.rules.antigens[line.code])
@@ -204,6 +219,11 @@ def _dated(
     if last and recommended > last >= earliest:
         should = Waiting(last, should.rule, "plan_last_day")
         recommended = last
+    if window is not None and recommended > earliest:
+        room = _with_room(case, count, made.position, earliest, recommended, window.last)
+        if room < recommended:
+            should = Waiting(room, course.rule, "plan_room", (("last_day", window.last),))
+            recommended = room
     overdue = max(made.dates.past_due, recommended) + 1 if made.dates.past_due is not None else 0
     if last and overdue > last:
         overdue = 0
@@ -259,7 +279,11 @@ def _must_wait(case: Case, count: Count, vaccines: tuple[str, ...], made: Foreca
     course = count.following
     must = Waiting(case.anchors.birth, course.rule, "plan_from_birth")
     if made.dates.earliest is not None and made.dates.earliest > must.day:
-        key = "plan_interval" if count.walk.previous_day is not None else "plan_age"
+        own = course.doses[made.position].first
+        by_age = count.walk.previous_day is None or (
+            own is not None and day_of(own, case.anchors) == made.dates.earliest
+        )
+        key = "plan_age" if by_age else "plan_interval"
         must = Waiting(made.dates.earliest, course.rule, key, (("previous_day", count.walk.previous_day or 0),))
     if window is not None and window.first > must.day:
         must = Waiting(window.first, window.rule, "plan_window")
@@ -268,7 +292,7 @@ def _must_wait(case: Case, count: Count, vaccines: tuple[str, ...], made: Foreca
             for earlier in case.live:
                 if earlier.vaccine not in vaccines:
                     until = first_after(conflict.between, earlier.day)
-                    if until > must.day:
+                    if until > must.day or (until == must.day and must.rule is course.rule):
                         facts = (("earlier", earlier.kind.names), ("earlier_day", earlier.day))
                         must = Waiting(until, conflict.rule, "plan_live", facts)
     return must
@@ -309,3 +333,32 @@ def _should_wait(case: Case, count: Count, made: Forecast, must: Waiting, since:
         if permitted > should.day:
             should = Waiting(permitted, after.rule, "plan_interval", (("previous_day", since),))
     return should
+
+
+def _with_room(case: Case, count: Count, position: int, earliest: int, day: int, last: int) -> int:
+    """The latest ordinal up to `day` after which the rest of the course still fits in; `day` itself where none does."""
+    if _finished(case, count, position, day) <= last or _finished(case, count, position, earliest) > last:
+        return day
+    fits = earliest
+    while day - fits > 1:
+        middle = (fits + day) // 2
+        if _finished(case, count, position, middle) <= last:
+            fits = middle
+        else:
+            day = middle
+    return fits
+
+
+def _finished(case: Case, count: Count, position: int, day: int) -> int:
+    """The first ordinal on which the last dose of the course can be given, if the next one is on a day."""
+    doses, planned = count.following.doses, {}
+    planned[doses[position].number] = day
+    for dose in doses[position + 1 :]:
+        possible = day if dose.first is None else max(day, day_of(dose.first, case.anchors))
+        for apart in dose.apart:
+            origin = day if not apart.after else planned.get(apart.after) or count.walk.satisfied_day(apart.after)
+            if origin and apart.rule.may_refuse:
+                possible = max(possible, first_after(apart.between, origin))
+        if dose.not_after is None or possible <= day_of(dose.not_after, case.anchors):
+            planned[dose.number] = day = possible
+    return day

@@ -28,7 +28,6 @@ def _of_no_line(case: Case, given: Given) -> DoseVerdict:
     reason: Reason | None = None
     for code in kind.counts_in:
         line = case.law.lines[code]
-        shown = kind.series or line.courses[0].series
         if line.mother == (not case.anchors.birth):
             reason = _outside_its_ages(case, given)
         elif line.mother:
@@ -36,6 +35,7 @@ def _of_no_line(case: Case, given: Given) -> DoseVerdict:
             why = because(case, line.courses[0].rule, "for_the_mother", ("vaccine", kind.names))
             reason = Reason("immunological", "wrong_product", why)
         if reason is not None:
+            shown = kind.series or line.courses[0].series
             break
     reasons = [reason or warning(case, "immunological", "no_series", case.law.own_rule, ("vaccine", kind.names))]
     live = live_reason(case, given) if kind.live == "injectable" else None

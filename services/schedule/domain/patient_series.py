@@ -53,22 +53,14 @@ class PatientSeries:
 def patient_series(antigen: Antigen, chart: Chart) -> list[PatientSeries]:
     """Every relevant series of the antigen, evaluated and forecast.
 
-    A skip may ask whether a series group is complete, which only the forecasts of this antigen tell: those series are
-    made again until no group changes.
+    A skip may ask whether a series group is complete, which only the forecasts of this antigen tell. For a dose they
+    are those of its own day, from the doses before it: so they are made for each dose in turn, the last time for today.
     """
-    relevant = [series for series in antigen.series if is_relevant(series, chart)]
-    made = [_make(antigen, series, chart, frozenset()) for series in relevant]
-    complete: frozenset[str] = frozenset()
-    for _ in relevant:
-        now = frozenset(each.series.group for each in made if each.status is SeriesStatus.COMPLETE)
-        if now == complete or not any(series.asks_for_complete_groups for series in relevant):
-            break
-        complete = now
-        made = [
-            _make(antigen, each.series, chart, complete) if each.series.asks_for_complete_groups else each
-            for each in made
-        ]
-    return made
+    complete: dict[int, frozenset[str]] = {}
+    if any(series.asks_for_complete_groups and is_relevant(series, chart) for series in antigen.series):
+        for place in chart.of_antigen.get(antigen.name, ()):
+            _settled(antigen, chart.before(place), complete)
+    return _settled(antigen, chart, complete)
 
 
 def is_relevant(series: Series, chart: Chart) -> bool:
@@ -89,7 +81,29 @@ def _applies(indication: Indication, chart: Chart) -> bool:
     return indication.end is None or chart.assessment < indication.end.date_ordinal(chart.birth)
 
 
-def _make(antigen: Antigen, series: Series, chart: Chart, complete_groups: frozenset[str]) -> PatientSeries:
-    walk = Walk(series, chart, complete_groups)
+def _settled(antigen: Antigen, chart: Chart, complete: dict[int, frozenset[str]]) -> list[PatientSeries]:
+    """The series as they stand on the chart's day, and noted in `complete` the groups that they complete.
+
+    Series that ask for complete groups are forecast again until no group changes.
+    """
+    now = len(chart.doses)
+    complete[now] = frozenset()
+    made = [_make(antigen, series, chart, complete) for series in antigen.series if is_relevant(series, chart)]
+    for _ in made:
+        found = frozenset(each.series.group for each in made if each.status is SeriesStatus.COMPLETE)
+        if found == complete[now]:
+            break
+        complete[now] = found
+        made = [
+            PatientSeries(antigen, each.walk, forecast(each.walk, antigen))
+            if each.series.asks_for_complete_groups
+            else each
+            for each in made
+        ]
+    return made
+
+
+def _make(antigen: Antigen, series: Series, chart: Chart, complete: dict[int, frozenset[str]]) -> PatientSeries:
+    walk = Walk(series, chart, complete)
     evaluate_series(walk)
     return PatientSeries(antigen, walk, forecast(walk, antigen))

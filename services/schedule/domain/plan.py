@@ -12,11 +12,12 @@ from services.schedule.domain.cases import Case
 from services.schedule.domain.checkups import checkup_items
 from services.schedule.domain.combined_vaccines import combined_items
 from services.schedule.domain.history import History
+from services.schedule.domain.legal_points import first_after
 from services.schedule.domain.line_counts import LineCounts
 from services.schedule.domain.live_order import keep_live_apart
 from services.schedule.domain.next_dose import next_item
 from services.schedule.domain.other_doses import other_verdicts
-from services.schedule.domain.plan_items import OPEN, Plan, PlanItem, Status
+from services.schedule.domain.plan_items import OPEN, Plan, PlanItem, Status, not_before
 from services.schedule.domain.product_choice import with_choice
 from services.schedule.domain.rule_set import Line, RuleSet
 from services.schedule.domain.seasons import by_season, seasonal_item, seasonal_verdicts
@@ -46,6 +47,7 @@ def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str
         for combination in law.combinations:
             if all(code in counts.counts for code in combination.lines):
                 items += combined_items(case, combination, counts.counts, day)
+    _periods_in_order(law, items, day)
     keep_live_apart(law, items, day)
     if series is None or not law.checkup_series.isdisjoint(series):
         items += checkup_items(case, day)
@@ -56,6 +58,33 @@ def make_plan(rules: RuleSet, history: History, on: date, series: Collection[str
         items = [item for item in items if item.series in series]
         verdicts = [verdict for verdict in verdicts if verdict.series in series]
     return Plan(rules.id, on, tuple(_with_together(items, day)), tuple(verdicts), law.sentences)
+
+
+def _periods_in_order(law: RuleSet, items: list[PlanItem], day: int) -> None:
+    """A second period after what is planned of the first, where both are open at once (長期療養特例)."""
+    for line in law.lines_after_another:
+        after = line.after_line
+        if after is None or after.between is None:
+            continue
+        mine = next((at for at, item in enumerate(items) if item.series in line.shown_as), None)
+        first = next((item for item in items if item.series in law.lines[after.line].shown_as), None)
+        if mine is None or first is None or first.recommended is None:
+            continue
+        earliest = items[mine].earliest
+        if earliest is None or first.status not in OPEN or items[mine].status not in OPEN:
+            continue
+        planned = max(first.recommended.toordinal(), day)
+        permitted = first_after(after.between, planned)
+        if permitted > earliest.toordinal():
+            facts = (
+                ("name", line.names),
+                ("number", items[mine].dose_number),
+                ("due_day", permitted),
+                ("earlier", law.lines[after.line].names),
+                ("earlier_day", planned),
+            )
+            why = Because(after.rule, law.sentences["plan_after_planned"], facts)
+            items[mine] = not_before(items[mine], permitted, day, why)
 
 
 def _item_of(counts: LineCounts, line: Line, day: int) -> PlanItem | None:

@@ -9,18 +9,20 @@ from datetime import date
 from typing import Literal
 
 from services.schedule.domain.cases import Case
-from services.schedule.domain.codes import known_code
-from services.schedule.domain.history import DoseGiven, History
+from services.schedule.domain.codes import known_code, named_vaccine
+from services.schedule.domain.history import PROPOSED, DoseGiven, History
 from services.schedule.domain.legal import because
 from services.schedule.domain.legal_points import first_after
+from services.schedule.domain.line_counts import LineCounts
 from services.schedule.domain.plan import judge_lines, make_plan
 from services.schedule.domain.plan_items import Plan
 from services.schedule.domain.rule_set import RuleSet, Vaccine
-from services.schedule.domain.verdicts import Because, Cited
+from services.schedule.domain.statuses import Code
+from services.schedule.domain.verdicts import Because, Cited, DoseVerdict
 
 Answer = Literal["allow", "warn", "stop"]
 
-_PROPOSED = "\U0010ffff proposed"  # sorts after every dose on record of the same day
+_THE_PROPOSAL = "the proposed dose"
 _SAYS_NOTHING = frozenset({"before_rules", "no_series", "unknown_vaccine"})
 
 
@@ -114,15 +116,48 @@ def pre_check(rules: RuleSet, history: History, proposal: Proposal, on: date) ->
 
 def _judged(law: RuleSet, history: History, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons) -> None:
     """Every reason of both verdicts on the dose, as if it had been given."""
-    dose = DoseGiven(_PROPOSED, proposal.on, vaccine.code, proposal.product, proposal.lot, proposal.expires_on)
+    dose = DoseGiven(
+        _THE_PROPOSAL, proposal.on, vaccine.code, proposal.product, proposal.lot, proposal.expires_on, PROPOSED
+    )
     case = Case(law, replace(history, doses=(*history.doses, dose)), proposal.on.toordinal())
     lines = [line for line in vaccine.counts_in if law.lines[line].mother == (not case.anchors.birth)]
     for verdict in judge_lines(case, lines, proposal.on.toordinal()):
-        if verdict.id != _PROPOSED:
+        if verdict.id != _THE_PROPOSAL:
             continue
         for reason in sorted(verdict.reasons, key=lambda reason: reason.verdict != "legal"):
             if reason.code not in _SAYS_NOTHING:
                 reasons.add(reason.code, reason.because, reason.refuses or reason.code == "before_birth")
+        _earlier_period(case, verdict, reasons)
+    _parts(case, vaccine, reasons)
+
+
+def _earlier_period(case: Case, verdict: DoseVerdict, reasons: _Reasons) -> None:
+    """Too early for the second period because the first one is complete: one dose too many (第1期に2回目)."""
+    early = next((one for one in verdict.reasons if one.code == "too_early" and one.verdict == "legal"), None)
+    if early is None:
+        return
+    line = next(one for one in case.law.lines.values() if any(c.rule == verdict.course for c in one.courses))
+    for other in line.takes_over_from:
+        before = case.law.lines[other]
+        facts = (("name", before.names), *early.because.facts)
+        reasons.add("needless", because(case, before.courses[0].rule, "needless_period", *facts), stops=True)
+
+
+def _parts(case: Case, vaccine: Vaccine, reasons: _Reasons) -> None:
+    """A part that was given too short a time before (ヒブ, then 五種混合): another line judges the dose, so it warns."""
+    counts = LineCounts(case, case.assessment)
+    for code in vaccine.counts_in:
+        if code in vaccine.judged_in:
+            continue
+        walk = counts.of(case.law.lines[code]).walk
+        for place, found in walk.reasons.items():
+            if case.given[place].key != _THE_PROPOSAL:
+                continue
+            for one in found:
+                if one.code is Code.TOO_SOON:
+                    facts = (("vaccine", vaccine.names), ("part", case.law.lines[code].names), ("first_day", one.day))
+                    why = because(case, counts.of(case.law.lines[code]).course.rule, "interval_of_part", *facts)
+                    reasons.add("interval", why, stops=False)
 
 
 def _lot(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons) -> None:
@@ -148,11 +183,11 @@ def _on_file(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons
     for code in proposal.contraindications:
         if code in law.observations:
             continue
-        against = code in {vaccine.code, *vaccine.counts_in, vaccine.series} or law.codes.get(code) == vaccine.code
-        if against:
-            why = because(case, law.own_rule, "contraindication", name, ("condition", vaccine.names))
+        named = named_vaccine(law, code)
+        if named == vaccine.code or code in {*vaccine.counts_in, vaccine.series}:
+            why = because(case, law.own_rule, "contraindication_vaccine", name)
             reasons.add("contraindication", why, stops=True)
-        elif code not in law.codes and code not in law.series:
+        elif named is None and code not in law.series:
             why = because(case, law.own_rule, "contraindication_unknown", ("condition", code))
             reasons.add("contraindication", why, stops=False)
     for product in law.blood_products:

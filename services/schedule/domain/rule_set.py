@@ -149,13 +149,17 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Combination:
-    """Lines that are often given in one syringe, and with which vaccines, the preferred first."""
+    """Lines that are often given in one syringe, and with which vaccines, the preferred first.
+
+    `apart` lies between a part by itself and a combined vaccine that holds it.
+    """
 
     id: str
     leads: str
     lines: tuple[str, ...]
     products: tuple[Product, ...]
     switch: Cited
+    apart: Between
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +208,7 @@ class Simply(NamedTuple):
 class RuleSet:
     """Everything that plans and checks are made with; `series` is the order in which plans show them.
 
-    `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
+    `digest` tells files apart that have one id: a correction, a town's overlay. `own_rule` is what is cited where no single rule decides; `always_in` has the vaccines that count in a child's
     lines at every age.
     """
 
@@ -230,7 +234,9 @@ class RuleSet:
     engine: Rules
     codes: Mapping[str, str] = field(default_factory=dict)
     municipal: Mapping[str, "RuleSet"] = field(default_factory=dict)
+    digest: str = ""
     planned_lines: tuple[Line, ...] = field(init=False)
+    lines_after_another: tuple[Line, ...] = field(init=False)
     places_of_series: Mapping[str, int] = field(init=False)
     own_rule: Cited = field(init=False)
     combined_lines: frozenset[str] = field(init=False)
@@ -257,6 +263,7 @@ class RuleSet:
         lines = sorted(self.lines.values(), key=lambda line: places.get(line.courses[0].series, len(places)))
         object.__setattr__(self, "places_of_series", places)
         object.__setattr__(self, "planned_lines", tuple(lines))
+        object.__setattr__(self, "lines_after_another", tuple(line for line in lines if line.after_line is not None))
         object.__setattr__(self, "own_rule", Cited(self.id, self.names.ja, "high"))
 
     def of(self, municipality: str | None) -> "RuleSet":

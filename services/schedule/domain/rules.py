@@ -256,10 +256,13 @@ class VaccineGroup:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """A whole schedule. `conflicts[current][previous]` is the conflict of a dose with an earlier one."""
+    """A whole schedule. `conflicts[current][previous]` is the conflict of a dose with an earlier one.
+
+    `coded` says which observations a code of another system (SNOMED CT) stands for.
+    """
 
     antigens: Mapping[str, Antigen]
     vaccine_groups: Mapping[str, VaccineGroup]
     associations: Mapping[str, tuple[Association, ...]]
     conflicts: Mapping[str, Mapping[str, Conflict]] = field(default_factory=dict)
-    observations: Mapping[str, str] = field(default_factory=dict)
+    coded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)

@@ -36,11 +36,15 @@ def _is_best(each: PatientSeries, prioritized: dict[str, PatientSeries]) -> bool
 
 
 def _prioritized(group: Sequence[PatientSeries]) -> PatientSeries | None:
-    """§8.2, Table 8-3: one series stands out, or the scores decide."""
-    scorable = _scorable(group)
-    default = next((each for each in group if each.series.is_default), None)
+    """§8.2, Table 8-3: one series stands out, or the scores decide.
+
+    A contraindicated series is out of consideration (§8.1), and so is no default either, unless all are contraindicated.
+    """
+    candidates = [each for each in group if each.status is not SeriesStatus.CONTRAINDICATED] or list(group)
+    default = _default(candidates)
+    scorable = _scorable(group, candidates, has_default=default is not None)
     if not scorable:
-        return default
+        return default or _default(group)
     if len(scorable) == 1:
         return scorable[0]
     complete = [each for each in scorable if each.status is SeriesStatus.COMPLETE]
@@ -55,12 +59,17 @@ def _prioritized(group: Sequence[PatientSeries]) -> PatientSeries | None:
     return best_scored(scorable)
 
 
-def _scorable(group: Sequence[PatientSeries]) -> list[PatientSeries]:
-    """§8.1, Table 8-2: without contraindicated series, unless all are."""
-    candidates = [each for each in group if each.status is not SeriesStatus.CONTRAINDICATED] or list(group)
+def _default(among: Sequence[PatientSeries]) -> PatientSeries | None:
+    """SELECTB-7."""
+    return next((each for each in among if each.series.is_default), None)
+
+
+def _scorable(
+    group: Sequence[PatientSeries], candidates: Sequence[PatientSeries], *, has_default: bool
+) -> list[PatientSeries]:
+    """§8.1, Table 8-2."""
     highest = min(each.series.priority for each in group)
     begun = any(each.valid_doses for each in group)
-    has_default = any(each.series.is_default for each in group)
     return [each for each in candidates if _is_scorable(each, highest, begun=begun, has_default=has_default)]
 
 

@@ -1,8 +1,12 @@
 """What is known while a patient's doses are walked along one series (CDSi 4.6 §4.4, Figure 4-6)."""
 
+from collections.abc import Mapping
+
 from services.schedule.domain.patient import Chart
 from services.schedule.domain.rules import Series, TargetDose
 from services.schedule.domain.statuses import DoseStatus, Reason
+
+NONE_COMPLETE: Mapping[int, frozenset[str]] = {}
 
 
 class Walk:
@@ -11,6 +15,8 @@ class Walk:
     `statuses` and `reasons` go by a dose's place in the chart; a dose that is not of this antigen has no status here.
     `judged` says against which target each was judged; an extraneous dose found none.
     `position` is the target that the next dose meets. `satisfied` lists (target, place of the dose), in order.
+    `complete_groups` says by a dose's place which series groups of the antigen were complete before it, and by the
+    number of doses which are complete now; it is filled only for series that ask.
     """
 
     __slots__ = (
@@ -29,7 +35,9 @@ class Walk:
         "statuses",
     )
 
-    def __init__(self, series: Series, chart: Chart, complete_groups: frozenset[str] = frozenset()) -> None:
+    def __init__(
+        self, series: Series, chart: Chart, complete_groups: Mapping[int, frozenset[str]] = NONE_COMPLETE
+    ) -> None:
         self.series = series
         self.chart = chart
         self.complete_groups = complete_groups

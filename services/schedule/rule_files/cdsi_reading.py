@@ -5,7 +5,7 @@ names the file, the series or dose, and the element.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import date
 from functools import cache
 from xml.etree.ElementTree import Element
@@ -20,11 +20,26 @@ _DAYS = {"day": 1, "week": 7}
 _CODE_IN_TEXT = re.compile(r"\((\d+)\)\s*$")
 
 
+def text_of(content: bytes) -> str:
+    """The text of a file: UTF-8 or UTF-16, or with the signs of a spreadsheet from which its texts came."""
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        return content.decode("utf-16")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("windows-1252")
+
+
 def cvx(text: str) -> str:
     """A CVX code as the rules hold it: at least two digits, so that "3" and "03" are one; ValueError if none."""
     if not (text.isascii() and text.isdecimal()):
         raise ValueError(f"{text!r} is not a CVX code")
     return f"{int(text):02d}"
+
+
+def observation_code(text: str) -> str:
+    """The code of an observation: three digits, whose leading zeros spreadsheets like to drop."""
+    return text.zfill(3)
 
 
 @cache
@@ -62,9 +77,9 @@ class Place:
         return RuleError(self.file, self.rule, field, why)
 
     def all(self, path: str, rule: str | None = None) -> Iterator["Place"]:
-        """The elements under a path that hold anything: an empty one means that there is no such rule."""
+        """The elements under a path in which anything is said: in any other there is no rule."""
         for element in self.element.iterfind(path):
-            if len(element):
+            if len(element) and any(said(part.text) is not None for part in element.iter()):
                 yield Place(self.file, element, rule or self.rule)
 
     def text(self, path: str) -> str | None:
@@ -81,6 +96,23 @@ class Place:
         if text is None:
             raise self.error(path, "is missing")
         return text
+
+    def one_of(self, path: str, words: Collection[str], default: str | None = None) -> str:
+        """The text under a path as one of these words in lower case; without a default it must say something."""
+        text = (self.text(path) or default or self.required(path)).lower()
+        if text not in words:
+            raise self.error(path, f"{text!r} is not one of {', '.join(words)}")
+        return text
+
+    def observations(self, path: str) -> frozenset[str]:
+        """The codes of observations under a path."""
+        return frozenset(observation_code(text) for text in self.texts(path))
+
+    def observation(self, path: str) -> str | None:
+        """The code of an observation; older releases write its text and put the code in brackets."""
+        text = self.text(path)
+        code = self.text(f"{path}/code") or code_in(text) or (text if text and text.isdecimal() else None)
+        return None if code is None else observation_code(code)
 
     def is_yes(self, path: str) -> bool:
         """Whether a flag is set: data write Yes or Y."""

@@ -1,8 +1,9 @@
 """Reads CDSi supporting data (the CDC's XML, one file per antigen and one for the schedule) into typed rules.
 
 Elements that are absent, empty or "n/a" mean that there is no such rule (CDSi 4.6 §2.4); elements that no rule needs
-are passed over, so that a release with more of them still loads. What cannot be understood is an error that names the
-file, the series or dose, and the element: half a rule is worse than none.
+are passed over, so that a release with more of them still loads; an indication, contraindication or vaccine without a
+code meets nobody. What cannot be understood is an error that names the file, the series or dose, and the element: half
+a rule is worse than none.
 """
 
 from pathlib import Path
@@ -13,13 +14,18 @@ from services.schedule.domain import rules
 from services.schedule.domain.offsets import FIRST_DAY, LAST_DAY, Offset
 from services.schedule.domain.rule_set import RuleError
 from services.schedule.domain.rules import ConditionKind, CountLogic, SeriesKind
-from services.schedule.rule_files.cdsi_reading import Place, code_in, listed
+from services.schedule.rule_files.cdsi_reading import Place, listed, text_of
 
 _COUNT_LOGIC = {
     "greater than": CountLogic.GREATER_THAN,
     "equal to": CountLogic.EQUAL,
     "equal": CountLogic.EQUAL,
     "less than": CountLogic.LESS_THAN,
+}
+_CONDITIONS = {
+    "age": ConditionKind.AGE,
+    "interval": ConditionKind.INTERVAL,
+    "completed series": ConditionKind.COMPLETED_SERIES,
 }
 
 
@@ -32,6 +38,8 @@ def load_supporting_data(folder: Path) -> rules.Rules:
     for path in sorted(folder.glob("*.xml")):
         place = Place(path.name, _root_of(path))
         if place.element.tag == "scheduleSupportingData":
+            if schedule is not None:
+                raise place.error("scheduleSupportingData", f"stands in {schedule.file} too")
             schedule = place
         elif place.element.tag == "antigenSupportingData":
             antigen = _antigen(place)
@@ -47,21 +55,17 @@ def load_supporting_data(folder: Path) -> rules.Rules:
         vaccine_groups=_vaccine_groups(schedule, antigens),
         associations=_associations(schedule),
         conflicts=_conflicts(schedule),
-        observations={
-            code: each.text("observationTitle") or code
-            for each in schedule.all("observations/observation")
-            if (code := each.text("observationCode")) is not None
-        },
+        coded=_coded_observations(schedule),
     )
 
 
 def _root_of(path: Path) -> Element:
-    content = path.read_bytes()
-    if b"<!DOCTYPE" in content or b"<!ENTITY" in content:
-        raise RuleError(path.name, "-", "DOCTYPE", "supporting data has no document type: entities are not read")
     try:
-        return ET.fromstring(content)  # noqa: S314  # nosec B314 - entities are refused above
-    except ET.ParseError as error:
+        text = text_of(path.read_bytes())
+        if "<!DOCTYPE" in text or "<!ENTITY" in text:
+            raise RuleError(path.name, "-", "DOCTYPE", "supporting data has no document type: entities are not read")
+        return ET.fromstring(text)  # noqa: S314  # nosec B314 - entities are refused above
+    except (ET.ParseError, UnicodeDecodeError) as error:
         raise RuleError(path.name, "-", "XML", str(error)) from None
 
 
@@ -72,28 +76,31 @@ def _antigen(place: Place) -> rules.Antigen:
     return rules.Antigen(
         name=name,
         series=tuple(_series(each, name) for each in place.all("series")),
-        immune_by=frozenset(place.texts("immunity/clinicalHistory/guidelineCode")),
+        immune_by=place.observations("immunity/clinicalHistory/guidelineCode"),
         born_before=tuple(
             rules.BornBefore(
                 day=each.day("immunityBirthDate", FIRST_DAY),
                 country=each.text("birthCountry"),
-                exclusions=frozenset(each.texts("exclusion/exclusionCode")),
+                exclusions=each.observations("exclusion/exclusionCode"),
             )
             for each in place.all("immunity/dateOfBirth")
         ),
         contraindications=tuple(
-            rules.Contraindication(each.required("observationCode"), each.offset("beginAge"), each.offset("endAge"))
+            rules.Contraindication(code, each.offset("beginAge"), each.offset("endAge"))
             for each in place.all("contraindications/vaccineGroup/contraindication", "contraindications")
+            if (code := each.observation("observationCode")) is not None
         ),
         vaccine_contraindications=tuple(
             rules.Contraindication(
-                each.required("observationCode"),
+                code,
                 vaccine.offset("beginAge"),
                 vaccine.offset("endAge"),
                 vaccine.vaccine("cvx", vaccine.required("cvx")),
             )
             for each in place.all("contraindications/vaccine/contraindication", "contraindications")
+            if (code := each.observation("observationCode")) is not None
             for vaccine in each.all("contraindicatedVaccine")
+            if vaccine.text("cvx") is not None
         ),
     )
 
@@ -102,11 +109,11 @@ def _series(place: Place, antigen: str) -> rules.Series:
     name = place.required("seriesName")
     place = Place(place.file, place.element, name)
     kinds = {kind.value.lower(): kind for kind in SeriesKind}
-    kind = kinds.get(place.required("seriesType").lower())
-    if kind is None:
-        raise place.error("seriesType", f"{place.text('seriesType')!r} is not one of {', '.join(SeriesKind)}")
+    kind = kinds[place.one_of("seriesType", kinds)]
     preference = place.number("selectSeries/seriesPreference")
     doses = tuple(_target_dose(each, index) for index, each in enumerate(place.all("seriesDose"), 1))
+    if not doses:
+        raise place.error("seriesDose", "is missing")
     return rules.Series(
         name=name,
         antigen=antigen,
@@ -125,7 +132,7 @@ def _series(place: Place, antigen: str) -> rules.Series:
         indications=tuple(
             rules.Indication(code, each.offset("beginAge"), each.offset("endAge"))
             for each in place.all("indication")
-            if (code := _observation_code(each, "observationCode")) is not None
+            if (code := each.observation("observationCode")) is not None
         ),
         asks_for_complete_groups=any(
             condition.kind is ConditionKind.COMPLETED_SERIES
@@ -141,7 +148,10 @@ def _target_dose(place: Place, index: int) -> rules.TargetDose:
     number = place.number("doseNumber") or index
     ref = f"{place.rule}, dose {number}"
     place = Place(place.file, place.element, ref)
-    skips = [(each, _skip(each)) for each in place.all("conditionalSkip")]
+    skips = [
+        (each.one_of("context", ("evaluation", "forecast", "both"), "both"), _skip(each))
+        for each in place.all("conditionalSkip")
+    ]
     return rules.TargetDose(
         number=number,
         ref=ref,
@@ -155,8 +165,8 @@ def _target_dose(place: Place, index: int) -> rules.TargetDose:
             for each in place.all("inadvertentVaccine")
             if each.text("cvx") is not None
         ),
-        skips_evaluating=tuple(skip for each, skip in skips if _context(each) in {"evaluation", "both"}),
-        skips_forecasting=tuple(skip for each, skip in skips if _context(each) in {"forecast", "both"}),
+        skips_evaluating=tuple(skip for context, skip in skips if context != "forecast"),
+        skips_forecasting=tuple(skip for context, skip in skips if context != "evaluation"),
         recurring=place.is_yes("recurringDose"),
         season=_season(place),
     )
@@ -191,7 +201,7 @@ def _interval(place: Place) -> rules.Interval:
         from_previous=place.is_yes("fromPrevious"),
         from_target=place.number("fromTargetDose"),
         from_most_recent=place.vaccines("fromMostRecent"),
-        from_observation=_observation_code(place, "fromRelevantObs"),
+        from_observation=place.observation("fromRelevantObs"),
         absolute_minimum=place.offset("absMinInt"),
         minimum=place.offset("minInt"),
         earliest_recommended=place.offset("earliestRecInt"),
@@ -201,11 +211,6 @@ def _interval(place: Place) -> rules.Interval:
         effective=place.day("effectiveDate", FIRST_DAY),
         cessation=place.day("cessationDate", LAST_DAY),
     )
-
-
-def _observation_code(place: Place, path: str) -> str | None:
-    """The code of an observation; older releases write its text and put the code in brackets."""
-    return place.text(f"{path}/code") or code_in(place.text(path))
 
 
 def _vaccine(place: Place) -> rules.VaccineRule:
@@ -225,33 +230,22 @@ def _vaccine(place: Place) -> rules.VaccineRule:
     )
 
 
-def _context(place: Place) -> str:
-    context = (place.text("context") or "both").lower()
-    if context not in {"evaluation", "forecast", "both"}:
-        raise place.error("conditionalSkip/context", f"{context!r} is not evaluation, forecast or both")
-    return context
-
-
 def _skip(place: Place) -> rules.Skip:
     sets = tuple(
         rules.SkipSet(
             conditions=tuple(_condition(condition) for condition in each.all("condition")),
-            needs_all=(each.text("conditionLogic") or "and").lower() != "or",
+            needs_all=each.one_of("conditionLogic", ("and", "or"), "and") == "and",
             effective=each.day("effectiveDate", FIRST_DAY),
             cessation=each.day("cessationDate", LAST_DAY),
         )
         for each in place.all("set")
     )
-    return rules.Skip(sets, needs_all=(place.text("setLogic") or "or").lower() == "and")
+    return rules.Skip(sets, needs_all=place.one_of("setLogic", ("and", "or"), "or") == "and")
 
 
 def _condition(place: Place) -> rules.Condition:
-    kind = _condition_kind(place)
-    logic = (place.text("doseCountLogic") or "greater than").lower()
-    if logic not in _COUNT_LOGIC:
-        raise place.error("condition/doseCountLogic", f"{logic!r} is not greater than, equal to or less than")
     return rules.Condition(
-        kind=kind,
+        kind=_condition_kind(place),
         begin_age=place.offset("beginAge"),
         end_age=place.offset("endAge"),
         start_day=place.day("startDate", FIRST_DAY),
@@ -259,31 +253,23 @@ def _condition(place: Place) -> rules.Condition:
         interval=place.offset("interval"),
         series_groups=listed(place.text("seriesGroups")),
         vaccines=place.vaccines("vaccineTypes"),
-        only_valid=(place.text("doseType") or "total").lower() == "valid",
+        only_valid=place.one_of("doseType", ("valid", "total"), "total") == "valid",
         count=place.number("doseCount") or 0,
-        logic=_COUNT_LOGIC[logic],
+        logic=_COUNT_LOGIC[place.one_of("doseCountLogic", _COUNT_LOGIC, "greater than")],
     )
 
 
 def _condition_kind(place: Place) -> ConditionKind:
-    said = place.required("conditionType").lower()
-    if said.startswith("vaccine count"):
+    if (place.text("conditionType") or "").lower().startswith("vaccine count"):
         return ConditionKind.VACCINE_COUNT
-    kinds = {
-        "age": ConditionKind.AGE,
-        "interval": ConditionKind.INTERVAL,
-        "completed series": ConditionKind.COMPLETED_SERIES,
-    }
-    if said not in kinds:
-        raise place.error("condition/conditionType", f"{said!r} is not a type of condition")
-    return kinds[said]
+    return _CONDITIONS[place.one_of("conditionType", _CONDITIONS)]
 
 
 def _vaccine_groups(place: Place, antigens: dict[str, rules.Antigen]) -> dict[str, rules.VaccineGroup]:
-    """The groups with those of their antigens that have rules; a group named only by a series is added."""
+    """The groups with their antigens, whether or not a file holds these; a group named only by a series is added."""
     members: dict[str, list[str]] = {}
     for each in place.all("vaccineGroupToAntigenMap/vaccineGroupMap"):
-        members[each.required("name")] = [name for name in each.texts("antigen") if name in antigens]
+        members[each.required("name")] = each.texts("antigen")
     mapped = {name for names in members.values() for name in names}
     for antigen in antigens.values():
         if antigen.name not in mapped:
@@ -294,7 +280,19 @@ def _vaccine_groups(place: Place, antigens: dict[str, rules.Antigen]) -> dict[st
         for each in place.all("vaccineGroups/vaccineGroup")
         if each.is_yes("administerFullVaccineGroup")
     }
-    return {name: rules.VaccineGroup(name, tuple(names), name in full) for name, names in members.items() if names}
+    return {name: rules.VaccineGroup(name, tuple(names), name in full) for name, names in members.items()}
+
+
+def _coded_observations(place: Place) -> dict[str, tuple[str, ...]]:
+    """The observations that a code of another system stands for; a vaccine's code is no observation."""
+    coded: dict[str, list[str]] = {}
+    for each in place.all("observations/observation"):
+        observation = each.observation("observationCode")
+        for value in each.all("codedValues/codedValue"):
+            code = value.text("code")
+            if observation is not None and code is not None and value.text("codeSystem") != "CVX":
+                coded.setdefault(code, []).append(observation)
+    return {code: tuple(observations) for code, observations in coded.items()}
 
 
 def _associations(place: Place) -> dict[str, tuple[rules.Association, ...]]:

@@ -26,31 +26,39 @@ def code_map(file: str, vaccines: Mapping[str, Vaccine]) -> dict[str, str]:
 
 
 def check_rule_set(rules: RuleSet, files: Mapping[str, str]) -> None:
-    """Raise RuleError for the first rule that cannot be served; `files` says which file each line came from."""
+    """Raise RuleError for the first rule that cannot be served; `files` names the file of each line, and of other kinds."""
     for vaccine in rules.vaccines.values():
         for counted in {*vaccine.counts_in, *([vaccine.leads] if vaccine.leads else [])}:
             if counted not in rules.lines:
-                raise RuleError("vaccines", vaccine.code, "counts_in", f"{counted!r} is not a line")
+                raise RuleError(files["vaccines"], vaccine.code, "counts_in", f"{counted!r} is not a line")
         if vaccine.leads and vaccine.leads not in vaccine.counts_in:
-            raise RuleError("vaccines", vaccine.code, "leads", "is not among counts_in")
+            raise RuleError(files["vaccines"], vaccine.code, "leads", "is not among counts_in")
     for code, line in rules.lines.items():
         _check_line(files[code], line, rules)
     for combination in rules.combinations:
         for one in (*combination.lines, combination.leads):
             if one not in rules.lines:
-                raise RuleError("combination", combination.id, "lines", f"{one!r} is not a line")
+                raise RuleError(files["combination"], combination.id, "lines", f"{one!r} is not a line")
         for product in combination.products:
             if product.series not in rules.vaccines or not set(product.covers) <= set(combination.lines):
-                raise RuleError("combination", product.rule.id, "covers", "names an unknown vaccine or line")
+                raise RuleError(files["combination"], product.rule.id, "covers", "names an unknown vaccine or line")
     for contraindication in rules.contraindications:
-        _known("between", contraindication.rule.id, "vaccines", contraindication.vaccines, rules.vaccines)
-        _known("between", contraindication.rule.id, "observation", [contraindication.observation], rules.observations)
+        _known(files["between"], contraindication.rule.id, "vaccines", contraindication.vaccines, rules.vaccines)
+        _known(
+            files["between"],
+            contraindication.rule.id,
+            "observation",
+            [contraindication.observation],
+            rules.observations,
+        )
     for allergen in rules.allergens:
-        _known("between", allergen.rule.id, "vaccines", allergen.vaccines, rules.vaccines)
+        _known(files["between"], allergen.rule.id, "vaccines", allergen.vaccines, rules.vaccines)
     for extension in rules.extensions:
-        _known("special", extension.rule.id, "observations", extension.observations, rules.observations)
-        _known("special", extension.rule.id, "upper_age", [*extension.upper_age, *extension.not_for], rules.lines)
-    _no_rule_twice(rules)
+        _known(files["special"], extension.rule.id, "observations", extension.observations, rules.observations)
+        _known(
+            files["special"], extension.rule.id, "upper_age", [*extension.upper_age, *extension.not_for], rules.lines
+        )
+    _no_rule_twice(rules, files)
     _no_cycle(rules, files)
 
 
@@ -70,7 +78,7 @@ def _check_line(file: str, line: Line, rules: RuleSet) -> None:
         _known(file, line.code, "takes", [code], rules.vaccines)
     for offer in line.offers:
         _known(file, offer.rule.id, "vaccines", offer.vaccines, rules.vaccines)
-    if line.offers and (line.offers[-1].started is not None or line.offers[-1].first is not None):
+    if line.offers and (line.offers[-1].started or line.offers[-1].first or line.offers[-1].effective_from):
         raise RuleError(file, line.offers[-1].rule.id, "offers", "a hole: the last offer must hold for everyone")
     _known(file, line.code, "immune_if", line.immune_if, rules.observations)
     for excluded in line.excluded:
@@ -105,7 +113,7 @@ def _meet(one: tuple[int | None, int | None], other: tuple[int | None, int | Non
 
 
 def _national(windows: Iterable[Free]) -> list[Free]:
-    return [free for free in windows if not free.by_municipality and free.observation is None]
+    return [free for free in windows if not free.by_municipality and not free.cohort]
 
 
 def _no_overlap(file: str, windows: tuple[Free, ...]) -> None:
@@ -154,12 +162,12 @@ def _starts_fit(file: str, courses: tuple[Course, ...]) -> None:
             raise RuleError(file, group[0].rule.id, "start_from", "a hole: no course for an earlier start")
 
 
-def _no_rule_twice(rules: RuleSet) -> None:
+def _no_rule_twice(rules: RuleSet, files: Mapping[str, str]) -> None:
     seen: set[str] = set()
     for line in rules.lines.values():
         for rule in [*(free.rule for free in line.free), *(course.rule for course in line.courses)]:
             if rule.id in seen:
-                raise RuleError(line.code, rule.id, "id", "two rules have this id")
+                raise RuleError(files[line.code], rule.id, "id", "two rules have this id")
             seen.add(rule.id)
 
 

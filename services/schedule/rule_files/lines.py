@@ -58,6 +58,8 @@ def line_of(place: Place, doc: Doc) -> Line:
             for code, one in doc.get("takes", {}).items()
         },
         more_go_to=doc.get("more_go_to"),
+        too_young_is_voluntary=bool(doc.get("counts_from_is_exact")),
+        more_only_at_its_ages=bool(doc.get("more_only_at_its_ages")),
         offers=tuple(
             Offer(
                 cited(place.of(one), one),
@@ -117,6 +119,7 @@ def _month_day(text: str) -> tuple[int, int]:
 def free_of(place: Place, doc: Doc, by_municipality: bool = False) -> Free:
     """One free window."""
     first, last = effective(place, doc)
+    begun = doc.get("begun")
     return Free(
         rule=cited(place, doc),
         vaccines=frozenset(doc["vaccines"]),
@@ -130,6 +133,7 @@ def free_of(place: Place, doc: Doc, by_municipality: bool = False) -> Free:
         deemed=bool(doc.get("deemed")),
         by_municipality=by_municipality,
         observation=doc.get("observation"),
+        begun=(ordinal(place, "begun.from", begun["from"]), ordinal(place, "begun.to", begun["to"])) if begun else None,
     )
 
 

@@ -1,5 +1,6 @@
 """Loads a rule set from a folder of YAML files: read, validate, build, check. Nothing half-read is ever returned."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -59,23 +60,27 @@ def load_rule_set(folder: Path | None = None, overlays: Path | None = None) -> R
     Overlays are the folder's own `overlays/*.yaml` and those of `overlays`. Raises RuleError(file, rule, field, why).
     """
     home = folder or PACKAGED
-    files = _read(home, overlays)
+    files, digest = _read(home, overlays)
     set_file, head = files["set"][0]
     place = Place(set_file, head["id"], head["sources"])
-    rules = _build(place, head, files)
-    check_rule_set(rules, {doc["line"]: name for name, doc in files["line"]})
-    return replace(rules, municipal=_municipal(place, rules, files.get("overlay", [])))
+    rules = replace(_build(place, head, files), digest=digest)
+    names = {kind: found[0][0] for kind, found in files.items()} | {doc["line"]: name for name, doc in files["line"]}
+    check_rule_set(rules, names)
+    return replace(rules, municipal=_municipal(place, rules, names, files.get("overlay", [])))
 
 
-def _read(home: Path, overlays: Path | None) -> Files:
+def _read(home: Path, overlays: Path | None) -> tuple[Files, str]:
+    """The files by kind, and a digest of all their bytes."""
     paths = [*sorted(home.glob("*.yaml")), *sorted((home / "overlays").glob("*.yaml")), SENTENCES]
     if overlays is not None:
         paths += sorted(overlays.glob("*.yaml"))
     if not any(path.parent == home for path in paths):
         raise RuleError(home.name, "-", "folder", "holds no rule files (*.yaml)")
     files: Files = {}
+    digest = hashlib.sha256()
     for path in paths:
         doc = read_yaml(path)
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
         _validate(path.name, doc)
         files.setdefault(doc["kind"], []).append((path.name, doc))
     for kind in _ONCE:
@@ -85,7 +90,7 @@ def _read(home: Path, overlays: Path | None) -> Files:
             raise RuleError(where, kind, "kind", f"a rule set has one file of kind {kind}, not {len(found)}")
     if not files.get("line"):
         raise RuleError(home.name, "line", "kind", "a rule set has at least one file of kind line")
-    return files
+    return files, digest.hexdigest()
 
 
 @cache
@@ -276,7 +281,7 @@ def _add_cohort(place: Place, doc: Doc, lines: dict[str, Line]) -> None:
     """A window for children born between two days; its own days are the days on which it is in force."""
     if doc["line"] not in lines:
         raise place.error("line", f"{doc['line']!r} is not a line")
-    free = free_of(place, {**doc, "from": "birth", "to": "reached 100y"})
+    free = replace(free_of(place, {"from": "birth", "to": "reached 100y", **doc}), cohort=True)
     line = lines[doc["line"]]
     lines[doc["line"]] = replace(line, free=(*line.free, free))
 
@@ -288,6 +293,7 @@ def _combination(place: Place, doc: Doc) -> Combination:
         lines=tuple(doc["lines"]),
         products=tuple(_product(place.of(one), one) for one in doc["products"]),
         switch=cited(place.of(doc["switch"]), doc["switch"]),
+        apart=between(place.of(doc["switch"]), "interval", doc["switch"]["interval"]),
     )
 
 
@@ -328,7 +334,9 @@ def _pregnancy_checkups(place: Place, doc: Doc | None) -> PregnancyCheckups | No
     return PregnancyCheckups(cited(place.of(doc), doc), doc["series"], sentence(doc["name"]), weeks)
 
 
-def _municipal(place: Place, rules: RuleSet, files: list[tuple[str, Doc]]) -> dict[str, RuleSet]:
+def _municipal(
+    place: Place, rules: RuleSet, names: Mapping[str, str], files: list[tuple[str, Doc]]
+) -> dict[str, RuleSet]:
     """Each municipality's rules: the national ones with its programmes and windows laid over them."""
     municipal: dict[str, RuleSet] = {}
     for name, doc in files:
@@ -354,5 +362,5 @@ def _municipal(place: Place, rules: RuleSet, files: list[tuple[str, Doc]]) -> di
             raise here.error("checkups", f"unknown series: {', '.join(sorted(unknown))}")
         checkups = [*own.values(), *rules.checkups]
         municipal[code] = replace(rules, lines=lines, checkups=tuple(checkups))
-        check_rule_set(municipal[code], dict.fromkeys(lines, name))
+        check_rule_set(municipal[code], {**names, **dict.fromkeys(lines, name)})
     return municipal

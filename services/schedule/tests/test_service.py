@@ -4,18 +4,23 @@ import asyncio
 import uuid
 from collections import Counter
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Any
 
+import httpx
 import pytest
+from fastapi import FastAPI
 
 from services.schedule import store as kept
-from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list
+from services.schedule.api import router
+from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list, with_refusals
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
-from services.schedule.commands.reading import catch_up_of
+from services.schedule.commands.reading import catch_up_of, pregnancy_plan
 from services.schedule.commands.recounting import plans_and_recounts, turn_the_day
 from services.schedule.commands.reminders import fire_reminders
+from services.schedule.domain.legal_points import BIRTH, Point
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe
 from shared.auth import Principal
@@ -26,13 +31,13 @@ from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope, Event
 from shared.problems import Forbidden, NotFound
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.store import Doc, Store
 from shared.views import View
 
 pytestmark = pytest.mark.integration
-TOWN = "139912"
+TOWN, OTHER_TOWN = "139912", "139921"
 BY = r.Actor(subject="g1", role="guardian")
 GUARDIAN = Principal("g1", "guardian")
 CLINIC = Principal("doctor-1", "clinic", organisation="wakaba")
@@ -70,7 +75,7 @@ class Town:
         )
         self._heads: dict[str, Document] = {}
 
-    def _documents(self, collection: str) -> Documents:
+    def _documents(self, collection: str, max_depth: int | None = None) -> Documents:
         return Documents(self._store, collection, relay=self.relay, clock=self.clock, max_depth=100_000)
 
     def _envelopes(self, stream_subject: str, events: Sequence[Event]) -> list[Envelope]:
@@ -251,6 +256,12 @@ async def test_a_pregnant_woman_has_a_plan_until_it_ends(town: Town) -> None:
     later = due + timedelta(days=14)
     await town.hears("p1", r.PregnancyCorrected(expected_delivery=later, reason="ultrasound", by=BY))
     assert (await items())["rsv_maternal"] != "due"
+    await town.hears("p1", r.PregnancyMoved(from_municipality=TOWN, to_municipality=OTHER_TOWN, by=BY))
+    doc = await town.planning.plans.load("p1")
+    reader = Principal("nurse-2", "staff", municipality=OTHER_TOWN)
+    assert pregnancy_plan(town.planning, doc, reader)["items"]
+    with pytest.raises(NotFound):
+        pregnancy_plan(town.planning, doc, NURSE)
     # She is no child of the town: neither on its list nor in its coverage.
     assert await not_yet_list(town.planning, NURSE, TOWN, "due") == []
     assert (await coverage_of(town.planning, NURSE, TOWN))["children"] == 0
@@ -275,6 +286,25 @@ async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town)
     town.clock.move_to(tokyo_time(date(2027, 6, 2), 12))
     await turn_the_day(town.planning)
     assert "DoseOverdue" not in await town.news()
+
+
+async def test_other_rules_recount_every_plan_once_and_tell_only_of_those_that_changed(town: Town) -> None:
+    await town.registers("c1", date(2026, 9, 22))
+    await town.registers("c2", date(2012, 5, 10))
+    await turn_the_day(town.planning)
+    await town.news()
+    before = town.planning.rules
+    shorter = replace(
+        before.lines["rota"], free=tuple(replace(free, last=Point(BIRTH, 140)) for free in before.lines["rota"].free)
+    )
+    town.planning.rules = replace(before, lines={**before.lines, "rota": shorter}, digest="corrected")
+    assert await turn_the_day(town.planning) == 1
+    assert (await town.news()).count("PlanChanged") == 1
+    assert (await town.item("c1", "rv1"))["free_until"] == (date(2026, 9, 22) + timedelta(days=140)).isoformat()
+    assert await turn_the_day(town.planning) == 0
+    town.planning.rules = before  # a process that was not yet replaced
+    assert await turn_the_day(town.planning) == 0
+    assert await town.news() == []
 
 
 async def test_the_not_yet_list_has_everybody_who_waits_and_nobody_else(town: Town) -> None:
@@ -327,6 +357,62 @@ async def test_follow_ups_have_a_state_and_a_person(town: Town) -> None:
     again = next(one for one in await not_yet_list(town.planning, NURSE, TOWN, "overdue") if one["id"] == line["id"])
     assert (again["state"], again["responsible"]) == ("contacted", "nurse-1")
     assert "FollowUpChanged" in await town.news()
+
+
+async def test_the_pages_of_the_list_hold_every_line_once(town: Town) -> None:
+    for number, days in enumerate((160, 330, 345, 360, 500, 1090, 2000)):
+        await town.registers(f"c{number}", town.clock.today() - timedelta(days=days))
+    whole = [line["id"] for line in await not_yet_list(town.planning, NURSE, TOWN, "due")]
+
+    def signed_for_the_nurse(authorization: str | None) -> Principal:
+        return NURSE
+
+    town.runtime.principal = signed_for_the_nurse  # type: ignore[method-assign]
+    app = FastAPI()
+    app.state.runtime = town.runtime
+    app.include_router(router(town.runtime, town.planning))
+    found: list[str] = []
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://schedule") as client:
+        cursor: dict[str, str] = {}
+        while True:
+            page = (
+                await client.get(f"/v1/municipalities/{TOWN}/not-yet", params={"kind": "due", "limit": "7", **cursor})
+            ).json()
+            found += [line["id"] for line in page["items"]]
+            if page["next"] is None:
+                break
+            cursor = {"cursor": page["next"]}
+    assert len(whole) > 20
+    assert found == whole
+
+
+async def test_a_move_leaves_the_old_towns_follow_up_behind(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    line = (await not_yet_list(town.planning, NURSE, TOWN, "overdue"))[0]
+    await assign_follow_up(town.planning, NURSE, TOWN, line["id"], "contacted", "nurse-1")
+    other = "139921"
+    there = Principal("nurse-2", "staff", municipality=other)
+    for old, new in ((TOWN, other), (other, TOWN)):
+        move = r.ChildMoved(from_municipality=old, to_municipality=new, effective_on=date(2026, 11, 23), by=BY)
+        await town.hears("late", move)
+        who = there if new == other else NURSE
+        lines = {one["id"]: one for one in await not_yet_list(town.planning, who, new, "overdue")}
+        found = (lines[line["id"]]["state"], lines[line["id"]]["responsible"])
+        assert found == (("unseen", None) if new == other else ("contacted", "nurse-1"))
+
+
+async def test_what_a_guardian_refused_is_declined_on_the_list_and_in_the_counts(town: Town) -> None:
+    await town.registers("late", date(2026, 1, 10))
+    now = town.clock.now()
+    decided = q.ConsentDecided(child="late", vaccine="bcg", consent=False, decided_at=now)
+    await town.hears_of_response("r1", decided)
+    lines = await with_refusals(town.planning, await not_yet_list(town.planning, NURSE, TOWN, "overdue"))
+    assert {line["series"] for line in lines if line["state"] == "declined"} == {"bcg"}
+    standing = await coverage_of(town.planning, NURSE, TOWN)
+    assert next(one["states"] for one in standing["items"] if one["series"] == "bcg") == {"declined": 1}
+    await town.hears_of_response("r1", q.ResponseWithdrawn(child="late", reason="mistake"))
+    lines = await with_refusals(town.planning, await not_yet_list(town.planning, NURSE, TOWN, "overdue"))
+    assert not [line for line in lines if line["state"] == "declined"]
 
 
 async def test_a_foreign_town_sees_and_changes_nothing(town: Town) -> None:

@@ -18,6 +18,12 @@ class GrowthBody(Body):
     chest_cm: float | None = None
 
 
+class GrowthCorrectionBody(GrowthBody):
+    """The measurement as it should be, and why."""
+
+    reason: str
+
+
 class GrowthWarning(Answer):
     """Something unlikely in a measurement, which is kept all the same."""
 

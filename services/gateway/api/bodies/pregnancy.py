@@ -25,6 +25,18 @@ class ExpectedDeliveryBody(Body):
     reason: Why500
 
 
+class PregnancyMoveBody(Body):
+    """Where the woman lives from now on."""
+
+    to_municipality: Municipality
+
+
+class LendingBody(Body):
+    """Until which day (inclusive) the clinic or town reads and writes."""
+
+    until: date
+
+
 class PregnancyCheckupBody(Body):
     """A checkup: weight in kg, blood pressure in mmHg, height of the fundus in cm."""
 

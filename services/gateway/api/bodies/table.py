@@ -45,7 +45,7 @@ from services.gateway.api.bodies.family import (
     MoveBody,
     StayBody,
 )
-from services.gateway.api.bodies.growth import Growth, GrowthBody, Measured
+from services.gateway.api.bodies.growth import Growth, GrowthBody, GrowthCorrectionBody, Measured
 from services.gateway.api.bodies.imports import Import, ImportBegun, ImportRows, Imports
 from services.gateway.api.bodies.notices import (
     AlarmBody,
@@ -63,12 +63,14 @@ from services.gateway.api.bodies.notices import (
 from services.gateway.api.bodies.plan import FollowUpBody, LotRecallBody, Plan, PreCheckBody, Verdict
 from services.gateway.api.bodies.pregnancy import (
     ExpectedDeliveryBody,
+    LendingBody,
     MaternalDoseBody,
     MaternalDoseCorrectionBody,
     OutcomeBody,
     PregnancyBody,
     PregnancyCheckupBody,
     PregnancyCheckupCorrectionBody,
+    PregnancyMoveBody,
 )
 from services.gateway.api.bodies.questionnaire import (
     AnswersBody,
@@ -92,6 +94,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "PUT /v1/children/{child}/checkups/{checkup}": CheckupCorrectionBody,
     "POST /v1/children/{child}/checkups/{checkup}/retraction": ReasonBody,
     "POST /v1/children/{child}/growth": GrowthBody,
+    "PUT /v1/children/{child}/growth/{measurement}": GrowthCorrectionBody,
+    "POST /v1/children/{child}/growth/{measurement}/retraction": ReasonBody,
     "POST /v1/children/{child}/reactions": ReactionBody,
     "PUT /v1/children/{child}/reactions/{reaction}": ReactionCorrectionBody,
     "POST /v1/children/{child}/reactions/{reaction}/retraction": ReasonBody,
@@ -120,6 +124,8 @@ BODIES: dict[str, type[BaseModel]] = {
     "POST /v1/municipalities/{code}/duplicates/{pair}/dismissal": NothingBody,
     "POST /v1/pregnancies": PregnancyBody,
     "POST /v1/pregnancies/{pregnancy}/confirmation": NothingBody,
+    "POST /v1/pregnancies/{pregnancy}/move": PregnancyMoveBody,
+    "PUT /v1/pregnancies/{pregnancy}/consents/{organisation}": LendingBody,
     "POST /v1/pregnancies/{pregnancy}/expected-delivery": ExpectedDeliveryBody,
     "POST /v1/pregnancies/{pregnancy}/checkups": PregnancyCheckupBody,
     "POST /v1/pregnancies/{pregnancy}/doses": MaternalDoseBody,
@@ -171,6 +177,7 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/children/{child}/doses": (201, Created),
     "POST /v1/children/{child}/checkups": (201, Created),
     "POST /v1/children/{child}/growth": (201, Measured),
+    "PUT /v1/children/{child}/growth/{measurement}": (200, Measured),
     "GET /v1/children/{child}/growth": (200, Growth),
     "POST /v1/children/{child}/conditions": (201, Created),
     "POST /v1/children/{child}/reactions": (201, Created),

@@ -11,9 +11,10 @@ from joserfc.jwk import ECKey
 from deploy.local.store import LocalStore
 from services.gateway.app import create_app
 from services.gateway.commands.access_tokens import AccessTokens
-from services.gateway.tests.door.world import CHILD, FAMILY, NEIGHBOUR, NEIGHBOURS, Owners, World, plan
+from services.gateway.tests.door.world import CHILD, FAMILY, NEIGHBOUR, NEIGHBOURS, TODAY, Owners, World, plan
+from shared.clock import tokyo_time
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.views import View
 
@@ -62,6 +63,8 @@ async def world(settings: Settings, tmp_path: Path) -> AsyncIterator[World]:
     """A child with its guardian, a clinic with consent and one whose consent ended; a neighbour's child in another town."""
     app = create_app(settings)
     runtime: Runtime = app.state.runtime
+    # Noon of the day that the family's dates are counted from: no test sees midnight in Tokyo.
+    runtime.clock.move_to(tokyo_time(TODAY, 12))
     owners = Owners(
         {
             name: Settings(service=name, environment="development", internal_keys_file=tmp_path / f"{name}.json")

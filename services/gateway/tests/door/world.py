@@ -20,7 +20,7 @@ from shared.documents import Document
 from shared.events import records as r
 from shared.events import schedule as s
 from shared.events.base import Envelope, Event
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.views import View
 

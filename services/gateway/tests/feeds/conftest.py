@@ -13,7 +13,7 @@ from deploy.local.store import LocalStore
 from deploy.local.topology import SERVICES
 from shared.bus import Message, SendFailed
 from shared.ids import derived_id, new_id, one_time_code
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 
 

@@ -15,7 +15,7 @@ from shared.documents import Document
 from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Envelope, Event
-from shared.service import Runtime
+from shared.runtime import Runtime
 
 pytestmark = pytest.mark.integration
 

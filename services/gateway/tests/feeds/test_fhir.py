@@ -82,6 +82,14 @@ def test_growth_is_one_observation_for_each_value() -> None:
         ("29463-7", "kg"),
         ("8302-2", "cm"),
     ]
+    by = r.Actor(subject="n", role="staff")
+    told.happens(
+        r.GrowthCorrected(measurement_id="m1", measured_on=TODAY, weight_kg=5.4, reason="misread", by=by),
+    )
+    (right,) = [accepted(one) for one in fhir_record.growth_observations(CHILD, told.state["growth"]["m1"])]
+    assert (found[0]["status"], right["status"], right["valueQuantity"]["value"]) == ("final", "corrected", 5.4)
+    told.happens(r.GrowthRetracted(measurement_id="m1", reason="another child's", by=by))
+    assert told.state["growth"] == {}
 
 
 def plan(**changes: Any) -> dict[str, Any]:

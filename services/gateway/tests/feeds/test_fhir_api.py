@@ -21,7 +21,7 @@ from shared.documents import Document
 from shared.events import records as r
 from shared.events.base import Event
 from shared.ids import new_id
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.settings import Settings
 
 pytestmark = pytest.mark.integration

@@ -13,7 +13,7 @@ from services.gateway.tests.feeds.test_intake_reading import BIRTH, TOPIC, recor
 from shared.audit import Access
 from shared.events.municipal import MessageAccepted, MessageRefused
 from shared.problems import Busy
-from shared.service import Runtime
+from shared.runtime import Runtime
 from shared.store import Doc
 
 pytestmark = pytest.mark.integration

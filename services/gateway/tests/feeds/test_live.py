@@ -32,7 +32,8 @@ from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events.base import Event
 from shared.ids import new_id
-from shared.service import Runtime, create_service
+from shared.runtime import Runtime
+from shared.service import create_service
 from shared.settings import Settings
 from shared.testing.plugin import service_settings
 from shared.testing.undecodable import send_undecodable

@@ -20,7 +20,7 @@ TOKEN_LIFE_S = 2_400
 """A provider token is made anew no more often than every 20 minutes and no less often than every 60."""
 PAYLOAD_LIMIT = 4_096
 DEAD = frozenset({"BadDeviceToken", "DeviceTokenNotForTopic", "Unregistered", "ExpiredToken"})
-AGAIN = {"TooManyRequests": 1.0, "ExpiredProviderToken": 0.0}
+AGAIN = {"TooManyRequests": 1.0, "ExpiredProviderToken": 0.0, "IdleTimeout": 0.0}
 """Refusals that a later attempt can mend, with the pause; APNs itself sends no Retry-After."""
 
 
@@ -55,6 +55,7 @@ class Apns:
                 "authorization": f"bearer {token}",
                 "content-type": "application/json",
                 "apns-id": message.uuid,
+                "apns-collapse-id": message.item,  # a correction takes the place of what it corrects
                 "apns-topic": self.settings.apns_topic,
                 "apns-push-type": "alert",
                 "apns-priority": "5" if message.urgency == "info" else "10",
@@ -65,13 +66,16 @@ class Apns:
         )
         if isinstance(reply, Answer):
             return reply
-        return Answer("accepted", 200) if reply.status == 200 else self._failed(reply, token)
+        return Answer("accepted", 200) if reply.status == 200 else self._failed(reply, token, address)
 
-    def _failed(self, reply: Reply, token: str) -> Answer:
+    def _failed(self, reply: Reply, token: str, address: Doc) -> Answer:
         reason = str(reply.body.get("reason", ""))[:40] or None
         if reason == "ExpiredProviderToken" and self._token[0] == token:
             self._token = ("", 0.0)
-        return failed(reply, reason, gone=reason in DEAD, again=AGAIN.get(reason or ""))
+        dead_since = reply.body.get("timestamp")
+        # A token that its app registered after Apple saw it dead is alive again.
+        renewed = isinstance(dead_since, int) and address.get("registered_at", 0.0) * 1_000 > dead_since
+        return failed(reply, reason, gone=reason in DEAD and not renewed, again=AGAIN.get(reason or ""))
 
     def _provider_token(self) -> str:
         """The signed provider token; made anew only when it grows old, or Apple answers TooManyProviderTokenUpdates."""

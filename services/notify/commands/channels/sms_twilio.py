@@ -11,8 +11,8 @@ from urllib.parse import urlencode
 from services.notify.commands.channels.wire import Answer, Reply, failed
 from shared.settings import Settings
 
-DEAD = frozenset({21211, 21214, 21217, 21610, 21614})
-"""The number is none, is no mobile phone's, or its owner told the carrier to stop."""
+DEAD = frozenset({21211, 21214, 21217, 21265, 21610, 21614, 21635})
+"""The number is none, a short code or no mobile phone's, or its owner told the carrier to stop."""
 LATER = frozenset({20429, 21611})
 """Too many requests, or the sender's queue is full."""
 

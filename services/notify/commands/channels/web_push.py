@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from py_vapid import Vapid02
 
-from services.notify.commands.channels.wire import Answer, Message, ask
+from services.notify.commands.channels.wire import Answer, Message, ask, failed
 from services.notify.domain.web_push import payload, ttl_seconds, urgency_header
 from shared.egress import Egress
 from shared.problems import Busy
@@ -49,7 +49,11 @@ class WebPush:
         reply = await ask(self.egress, address["endpoint"], body, headers, timeout_s=timeout_s, api=False)
         if isinstance(reply, Answer):
             return reply
-        return Answer(_state_of(reply.status), reply.status, pause=_pause(reply.status, reply.pause()))
+        if reply.status in {200, 201, 202}:
+            return Answer("accepted", reply.status)
+        # 429 refuses by itself (RFC 8030 section 8.4), 404 and 410 are for good (7.3).
+        again = 1.0 if reply.status == 429 else None
+        return failed(reply, None, gone=reply.status in {404, 410}, again=again)
 
     def _request(self, message: Message, browser: Doc) -> tuple[bytes, dict[str, str]]:
         """Encrypted body (RFC 8291) and headers (RFC 8030, RFC 8292)."""
@@ -64,6 +68,8 @@ class WebPush:
         headers = self._credentials(origin_of(browser["endpoint"])) | {
             "TTL": str(ttl_seconds(message.urgency)),
             "Urgency": urgency_header(message.urgency),
+            # What still waits for a sleeping browser is replaced by what came of it (RFC 8030 section 5.4).
+            "Topic": message.item,
             "Content-Encoding": "aes128gcm",
             "Content-Type": "application/octet-stream",
         }
@@ -106,23 +112,6 @@ def keep_few(by_origin: dict[str, Any]) -> None:
     """Forget the oldest of too many origins: some push services have any number of hosts, and anybody may name them."""
     while len(by_origin) >= MAX_ORIGINS:
         del by_origin[next(iter(by_origin))]
-
-
-def _state_of(status: int) -> str:
-    """RFC 8030 section 5 and 7.3: created or accepted; gone for good; everything else is a refusal."""
-    if status in {200, 201, 202}:
-        return "accepted"
-    return "gone" if status in {404, 410} else "refused"
-
-
-def _pause(status: int, told: float | None) -> float | None:
-    """Seconds until a refused push may be tried again, or None: never.
-
-    429 refuses by itself (RFC 8030 section 8.4); 503 may come from something on the way, unless it says when to come back.
-    """
-    if status not in {429, 503} or (status == 503 and told is None):
-        return None
-    return 1.0 if told is None else told
 
 
 def _decode(text: str) -> bytes:

@@ -22,6 +22,7 @@ from services.schedule.domain.rules import (
     VaccineRule,
 )
 from services.schedule.domain.series_walk import Walk
+from services.schedule.domain.statuses import DoseStatus, Reason
 from services.schedule.rule_files.cdsi_reading import offset
 
 BORN = date(2020, 1, 10).toordinal()
@@ -102,6 +103,15 @@ def walk(made: Series, *given: str, on: str = "2030-01-01", **more: Any) -> Walk
 def assessed(made: Rules, *given: str, on: str, **more: Any) -> Assessment:
     """The whole assessment on a day."""
     return assess(made, patient(*given, **more), day(on))
+
+
+def judged(found: Assessment) -> dict[str, tuple[dict[int, DoseStatus], dict[int, tuple[Reason, ...]]]]:
+    """What is said of each dose, by series."""
+    return {
+        each.series.name: (each.walk.statuses, each.walk.reasons)
+        for antigen in found.antigens.values()
+        for each in antigen.relevant
+    }
 
 
 def _read(points: dict[str, Any]) -> dict[str, Any]:

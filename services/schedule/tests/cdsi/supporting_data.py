@@ -17,7 +17,9 @@ SCHEDULE = """<scheduleSupportingData>
 <cvxToAntigenMap><cvxMap><cvx>07</cvx><shortDescription>Red</shortDescription>
   <association><antigen>Redness</antigen><associationBeginAge>n/a</associationBeginAge><associationEndAge>50 years</associationEndAge></association>
 </cvxMap></cvxToAntigenMap>
-<observations><observation><observationCode>055</observationCode><observationTitle>Painter</observationTitle></observation></observations>
+<observations><observation><observationCode>055</observationCode><observationTitle>Painter</observationTitle>
+  <codedValues><codedValue><code>106028002</code><codeSystem>SNOMED</codeSystem><text>Painter</text></codedValue></codedValues>
+  <codedValues><codedValue><code>07</code><codeSystem>CVX</codeSystem><text>Red</text></codedValue></codedValues></observation></observations>
 <somethingNew><unheard>of</unheard></somethingNew>
 </scheduleSupportingData>"""
 

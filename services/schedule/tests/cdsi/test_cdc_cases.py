@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from services.schedule.cdsi_cases import Case, answer, read_cases
+from services.schedule.cdsi_answers import answer
+from services.schedule.cdsi_cases import Case, read_cases
 from services.schedule.cdsi_grading import Graded, grade
+from services.schedule.domain.engine import assess
 from services.schedule.domain.rules import Rules
 from services.schedule.rule_files.cdsi_xml import load_supporting_data
+from services.schedule.tests.cdsi.invented import judged
 
 ROOT = Path(__file__).resolve().parents[4]
 SHARED = ROOT.parent / "shared" / "cdsi"
@@ -72,6 +75,17 @@ def test_neither_the_order_of_doses_nor_of_observations_changes_anything(rules: 
         dice.shuffle(observations)
         patient = replace(case.patient, doses=tuple(doses), observations=tuple(observations))
         assert answer(rules, replace(case, patient=patient)) == answer(rules, case)
+
+
+@pytest.mark.parametrize("suite", SUITES)
+def test_what_is_said_of_a_dose_in_a_series_never_changes_with_today(rules: Rules, suite: str) -> None:
+    dice = random.Random(2026)
+    for case in cases_of(rules, suite):
+        then = judged(assess(rules, case.patient, case.assessment, [case.group.name]))
+        for days in (1, dice.randrange(365), dice.randrange(7300)):
+            now = judged(assess(rules, case.patient, case.assessment + days, [case.group.name]))
+            for name in then.keys() & now.keys():
+                assert then[name] == now[name], (case.id, days)
 
 
 @pytest.mark.parametrize("suite", SUITES)

@@ -187,6 +187,35 @@ def test_an_observation_is_dated_and_other_forms_of_days_are_read(tmp_path: Path
     assert found["got"]["series_status"] == "Immune"
 
 
+def test_a_medical_history_may_be_coded_in_another_system(tmp_path: Path) -> None:
+    at_risk = CASE | {"DOB": "2020-01-10"}
+    _, (found,) = run(tmp_path, at_risk | {"Med_History_Code": "106028003"}, antigen=ANTIGEN)
+    assert found["got"]["doses"][0]["risk"] is None
+    _, (found,) = run(tmp_path, at_risk | {"Med_History_Code": "106028003; 106028002"}, antigen=ANTIGEN)
+    assert found["got"]["doses"][0]["risk"] is not None
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_table_is_read_in_whatever_letters_and_line_ends_it_came(tmp_path: Path, encoding: str, ending: str) -> None:
+    _, (plain,) = run(tmp_path, CASE | EXPECTED)
+    columns = CASE | EXPECTED | {"Test_Case_Name": "Dose 2 \N{EN DASH} too early"}
+    path, out = tmp_path / "other.csv", tmp_path / "other.json"
+    path.write_bytes(ending.join((",".join(columns), ",".join(columns.values()), "")).encode(encoding))
+    data = str(tmp_path / "data")
+    CliRunner().invoke(app, ["cdsi", "--supporting-data", data, "--cases", str(path), "--json", str(out)])
+    assert json.loads(out.read_text(encoding="utf-8")) == [plain]
+
+
+def test_numbers_that_went_through_a_spreadsheet_are_read(tmp_path: Path) -> None:
+    _, (plain,) = run(tmp_path, CASE | EXPECTED | {"Observation_Code_1": "055"})
+    through = {"CVX_1": "7.0", "CVX_2": "7", "Forecast_#": "2.0", "Observation_Code_1": "55.0"}
+    result, (found,) = run(tmp_path, CASE | EXPECTED | through)
+    assert found["got"] == plain["got"]
+    assert found["all_right"] is True
+    assert result.exit_code == 0
+
+
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [
@@ -215,7 +244,9 @@ def test_bad_input_names_row_and_column(tmp_path: Path, column: str, value: str,
     assert found == []
 
 
-@pytest.mark.parametrize(("group", "said"), [("Influenza", "FLU"), ("Flu", "flu "), ("Meningococcal B", "MENB")])
+@pytest.mark.parametrize(
+    ("group", "said"), [("Influenza", "FLU"), ("Flu", "flu "), ("Meningococcal B", "MENB"), ("Smallpox", "Mpox")]
+)
 def test_a_group_is_known_by_the_datas_name_and_by_the_cases_own(tmp_path: Path, group: str, said: str) -> None:
     data = write(tmp_path / "data", PLAIN, SCHEDULE.replace("<name>Colour</name>", f"<name>{group}</name>"))
     path = tmp_path / "cases.csv"
@@ -224,6 +255,19 @@ def test_a_group_is_known_by_the_datas_name_and_by_the_cases_own(tmp_path: Path,
     result = CliRunner().invoke(app, ["cdsi", "--supporting-data", str(data), "--cases", str(path)])
     assert result.exit_code == 0
     assert f"\n{group}" in result.output
+
+
+def test_a_group_that_this_release_does_not_have_is_answered_with_nothing(tmp_path: Path) -> None:
+    result, (other, own) = run(tmp_path, CASE | {"Vaccine_Group": "Ebola"}, CASE)
+    assert result.exit_code == 0
+    assert other["got"]["series_status"] is None
+    assert other["got"]["doses"] == own["got"]["doses"]
+    assert own["got"]["series_status"] == "Not Complete"
+
+
+def test_an_antigen_without_a_file_is_said(tmp_path: Path) -> None:
+    result, _ = run(tmp_path, CASE)
+    assert "warning: no file holds Nobody knows: answered without" in result.output
 
 
 def test_a_code_that_the_data_do_not_know_belongs_to_no_antigen(tmp_path: Path) -> None:

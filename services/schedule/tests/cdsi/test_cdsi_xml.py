@@ -30,11 +30,11 @@ from services.schedule.tests.cdsi.supporting_data import ANTIGEN, SCHEDULE, writ
 def test_a_schedule_becomes_typed_rules(tmp_path: Path) -> None:
     rules = load_supporting_data(write(tmp_path))
     assert rules.associations == {"07": (Association("Redness", None, Offset(600, 0)),)}
-    assert rules.vaccine_groups == {"Colour": VaccineGroup("Colour", ("Redness",), full=False)}
+    assert rules.vaccine_groups == {"Colour": VaccineGroup("Colour", ("Redness", "Nobody knows"), full=False)}
     assert rules.conflicts == {
         "07": {"901": Conflict("conflict of 07 after 901", Offset(0, 1), Offset(0, 24), Offset(0, 28))}
     }
-    assert rules.observations == {"055": "Painter"}
+    assert rules.coded == {"106028002": ("055",)}
 
 
 def test_an_antigen_becomes_typed_rules(tmp_path: Path) -> None:
@@ -108,7 +108,9 @@ def test_skips_stand_by_their_context(tmp_path: Path) -> None:
 
 def test_a_group_that_only_a_series_names_is_there(tmp_path: Path) -> None:
     folder = write(tmp_path, schedule=SCHEDULE.replace("<antigen>Redness </antigen>", ""))
-    assert load_supporting_data(folder).vaccine_groups == {"Colour": VaccineGroup("Colour", ("Redness",))}
+    assert load_supporting_data(folder).vaccine_groups == {
+        "Colour": VaccineGroup("Colour", ("Nobody knows", "Redness"))
+    }
 
 
 def test_elements_that_may_be_absent_may_be_absent(tmp_path: Path) -> None:
@@ -118,6 +120,54 @@ def test_elements_that_may_be_absent_may_be_absent(tmp_path: Path) -> None:
     (series,) = load_supporting_data(write(tmp_path, antigen=bare)).antigens["Redness"].series
     assert series.kind is SeriesKind.STANDARD
     assert [dose.number for dose in series.doses] == [1]
+
+
+def test_an_element_in_which_nothing_is_said_is_no_rule(tmp_path: Path) -> None:
+    silent = {
+        "<age/>": "<age><minAge>n/a</minAge></age><age><minAge>1 year</minAge></age>",
+        "<interval/>": "<interval><fromPrevious>n/a</fromPrevious><fromRelevantObs><code/></fromRelevantObs></interval>",
+        "<inadvertentVaccine/>": "<inadvertentVaccine><cvx>n/a</cvx></inadvertentVaccine>",
+        "<conditionalSkip/>": "<conditionalSkip><set><condition><conditionType>n/a</conditionType></condition></set></conditionalSkip>",
+        "<contraindications>": "<contraindications><vaccineGroup><contraindication><beginAge>1 year</beginAge></contraindication></vaccineGroup>",
+    }
+    full, spoken = ANTIGEN, ANTIGEN.replace("<age/>", "<age><minAge>1 year</minAge></age>")
+    for empty, nothing in silent.items():
+        assert empty in ANTIGEN
+        full = full.replace(empty, nothing)
+    assert load_supporting_data(write(tmp_path, antigen=full)) == load_supporting_data(write(tmp_path, antigen=spoken))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("declaration", ["", '<?xml version="1.0" encoding="UTF-8"?>\n'])
+def test_a_file_is_read_in_whatever_letters_it_came(tmp_path: Path, encoding: str, declaration: str) -> None:
+    folder = write(tmp_path / "other")
+    text = declaration + ANTIGEN.replace("<guidelineTitle>Proof", "<guidelineTitle>Proof \N{EN DASH} seen")
+    path = folder / "AntigenSupportingData- Redness.xml"
+    path.write_bytes(text.encode(encoding))
+    assert load_supporting_data(folder) == load_supporting_data(write(tmp_path / "own"))
+    path.write_bytes(("<!DOCTYPE x []>" + ANTIGEN).encode(encoding))
+    with pytest.raises(RuleError, match="DOCTYPE"):
+        load_supporting_data(folder)
+
+
+def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path)
+    (folder / "AntigenSupportingData- Redness.xml").write_bytes(ANTIGEN.encode() + b"\x81\xff")
+    with pytest.raises(RuleError, match=r"Redness\.xml: rule -: XML"):
+        load_supporting_data(folder)
+
+
+def test_a_series_without_doses_is_named(tmp_path: Path) -> None:
+    with pytest.raises(RuleError, match="rule Red 2-dose series: seriesDose: is missing"):
+        load_supporting_data(write(tmp_path, antigen=ANTIGEN.replace("seriesDose>", "someDose>")))
+
+
+def test_codes_of_observations_have_three_digits(tmp_path: Path) -> None:
+    short = ANTIGEN
+    for code in ("020", "055", "080", "091"):
+        assert f">{code}<" in ANTIGEN
+        short = short.replace(f">{code}<", f">{code[1:]}<")
+    assert load_supporting_data(write(tmp_path, antigen=short)) == load_supporting_data(write(tmp_path))
 
 
 def test_files_that_are_no_supporting_data_are_passed_over(tmp_path: Path) -> None:
@@ -132,14 +182,17 @@ def test_files_that_are_no_supporting_data_are_passed_over(tmp_path: Path) -> No
         ("6 weeks - 4 days", "6 moons", "rule Red 2-dose series, dose 1: absMinAge: '6 moons' is not a length of time"),
         ("<cvx>902</cvx>", "<cvx>green</cvx>", "rule Red 2-dose series, dose 2: cvx: 'green' is not a CVX code"),
         ("20250701", "20251301", "rule Red 2-dose series, dose 2: startDate: '20251301' is not a day"),
-        ("<seriesType>Risk", "<seriesType>Odd", "rule Red 2-dose series: seriesType: 'Odd' is not one of"),
-        ("<conditionType>Age", "<conditionType>Mood", "condition/conditionType: 'mood' is not a type of condition"),
-        ("Greater Than", "about", "condition/doseCountLogic: 'about' is not greater than"),
-        ("<context>Forecast", "<context>Maybe", "conditionalSkip/context: 'maybe' is not"),
+        ("<seriesType>Risk", "<seriesType>Odd", "rule Red 2-dose series: seriesType: 'odd' is not one of"),
+        ("<conditionType>Age", "<conditionType>Mood", "conditionType: 'mood' is not one of"),
+        ("Greater Than", "about", "doseCountLogic: 'about' is not one of greater than"),
+        ("<context>Forecast", "<context>Maybe", "context: 'maybe' is not one of evaluation"),
         ("<seriesName>Red 2-dose series</seriesName>", "", "seriesName: is missing"),
         ("<targetDisease>Redness</targetDisease>", "", "series/targetDisease: is missing"),
         ("Dose 1</doseNumber>", "first</doseNumber>", "doseNumber: 'first' holds no number"),
-        ("<observationCode>080</observationCode>", "", "rule contraindications: observationCode: is missing"),
+        ("<doseType>valid", "<doseType>any", "doseType: 'any' is not one of valid, total"),
+        ("<setLogic>OR", "<setLogic>XOR", "setLogic: 'xor' is not one of and, or"),
+        ("<conditionLogic>AND", "<conditionLogic>NOR", "conditionLogic: 'nor' is not one of and, or"),
+        ("<conditionType>Age</conditionType>", "", "conditionType: is missing"),
         ("</antigenSupportingData>", "", "AntigenSupportingData- Redness.xml: rule -: XML:"),
         ("<antigenSupportingData>", "<!DOCTYPE x []><antigenSupportingData>", "DOCTYPE"),
     ],
@@ -164,6 +217,13 @@ def test_a_folder_without_schedule_antigens_or_anything_is_named(tmp_path: Path)
         load_supporting_data(tmp_path)
     (tmp_path / "ScheduleSupportingData.xml").write_text(SCHEDULE, encoding="utf-8")
     with pytest.raises(RuleError, match="no file holds an antigen"):
+        load_supporting_data(tmp_path)
+
+
+def test_two_schedules_are_named(tmp_path: Path) -> None:
+    write(tmp_path)
+    (tmp_path / "ScheduleSupportingData (1).xml").write_text(SCHEDULE, encoding="utf-16")
+    with pytest.raises(RuleError, match="scheduleSupportingData: stands in ScheduleSupportingData"):
         load_supporting_data(tmp_path)
 
 

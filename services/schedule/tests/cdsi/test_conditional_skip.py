@@ -42,7 +42,7 @@ def test_a_completed_series_is_asked_by_its_group() -> None:
     made = walk(series(target()))
     complete = skip_if(Condition(ConditionKind.COMPLETED_SERIES, series_groups=frozenset({"1", "2"})))
     assert not met(complete, made, "2021-01-01")
-    made.complete_groups = frozenset({"2"})
+    made.complete_groups = {0: frozenset({"2"})}
     assert met(complete, made, "2021-01-01")
 
 
@@ -119,6 +119,15 @@ def test_a_set_out_of_effect_does_not_count() -> None:
     begun = Skip((SkipSet((FROM_SEVEN,), needs_all=True, effective=day("2028-01-01")),), needs_all=True)
     assert met((begun,), made, "2028-01-01")
     assert not met((begun,), made, "2027-12-31")
+
+
+def test_sets_that_must_all_be_met_are_those_in_effect() -> None:
+    made = walk(series(target()))
+    always = SkipSet((FROM_SEVEN,), needs_all=True)
+    for_a_time = SkipSet((Condition(ConditionKind.INTERVAL),), needs_all=True, cessation=day("2028-01-01"))
+    both = (Skip((always, for_a_time), needs_all=True),)
+    assert not met(both, made, "2028-01-01")
+    assert met(both, made, "2028-01-02")
 
 
 def test_a_skip_without_sets_or_a_set_without_conditions_is_never_met() -> None:

@@ -96,6 +96,22 @@ def test_from_an_observation_counts_from_the_latest_of_its_days() -> None:
     assert reference_day(since, made, 1) == day("2020-04-01")
 
 
+def test_a_dose_counts_from_the_observation_before_it_and_else_from_the_first_after_it() -> None:
+    since = interval(from_observation="777", absolute_minimum="27 weeks")
+    seen = (Observed("777", day("2020-02-01")), Observed("777", day("2022-02-01")))
+    given = ("red 2020-01-20", "red 2020-09-01", "red 2022-03-01", "red 2022-09-01")
+    for on in ("2020-01-20", "2021-01-01", "2030-01-01"):
+        made = walk(series(target(intervals=(since,), recurring=True)), *given, observations=seen, on=on)
+        evaluate_series(made)
+        assert list(made.statuses.values()) == [
+            DoseStatus.NOT_VALID,
+            DoseStatus.VALID,
+            DoseStatus.NOT_VALID,
+            DoseStatus.VALID,
+        ]
+        assert [reasons[0].day for reasons in made.reasons.values()] == [day("2020-08-08"), day("2022-08-09")]
+
+
 def test_an_observation_of_tomorrow_is_not_known_today() -> None:
     since = interval(from_observation="777", absolute_minimum="27 weeks")
     made = walk(series(target(intervals=(since,))), on="2020-03-31", observations=(Observed("777", day("2020-04-01")),))
@@ -118,6 +134,21 @@ def test_allowable_intervals_rescue_together_or_not_at_all() -> None:
     long = interval(from_target=1, absolute_minimum="3 weeks")
     given = ("red 2020-03-01", "red 2020-03-10")
     for allowable, status in (((short,), DoseStatus.VALID), ((short, long), DoseStatus.NOT_VALID)):
+        made = walk(series(target(1), target(2, intervals=(FOUR_WEEKS,), allowable_intervals=allowable)), *given)
+        evaluate_series(made)
+        assert made.statuses[1] is status
+
+
+def test_an_allowable_interval_out_of_force_or_from_nothing_rescues_nobody() -> None:
+    over = interval(absolute_minimum="1 week", cessation="2020-03-09")
+    from_nothing = interval(from_target=7, absolute_minimum="1 day")
+    short = interval(absolute_minimum="1 week")
+    given = ("red 2020-03-01", "red 2020-03-10")
+    for allowable, status in (
+        ((over,), DoseStatus.NOT_VALID),
+        ((from_nothing,), DoseStatus.NOT_VALID),
+        ((over, from_nothing, short), DoseStatus.VALID),
+    ):
         made = walk(series(target(1), target(2, intervals=(FOUR_WEEKS,), allowable_intervals=allowable)), *given)
         evaluate_series(made)
         assert made.statuses[1] is status

@@ -16,7 +16,7 @@ from services.schedule.domain.rules import (
     Series,
     SeriesKind,
 )
-from services.schedule.domain.statuses import SeriesStatus
+from services.schedule.domain.statuses import DoseStatus, SeriesStatus
 from services.schedule.tests.cdsi.invented import day, patient, rules_of, series, skip_if, target
 
 
@@ -73,7 +73,31 @@ def test_a_complete_group_completes_the_series_that_ask_for_it() -> None:
     found = {each.series.name: each for each in patient_series(antigen, prepared)}
     assert found["plain"].status is SeriesStatus.COMPLETE
     assert found["asking"].status is SeriesStatus.COMPLETE
-    assert [place for _, place in found["asking"].walk.satisfied] == [0]
+
+
+def test_a_dose_knows_of_the_groups_that_were_complete_before_it() -> None:
+    done = skip_if(Condition(ConditionKind.COMPLETED_SERIES, series_groups=frozenset({"1"})))
+    booster = series(
+        target(1, vaccines="pink", skips_evaluating=done, skips_forecasting=done),
+        target(2),
+        name="booster",
+        group="2",
+        asks_for_complete_groups=True,
+    )
+    antigen = Antigen("redness", (booster, series(target(1), target(2), name="plain")))
+
+    def found(*given: str) -> tuple[SeriesStatus, list[DoseStatus]]:
+        prepared = Chart(rules_of(antigen), patient(*given), day("2025-01-01"))
+        one = next(each for each in patient_series(antigen, prepared) if each.series is booster)
+        return one.status, list(one.walk.statuses.values())
+
+    # The second dose completes the plain series; for itself that series was not complete yet.
+    twice = ("red 2020-03-01", "red 2020-04-01")
+    assert found(*twice) == (SeriesStatus.NOT_COMPLETE, [DoseStatus.NOT_VALID, DoseStatus.NOT_VALID])
+    assert found(*twice, "red 2020-05-01") == (
+        SeriesStatus.COMPLETE,
+        [DoseStatus.NOT_VALID, DoseStatus.NOT_VALID, DoseStatus.VALID],
+    )
 
 
 def test_groups_that_complete_each_other_in_turn_settle() -> None:

@@ -56,6 +56,20 @@ def test_a_contraindicated_series_gives_way_unless_all_are() -> None:
     assert [each.status for each in found.best] == [SeriesStatus.CONTRAINDICATED]
 
 
+def test_a_contraindicated_default_is_out_of_consideration_too() -> None:
+    forbidden = {"vaccine_contraindications": (Contraindication("091", vaccine="red"),)}
+    seen = (*RISKY, Observed("091"))
+    default = risk(ONE, name="default", is_default=True, preference=1)
+    pink = target(vaccines="pink")
+    others = (risk(pink, name="other", preference=3), risk(pink, name="another", preference=2))
+    assert best(default, *others, observations=seen, antigen=forbidden) == ["another"]
+    assert best(default, *others, observations=RISKY, antigen=forbidden) == ["default"]
+    plain = (series(ONE, name="default", is_default=True), series(pink, name="other"))
+    assert best(*plain, observations=seen, antigen=forbidden) == ["other"]
+    begun = (series(ONE, target(2), name="default", is_default=True), series(pink, name="other"))
+    assert best(*begun, given=("red 2020-03-01",), observations=seen, antigen=forbidden) == ["default"]
+
+
 def test_of_risk_series_only_the_highest_priority_is_scorable() -> None:
     low = risk(ONE, name="low", priority="B", preference=1)
     high = risk(ONE, name="high", priority="A", preference=2)

@@ -78,6 +78,9 @@ def test_as_few_visits_as_trying_every_choice_of_days(rules: RuleSet) -> None:
     every, tried = once_in(77), 0
     for name, (history, today) in every_child().items():
         found = catch_up(rules, history, today, every)
+        for visit in found.visits:
+            parts = [line for _, _, code in visit.doses for line in rules.vaccines[code].counts_in]
+            assert len(parts) == len({*parts}), ("one part twice on a day", name, visit)
         if not 0 < sum(len(visit.doses) for visit in found.visits) <= 8:
             continue  # nothing is due, or more than can be tried
         planned = frozenset(

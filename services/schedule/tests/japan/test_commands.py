@@ -67,6 +67,11 @@ def test_plan_for_a_person_to_read() -> None:
         ("plan --birth-date 2026-05-10 --dose mr@2026-05-09", "doses[0].given_on"),
         ("plan --birth-date 2026-05-10 --dose mr@2027-05-10 --dose 04@2027-05-10", "doses[1].given_on"),
         ("plan --birth-date 2026-05-10 --observation nonsense", "observations[0].code"),
+        ("plan --birth-date 2026-05-10 --observation long_illness_ended", "observations[0].on"),
+        ("plan --birth-date 2026-05-10 --municipality 131017", "--municipality"),
+        ("plan --birth-date 2026-05-10 --municipality 12", "--municipality"),
+        ("precheck --edd 2026-05-10 --give rsv_maternal@2026-03-10", "--edd"),
+        ("dates window --birth 2026-05-10 --series dpt --dose 5", "no dose 5"),
         ("plan --birth-date 2026-05-10 --rules /nowhere", "no rule files"),
         ("precheck --birth-date 2026-05-10 --give mr@2026-05-09", "--give"),
         ("precheck --birth-date 2026-05-10 --give zz@2026-06-09", "zz"),
@@ -92,6 +97,25 @@ def test_precheck_answers_in_json() -> None:
         reason["code"] for reason in answer["reasons"]
     }
     assert all(reason["sentence"] and reason["rule"] for reason in answer["reasons"])
+
+
+def test_a_contraindication_is_an_observation_or_a_vaccine_by_any_of_its_codes() -> None:
+    asked = "precheck --birth-date 2025-05-10 --give mr@2026-11-27 --json --contraindication "
+    for code, verdict in (
+        ("04", "stop"),
+        ("mr", "stop"),
+        ("cvx:4", "stop"),
+        ("scid", "stop"),
+        ("hepb", "allow"),
+        ("rash?", "warn"),
+    ):
+        assert json.loads(run(asked + code)[1])["verdict"] == verdict, code
+
+
+def test_a_town_is_named_by_six_digits_or_five() -> None:
+    asked = "plan --birth-date 2025-05-10 --on 2026-11-27 --json --municipality "
+    assert run(asked + "13101")[1] == run(asked + "131016")[1]
+    assert run(asked + "13101")[0] == 0
 
 
 def test_codes_lists_what_plan_takes(rules: RuleSet) -> None:

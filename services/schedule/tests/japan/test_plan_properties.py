@@ -7,13 +7,14 @@ from datetime import date, timedelta
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from services.schedule.domain.history import DoseGiven, History
+from services.schedule.domain.history import DoseGiven, History, Observation
 from services.schedule.domain.plan import Plan, make_plan, plan_to_json
 from services.schedule.rule_files import load_rule_set
 
 RULES = load_rule_set()
 FIRST_DAY = date.fromordinal(RULES.first_day)
 CODES = sorted(code for code, vaccine in RULES.vaccines.items() if vaccine.counts_in and code != "rsv_maternal")
+OBSERVED = sorted(RULES.observations)
 ANYTHING = [*sorted(RULES.vaccines), "cvx:04", "unheard_of"]
 
 births = st.one_of(
@@ -27,14 +28,18 @@ births = st.one_of(
 
 @st.composite
 def histories(draw: st.DrawFn, most: int = 12, codes: list[str] = CODES, first_day: int = 0) -> History:
-    """A child with some doses of anything on any day."""
+    """A child with some doses of anything on any day, and perhaps something on file."""
     birth = draw(births)
+    seen = draw(
+        st.lists(st.tuples(st.sampled_from(OBSERVED), st.integers(0, 5000)), max_size=2, unique_by=lambda one: one[0])
+    )
     days = st.integers(first_day, 5000)
     doses = draw(st.lists(st.tuples(st.sampled_from(codes), days), max_size=most, unique_by=lambda one: one))
     return History(
         birth,
         draw(st.sampled_from("FMU")),
         tuple(DoseGiven(f"d{at}", birth + timedelta(days=days), code) for at, (code, days) in enumerate(doses)),
+        tuple(Observation(code, birth + timedelta(days=days)) for code, days in seen),
     )
 
 
@@ -70,6 +75,8 @@ def go_on(history: History, on: date, until_years: int, one_a_day: bool) -> Hist
             assert item.earliest is not None
             assert item.earliest <= day
             assert item.latest is None or day <= item.latest, (item, day)
+        parts = [line for item in now for line in RULES.vaccines[item.vaccines[0]].counts_in]
+        assert len(parts) == len({*parts}), ("one part twice on a day", day, now)
         doses = tuple(DoseGiven(f"{item.series}-{item.dose_number}-{day}", day, item.vaccines[0]) for item in now)
         history = replace(history, doses=(*history.doses, *doses))
         today = day

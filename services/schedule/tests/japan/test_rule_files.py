@@ -59,7 +59,8 @@ def broken(tmp_path: Path) -> Break:
         ("bcg.yaml", "kind: line", "kind: [", "-", "line", ""),
         ("hpv.yaml", "only_if: {dose: 2", "only_if: {dose: 4", "hpv.two_doses", "only_if", "dose"),
         ("between_vaccines.yaml", "observation: scid, vaccines: [rv1, rv5]", "observation: sc1d, vaccines: [rv1, rv5]", "contra.rota_scid", "observation", "sc1d"),
-        ("pneumococcal.yaml", "{vaccines: [pcv20], id: pcv.begin_with_20", "{started: [pcv20], vaccines: [pcv20], id: pcv.begin_with_20", "pcv.begin_with_20", "offers", "a hole"),
+        ("pneumococcal.yaml", "{vaccines: [pcv13], id: pcv.before_15", "{started: [pcv20], vaccines: [pcv13], id: pcv.before_15", "pcv.before_15", "offers", "a hole"),
+        ("pneumococcal.yaml", "{vaccines: [pcv13], id: pcv.before_15", "{effective_from: 2020-10-01, vaccines: [pcv13], id: pcv.before_15", "pcv.before_15", "offers", "a hole"),
         ("hib.yaml", "id: hib.free", "id: bcg.free", "bcg.free", "id", "two rules"),
         ("special_measures.yaml", "lasts: 2y", "lasts: 20d", "special.long_illness", "lasts", "months"),
     ],
@@ -71,6 +72,7 @@ def test_an_error_names_file_rule_and_field(
     assert error.rule == rule
     assert error.field.endswith(field) or field in error.field
     assert why in error.why
+    assert error.file == file or (why == "a cycle" and error.file.endswith(".yaml"))
     assert error.rule in str(error)
 
 

@@ -127,7 +127,7 @@ def test_dose(rules: RuleSet, scenario: Scenario) -> None:
             reasons = next(verdict["reasons"] for verdict in made["doses"] if verdict["id"] == dose)
             assert (",".join(sorted({reason["code"] for reason in reasons})) or "none") == value
         else:
-            assert doses[dose][field] == value, (name, doses[dose]["reasons"])
+            assert str(doses[dose][field]) == value, (name, doses[dose]["reasons"])
 
 
 @pytest.mark.parametrize("scenario", of_kind("check"), ids=lambda one: one.id)
