@@ -32,7 +32,6 @@ tracer = trace.get_tracer("hagukumi.delivery")
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 IDLE_WAIT_MS = 500
-STEP_S = 0.05
 NOT_ALIVE_AFTER_S = 30.0
 LOOKED_AWAY_S = 20.0
 """Between looks that lie further apart the broker was away, and its readers with it."""
@@ -223,32 +222,25 @@ class Follower:
 
 
 def _polling(most: int) -> Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRecord[Any, Any], ...]]]:
-    """How a reader asks for what has arrived: at once when it comes now and then, in steps while it keeps coming.
+    """How a reader asks for what has arrived.
 
-    Each batch costs a few round trips and a commit however small it is, so a stream of single events is taken in groups.
     After a poll in vain FastStream's own would sleep for as long again, deaf to what arrives: half of an idle reader's time.
     """
-    not_before = 0.0
     careful: set[TopicPartition] = set()
 
     async def poll(consumer: Any) -> tuple[ConsumerRecord[Any, Any], ...]:
-        nonlocal not_before
-        for place in sorted(careful & consumer.assignment()):
+        for place in sorted(careful & consumer.assignment()) if careful else ():
             record = await next_of(consumer, place)
             if record is not None:
                 return (record,)
             careful.discard(place)
-        if (early := not_before - time.monotonic()) > 0:
-            await asyncio.sleep(early)
         try:
             found = await consumer.getmany(timeout_ms=IDLE_WAIT_MS, max_records=most)
         except UnicodeDecodeError:
             await rewind(consumer)
             careful.update(consumer.assignment())
             return ()
-        records = tuple(chain.from_iterable(found.values()))
-        not_before = time.monotonic() + STEP_S if 0 < len(records) < most else 0.0
-        return records
+        return tuple(chain.from_iterable(found.values()))
 
     return poll
 

@@ -16,6 +16,13 @@ from shared.kafka_admin import KafkaAdmin
 _LOG4J = Path(__file__).with_name("kafka") / "log4j2.properties"
 
 
+def cluster_id() -> str:
+    """A random number as Kafka writes it, without the one in 64 that its own tool takes for an option: a hyphen leads it."""
+    while (found := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        continue
+    return found
+
+
 class LocalKafka:
     """One broker with its own folder, users and rights. Acknowledged records survive `kill9()`.
 
@@ -130,12 +137,13 @@ class LocalKafka:
 
     def _format(self) -> None:
         """Give the folder its cluster id and its first user; the password goes by a private file, not by a command line."""
-        cluster = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
         arguments = self.folder / "format.arguments"
         admin = f"SCRAM-SHA-256=[name={ADMIN},password={self.secrets.password(ADMIN)}]"
         write_private(
             arguments,
-            "\n".join(["format", "--cluster-id", cluster, "--config", str(self._properties), "--add-scram", admin]),
+            "\n".join(
+                ["format", "--cluster-id", cluster_id(), "--config", str(self._properties), "--add-scram", admin]
+            ),
         )
         try:
             answer = subprocess.run(

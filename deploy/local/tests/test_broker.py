@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
@@ -12,13 +13,19 @@ from aiokafka.errors import (
     TopicAuthorizationFailedError,
 )
 
-from deploy.local.broker import LocalKafka
+from deploy.local.broker import LocalKafka, cluster_id
 from deploy.local.ports import free_port
 from deploy.local.processes import Supervisor
 from deploy.local.topology import GATEWAY_ADMIN
 from shared.kafka_admin import KafkaAdmin, Topic
 
 pytestmark = pytest.mark.integration
+
+
+def test_a_cluster_is_never_named_like_an_option(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawn = [UUID(bytes=b"\xf8" * 16), UUID(bytes=b"\xfb" * 16), UUID(bytes=b"\x01" * 16)]
+    monkeypatch.setattr("deploy.local.broker.uuid.uuid4", lambda: drawn.pop(0))
+    assert cluster_id() == "AQEBAQEBAQEBAQEBAQEBAQ"
 
 
 @asynccontextmanager
