@@ -42,6 +42,9 @@ class Settings(BaseSettings):
     issuer: str = "https://hagukumi.example/issuer"
     issuer_keys_file: Path | None = Field(default=None, description="JWK set of the issuer that a production trusts")
     vapid_key_file: Path | None = None
+    rule_overlays: Path | None = Field(
+        default=None, description="A folder of municipalities' own vaccination programmes, *.yaml"
+    )
     handbook_key_file: Path | None = Field(default=None, description="JWK (ES256) by which records signs handbooks")
     egress_allowed_origin: str | None = None
     provider_origins: dict[str, str] = Field(

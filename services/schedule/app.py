@@ -21,7 +21,8 @@ REMINDERS_EVERY_S = 1.0
 def create_app(settings: Settings) -> FastAPI:
     """The service, wired."""
     runtime = Runtime(settings)
-    planning = Planning(rules=load_rule_set(), plans=runtime.documents(kept.PLANS), lots=runtime.documents(kept.LOTS))
+    rules = load_rule_set(overlays=settings.rule_overlays)
+    planning = Planning(rules=rules, plans=runtime.documents(kept.PLANS), lots=runtime.documents(kept.LOTS))
     planning.view = subscribe(runtime, planning)
 
     async def time_passes() -> None:

@@ -73,7 +73,10 @@ def _read(home: Path, overlays: Path | None) -> tuple[Files, str]:
     """The files by kind, and a digest of all their bytes."""
     paths = [*sorted(home.glob("*.yaml")), *sorted((home / "overlays").glob("*.yaml")), SENTENCES]
     if overlays is not None:
-        paths += sorted(overlays.glob("*.yaml"))
+        found = sorted(overlays.glob("*.yaml"))
+        if not found:
+            raise RuleError(overlays.name, "-", "folder", "holds no overlays (*.yaml)")
+        paths += found
     if not any(path.parent == home for path in paths):
         raise RuleError(home.name, "-", "folder", "holds no rule files (*.yaml)")
     files: Files = {}
@@ -84,10 +87,10 @@ def _read(home: Path, overlays: Path | None) -> tuple[Files, str]:
         _validate(path.name, doc)
         files.setdefault(doc["kind"], []).append((path.name, doc))
     for kind in _ONCE:
-        found = files.get(kind, [])
-        if len(found) != 1:
-            where = found[1][0] if found else home.name
-            raise RuleError(where, kind, "kind", f"a rule set has one file of kind {kind}, not {len(found)}")
+        given = files.get(kind, [])
+        if len(given) != 1:
+            where = given[1][0] if given else home.name
+            raise RuleError(where, kind, "kind", f"a rule set has one file of kind {kind}, not {len(given)}")
     if not files.get("line"):
         raise RuleError(home.name, "line", "kind", "a rule set has at least one file of kind line")
     return files, digest.hexdigest()

@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 from jsonschema import Draft202012Validator
 
+from services.schedule.app import create_app
 from services.schedule.domain.history import DoseGiven, History
 from services.schedule.domain.plan import make_plan
 from services.schedule.rule_files import RuleError, RuleSet, load_rule_set
 from services.schedule.rule_files.yaml_rules import PACKAGED, RULES
+from shared.settings import Settings
 
 Break = Callable[..., RuleError]
 
@@ -163,3 +165,14 @@ def test_an_overlay_with_an_unknown_line_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RuleError) as error:
         load_rule_set(overlays=tmp_path)
     assert (error.value.file, error.value.rule, error.value.field) == ("town.yaml", "town.mumps", "line")
+
+
+def test_a_running_service_takes_the_towns_folder_and_starts_with_no_empty_one(tmp_path: Path) -> None:
+    settings = Settings(service="schedule", environment="development", rule_overlays=tmp_path)
+    with pytest.raises(RuleError, match="holds no overlays"):
+        create_app(settings)
+    (tmp_path / "town.yaml").write_text(OVERLAY.replace("reached 12m", "reached 12x", 1), encoding="utf-8")
+    with pytest.raises(RuleError, match=r"town\.yaml"):
+        create_app(settings)
+    (tmp_path / "town.yaml").write_text(OVERLAY, encoding="utf-8")
+    create_app(settings)
