@@ -119,15 +119,15 @@ def create_app(settings: Settings) -> FastAPI:
     ]
     routers = [
         announcements.router(runtime, notices),
-        ladder.router(runtime, notices),
+        ladder.router(notices),
         inbox.router(runtime, notices),
-        push.router(runtime, pusher, devices, contacts),
-        contact_points.router(runtime, ContactPoints(devices, pusher, settings), contacts),
-        calendar_feed.router(runtime, calendars),
-        library.router(runtime, content),
+        push.router(pusher, devices, contacts),
+        contact_points.router(ContactPoints(devices, pusher, settings), contacts),
+        calendar_feed.router(calendars),
+        library.router(content),
         disaster.router(runtime, notices),
-        duty.router(runtime, on_duty),
-        training.router(runtime, Training(runtime.store, runtime.clock, load_courses())),
+        duty.router(on_duty),
+        training.router(Training(runtime.store, runtime.clock, load_courses())),
     ]
     app = create_service(runtime, routers, title="Hagukumi notify")
     app.state.notices, app.state.reminders, app.state.devices = notices, reminders, devices

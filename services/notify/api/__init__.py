@@ -1,1 +1,1 @@
-"""HTTP in, for the gateway acting for a principal."""
+"""HTTP in, for the gateway acting for a asked.principal."""

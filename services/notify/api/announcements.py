@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 from urllib.parse import quote
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -14,10 +14,9 @@ from services.notify.commands import approval, attachments, corrections
 from services.notify.commands.announcements import Notice, Notices
 from services.notify.commands.ledger import ledger
 from shared.runtime import Runtime
-from shared.web import answer, api_router, command_of
+from shared.web import Asking, answer, api_router
 
 Texts = dict[str, Annotated[str, Field(max_length=10_000)]]
-Authorization = Annotated[str | None, Header()]
 State = Literal["awaiting_approval", "scheduled", "published", "recalled", "to_review"]
 
 
@@ -83,21 +82,14 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
     cursors = cursors_of(runtime, "deliveries")
 
     @routes.post("/v1/announcements/preview")
-    async def preview(body: PreviewBody, authorization: Authorization = None) -> JSONResponse:
+    async def preview(body: PreviewBody, asked: Asking) -> JSONResponse:
         """How many a notice would reach."""
-        principal = runtime.principal(authorization)
-        return JSONResponse(await commands.preview(notices, principal, body.audience, body.languages))
+        return JSONResponse(await commands.preview(notices, asked.principal, body.audience, body.languages))
 
     @routes.post("/v1/announcements", status_code=202)
-    async def publish(
-        body: AnnouncementBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def publish(body: AnnouncementBody, asked: Asking) -> JSONResponse:
         """Publish a notice, now or later."""
-        principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
+        command = asked.command(body)
         notice = Notice(
             body.title,
             body.body,
@@ -110,113 +102,73 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
             body.attachments,
             body.safety_check,
         )
-        found, doc = await commands.publish(notices, principal, notice, command)
+        found, doc = await commands.publish(notices, asked.principal, notice, command)
         return answer(doc, "notify.announcement", found, status=202, location=f"/v1/announcements/{doc.id}")
 
     @routes.get("/v1/announcements")
-    async def listed(
-        state: State | None = None,
-        authorization: Authorization = None,
-    ) -> JSONResponse:
+    async def listed(asked: Asking, state: State | None = None) -> JSONResponse:
         """The town's notices, newest first."""
-        return JSONResponse({"items": await approval.listed(notices, runtime.principal(authorization), state)})
+        return JSONResponse({"items": await approval.listed(notices, asked.principal, state)})
 
     @routes.post("/v1/announcements/{announcement}/approval")
-    async def approve(
-        announcement: str,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def approve(announcement: str, asked: Asking) -> JSONResponse:
         """The second person approves an emergency."""
-        principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, {}) if idempotency_key is not None else None
-        found, doc = await approval.approve(notices, principal, announcement, command)
+        command = asked.optional_command()
+        found, doc = await approval.approve(notices, asked.principal, announcement, command)
         return answer(doc, "notify.announcement", found)
 
     @routes.post("/v1/announcements/{announcement}/break-glass")
-    async def break_glass(
-        announcement: str,
-        body: RecallBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def break_glass(announcement: str, body: RecallBody, asked: Asking) -> JSONResponse:
         """Send an emergency without a second person."""
-        principal = runtime.principal(authorization)
-        command = None
-        if idempotency_key is not None:
-            command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        found, doc = await approval.break_glass(notices, principal, announcement, body.reason, command)
+        command = asked.optional_command(body)
+        found, doc = await approval.break_glass(notices, asked.principal, announcement, body.reason, command)
         return answer(doc, "notify.announcement", found)
 
     @routes.post("/v1/attachments", status_code=201)
-    async def attach(
-        body: AttachmentBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def attach(body: AttachmentBody, asked: Asking) -> JSONResponse:
         """Keep a PDF for a notice to come."""
-        principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        found = await attachments.attach(notices.store, principal, body.name, body.content, command)
+        command = asked.command(body)
+        found = await attachments.attach(notices.store, asked.principal, body.name, body.content, command)
         return JSONResponse(found, 201)
 
     @routes.get("/v1/announcements/{announcement}/attachments/{attachment}")
-    async def attachment(announcement: str, attachment: str, authorization: Authorization = None) -> Response:
+    async def attachment(announcement: str, attachment: str, asked: Asking) -> Response:
         """A notice's PDF."""
-        principal = runtime.principal(authorization)
-        name, pdf = await attachments.read_attachment(notices.store, principal, announcement, attachment)
+        name, pdf = await attachments.read_attachment(notices.store, asked.principal, announcement, attachment)
         disposition = f"attachment; filename*=UTF-8''{quote(name, safe='')}"
         return Response(pdf, media_type="application/pdf", headers={"Content-Disposition": disposition})
 
     @routes.get("/v1/announcements/{announcement}")
-    async def show(announcement: str, authorization: Authorization = None) -> JSONResponse:
+    async def show(announcement: str, asked: Asking) -> JSONResponse:
         """One notice."""
-        doc = await commands.the_notice(notices, runtime.principal(authorization), announcement)
+        doc = await commands.the_notice(notices, asked.principal, announcement)
         return answer(doc, "notify.announcement", commands.shown(doc))
 
     @routes.put("/v1/announcements/{announcement}")
-    async def correct(
-        announcement: str,
-        body: CorrectionBody,
-        authorization: Authorization = None,
-        if_match: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def correct(announcement: str, body: CorrectionBody, asked: Asking) -> JSONResponse:
         """Put the text right."""
         found, doc = await corrections.correct(
-            notices, runtime.principal(authorization), announcement, body.title, body.body, body.reason, if_match
+            notices, asked.principal, announcement, body.title, body.body, body.reason, asked.if_match
         )
         return answer(doc, "notify.announcement", found)
 
     @routes.post("/v1/announcements/{announcement}/recall")
-    async def recall(
-        announcement: str,
-        body: RecallBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def recall(announcement: str, body: RecallBody, asked: Asking) -> JSONResponse:
         """Recall a wrong notice."""
-        principal = runtime.principal(authorization)
-        command = None
-        if idempotency_key is not None:
-            command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        found, doc = await corrections.recall(notices, principal, announcement, body.reason, command)
+        command = asked.optional_command(body)
+        found, doc = await corrections.recall(notices, asked.principal, announcement, body.reason, command)
         return answer(doc, "notify.announcement", found)
 
     @routes.get("/v1/announcements/{announcement}/deliveries")
     async def deliveries(
         announcement: str,
+        asked: Asking,
         limit: Annotated[int, Query(ge=1, le=1000)] = 100,
         cursor: Annotated[str | None, Query(max_length=400)] = None,
-        authorization: Authorization = None,
     ) -> JSONResponse:
         """The ledger of a notice."""
-        principal = runtime.principal(authorization)
         first = int(cursors.open(cursor)[0]) if cursor is not None else 0
-        found, more = await ledger(notices, principal, announcement, first, limit)
+        found, more = await ledger(notices, asked.principal, announcement, first, limit)
         sealed = cursors.seal([more]) if more is not None else None
         path = f"/v1/announcements/{announcement}/deliveries"
         headers = {"Link": f'<{path}?limit={limit}&cursor={sealed}>; rel="next"'} if sealed else {}

@@ -1,17 +1,14 @@
 """A guardian's calendar feed."""
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from fastapi import APIRouter, Header, Request, Response
+from fastapi import APIRouter, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict
 
 from services.notify.commands import calendar_feed as commands
 from services.notify.commands.calendar_feed import Calendars
-from shared.runtime import Runtime
-from shared.web import api_router, command_of
-
-Authorization = Annotated[str | None, Header()]
+from shared.web import Asking, api_router
 
 
 class FeedBody(BaseModel):
@@ -22,26 +19,20 @@ class FeedBody(BaseModel):
     detail: Literal["plain", "full"] = "plain"
 
 
-def router(runtime: Runtime, calendars: Calendars) -> APIRouter:
+def router(calendars: Calendars) -> APIRouter:
     """The routes of the feed."""
     routes = api_router()
 
     @routes.post("/v1/calendar-feed", status_code=201)
-    async def open_feed(
-        body: FeedBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def open_feed(body: FeedBody, asked: Asking) -> JSONResponse:
         """A new secret address; the one before ends."""
-        principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, body.model_dump(mode="json"))
-        return JSONResponse(await commands.open_feed(calendars, principal, body.detail, command), 201)
+        command = asked.command(body)
+        return JSONResponse(await commands.open_feed(calendars, asked.principal, body.detail, command), 201)
 
     @routes.delete("/v1/calendar-feed", status_code=204)
-    async def close_feed(authorization: Authorization = None) -> Response:
+    async def close_feed(asked: Asking) -> Response:
         """The address ends."""
-        await commands.close_feed(calendars, runtime.principal(authorization))
+        await commands.close_feed(calendars, asked.principal)
         return Response(status_code=204)
 
     @routes.get("/v1/calendars/{feed}")

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse, PlainTextResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,10 +10,8 @@ from services.notify.commands import contact_points as commands
 from services.notify.commands.contact_points import ContactPoints
 from services.notify.commands.contacts import Contacts, refresh
 from services.notify.commands.devices import forget
-from shared.runtime import Runtime
-from shared.web import api_router
+from shared.web import Asking, api_router
 
-Authorization = Annotated[str | None, Header()]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Ways = Annotated[list[Literal["push", "line", "sms", "mail"]], Field(max_length=4)]
 HOW_TO_STOP = "メールの配信停止は、メールソフトの「配信停止」か、アプリの設定からできます。\nTo stop these mails, use your mail program's unsubscribe button or the app's settings.\n"
@@ -56,50 +54,46 @@ class PreferencesBody(BaseModel):
     topics: Topics = Topics()
 
 
-def router(runtime: Runtime, points: ContactPoints, contacts: Contacts) -> APIRouter:
+def router(points: ContactPoints, contacts: Contacts) -> APIRouter:
     """The routes of addresses and preferences."""
     routes = api_router()
 
     @routes.get("/v1/contacts")
-    async def listed(authorization: Authorization = None) -> JSONResponse:
+    async def listed(asked: Asking) -> JSONResponse:
         """The guardian's devices and addresses."""
-        found = await commands.contact_points(points, runtime.principal(authorization))
+        found = await commands.contact_points(points, asked.principal)
         return JSONResponse({"contacts": found, "channels": points.pusher.states()})
 
     @routes.put("/v1/contacts/{name}", status_code=202)
-    async def put(name: Name, body: AddressBody, authorization: Authorization = None) -> JSONResponse:
+    async def put(name: Name, body: AddressBody, asked: Asking) -> JSONResponse:
         """Name an address; a code is sent there."""
-        principal = runtime.principal(authorization)
-        return JSONResponse(await commands.name_address(points, principal, name, body.channel, body.address), 202)
+        return JSONResponse(await commands.name_address(points, asked.principal, name, body.channel, body.address), 202)
 
     @routes.post("/v1/contacts/{name}/proof")
-    async def prove(name: Name, body: ProofBody, authorization: Authorization = None) -> JSONResponse:
+    async def prove(name: Name, body: ProofBody, asked: Asking) -> JSONResponse:
         """Give the code back."""
-        principal = runtime.principal(authorization)
-        found = await commands.prove(points, principal, name, body.code)
-        await refresh(contacts, principal.subject)
+        found = await commands.prove(points, asked.principal, name, body.code)
+        await refresh(contacts, asked.principal.subject)
         return JSONResponse(found)
 
     @routes.delete("/v1/contacts/{name}", status_code=204)
-    async def delete(name: Name, authorization: Authorization = None) -> Response:
+    async def delete(name: Name, asked: Asking) -> Response:
         """Forget an address."""
-        principal = runtime.principal(authorization)
-        await forget(points.devices, principal, name, "contact")
-        await refresh(contacts, principal.subject)
+        await forget(points.devices, asked.principal, name, "contact")
+        await refresh(contacts, asked.principal.subject)
         return Response(status_code=204)
 
     @routes.get("/v1/preferences")
-    async def preferences(authorization: Authorization = None) -> JSONResponse:
+    async def preferences(asked: Asking) -> JSONResponse:
         """What the guardian prefers."""
-        return JSONResponse(await commands.preferences(points, runtime.principal(authorization)))
+        return JSONResponse(await commands.preferences(points, asked.principal))
 
     @routes.put("/v1/preferences")
-    async def choose(body: PreferencesBody, authorization: Authorization = None) -> JSONResponse:
+    async def choose(body: PreferencesBody, asked: Asking) -> JSONResponse:
         """Choose language, ways by topic, and the daily digest."""
-        principal = runtime.principal(authorization)
         topics = body.topics.model_dump(exclude_none=True)
-        found = await commands.choose(points, principal, body.language, body.digest, topics)
-        await refresh(contacts, principal.subject)
+        found = await commands.choose(points, asked.principal, body.language, body.digest, topics)
+        await refresh(contacts, asked.principal.subject)
         return JSONResponse(found)
 
     @routes.get("/v1/unsubscriptions/{token}")

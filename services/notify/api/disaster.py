@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from fastapi import APIRouter, Header, Path, Query
+from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -13,9 +13,8 @@ from services.notify.commands.disaster import Report
 from services.notify.domain.disaster import NEEDS, SUPPLIES
 from shared.problems import invalid
 from shared.runtime import Runtime
-from shared.web import api_router
+from shared.web import Asking, api_router
 
-Authorization = Annotated[str | None, Header()]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 State = Literal["safe", "needs_help", "injured"]
 Place = Annotated[str, Field(pattern=r"^(home|elsewhere|shelter:[A-Za-z0-9_-]{1,64})$")]
@@ -61,50 +60,46 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
     cursors = cursors_of(runtime, "safety")
 
     @routes.post("/v1/inbox/{item}/safety")
-    async def report(item: str, body: SafetyBody, authorization: Authorization = None) -> JSONResponse:
+    async def report(item: str, body: SafetyBody, asked: Asking) -> JSONResponse:
         """A guardian says how the family is."""
-        principal = runtime.principal(authorization)
-        return JSONResponse(await commands.report(notices, principal, item, _report(body)))
+        return JSONResponse(await commands.report(notices, asked.principal, item, _report(body)))
 
     @routes.post("/v1/announcements/{announcement}/safety")
-    async def report_for(announcement: str, body: FoundBody, authorization: Authorization = None) -> JSONResponse:
+    async def report_for(announcement: str, body: FoundBody, asked: Asking) -> JSONResponse:
         """Staff found a child or a pregnant woman."""
-        principal = runtime.principal(authorization)
-        return JSONResponse(await commands.report_for(notices, principal, announcement, body.child, _report(body)))
+        return JSONResponse(
+            await commands.report_for(notices, asked.principal, announcement, body.child, _report(body))
+        )
 
     @routes.get("/v1/announcements/{announcement}/safety")
     async def board(
         announcement: str,
+        asked: Asking,
         state: State | Literal["unaccounted"] | None = None,
         limit: Annotated[int, Query(ge=1, le=1000)] = 200,
         cursor: Annotated[str | None, Query(max_length=400)] = None,
-        authorization: Authorization = None,
     ) -> JSONResponse:
         """Everybody asked: safe, in need, unaccounted for."""
-        principal = runtime.principal(authorization)
         first = int(cursors.open(cursor)[0]) if cursor is not None else 0
-        found, more = await commands.board(notices, principal, announcement, state, first, limit)
+        found, more = await commands.board(notices, asked.principal, announcement, state, first, limit)
         return JSONResponse({**found, "next": cursors.seal([more]) if more is not None else None})
 
     @routes.put("/v1/municipalities/{code}/shelters/{shelter}")
-    async def put_shelter(
-        code: str, shelter: Name, body: ShelterBody, authorization: Authorization = None
-    ) -> JSONResponse:
+    async def put_shelter(code: str, shelter: Name, body: ShelterBody, asked: Asking) -> JSONResponse:
         """Where a shelter is and what it has."""
         _known("/supplies", list(body.supplies), SUPPLIES)
-        new = await commands.put_shelter(notices, runtime.principal(authorization), code, shelter, body.model_dump())
+        new = await commands.put_shelter(notices, asked.principal, code, shelter, body.model_dump())
         return JSONResponse({"id": shelter}, 201 if new else 200)
 
     @routes.get("/v1/municipalities/{code}/shelters")
     async def shelters(
         code: str,
+        asked: Asking,
         latitude: Annotated[float | None, Query(ge=-90, le=90, allow_inf_nan=False)] = None,
         longitude: Annotated[float | None, Query(ge=-180, le=180, allow_inf_nan=False)] = None,
         need: Annotated[str | None, Query(max_length=40)] = None,
-        authorization: Authorization = None,
     ) -> JSONResponse:
         """A town's open shelters, nearest first where a place is given."""
-        runtime.principal(authorization)
         if need is not None:
             _known("/query/need", [need], SUPPLIES)
         near = (latitude, longitude) if latitude is not None and longitude is not None else None

@@ -2,16 +2,14 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
 from services.notify.commands import duty as commands
 from services.notify.commands.duty import Duty
-from shared.runtime import Runtime
-from shared.web import answer, api_router, command_of
+from shared.web import Asking, answer, api_router
 
-Authorization = Annotated[str | None, Header()]
 Hour = Annotated[str, Field(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Opaque = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
@@ -53,52 +51,39 @@ class AlarmBody(Body):
     words: str = Field(min_length=1, max_length=100)
 
 
-def router(runtime: Runtime, duty: Duty) -> APIRouter:
+def router(duty: Duty) -> APIRouter:
     """The routes of duty."""
     routes = api_router()
 
     @routes.put("/v1/municipalities/{code}/duty-roster")
-    async def put_roster(
-        code: str,
-        body: RosterBody,
-        authorization: Authorization = None,
-        if_match: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def put_roster(code: str, body: RosterBody, asked: Asking) -> JSONResponse:
         """Say who is on duty."""
         roster: dict[str, Any] = body.model_dump(by_alias=True)
-        doc = await commands.put_roster(duty, runtime.principal(authorization), code, roster, if_match)
+        doc = await commands.put_roster(duty, asked.principal, code, roster, asked.if_match)
         return answer(doc, "notify.delivery", roster)
 
     @routes.get("/v1/municipalities/{code}/duty-roster")
-    async def roster(code: str, authorization: Authorization = None) -> JSONResponse:
+    async def roster(code: str, asked: Asking) -> JSONResponse:
         """Who is on duty, and who is now."""
-        found, doc = await commands.the_roster(duty, runtime.principal(authorization), code)
+        found, doc = await commands.the_roster(duty, asked.principal, code)
         return answer(doc, "notify.delivery", found)
 
     @routes.post("/v1/alarms", status_code=201)
-    async def raise_alarm(
-        body: AlarmBody,
-        request: Request,
-        authorization: Authorization = None,
-        idempotency_key: Annotated[str | None, Header()] = None,
-    ) -> JSONResponse:
+    async def raise_alarm(body: AlarmBody, asked: Asking) -> JSONResponse:
         """Call whoever is on duty."""
-        principal = runtime.principal(authorization)
-        command = command_of(principal, request, idempotency_key, body.model_dump())
-        found, doc = await commands.raise_by_hand(duty, principal, body.kind, body.about, body.words, command)
+        command = asked.command(body)
+        found, doc = await commands.raise_by_hand(duty, asked.principal, body.kind, body.about, body.words, command)
         return answer(doc, "notify.delivery", found, status=201)
 
     @routes.post("/v1/alarms/{alarm}/acknowledgement")
-    async def take(alarm: str, authorization: Authorization = None) -> JSONResponse:
+    async def take(alarm: str, asked: Asking) -> JSONResponse:
         """Somebody takes it."""
-        found, doc = await commands.take(duty, runtime.principal(authorization), alarm)
+        found, doc = await commands.take(duty, asked.principal, alarm)
         return answer(doc, "notify.delivery", found)
 
     @routes.get("/v1/alarms")
-    async def listed(
-        state: Literal["ringing", "taken"] | None = None, authorization: Authorization = None
-    ) -> JSONResponse:
+    async def listed(asked: Asking, state: Literal["ringing", "taken"] | None = None) -> JSONResponse:
         """The town's alarms."""
-        return JSONResponse({"items": await commands.listed(duty, runtime.principal(authorization), state)})
+        return JSONResponse({"items": await commands.listed(duty, asked.principal, state)})
 
     return routes

@@ -2,16 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Header, Query
+from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
 from services.notify.api.pages import cursors_of
 from services.notify.commands.announcements import Notices
 from services.notify.commands.inbox import mark_read, read_inbox
 from shared.runtime import Runtime
-from shared.web import api_router
-
-Authorization = Annotated[str | None, Header()]
+from shared.web import Asking, api_router
 
 
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
@@ -21,24 +19,23 @@ def router(runtime: Runtime, notices: Notices) -> APIRouter:
 
     @routes.get("/v1/inbox")
     async def inbox(
+        asked: Asking,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         cursor: Annotated[str | None, Query(max_length=400)] = None,
-        authorization: Authorization = None,
     ) -> JSONResponse:
         """Items, newest first, with how many are unread."""
-        principal = runtime.principal(authorization)
         after = None
         if cursor is not None:
             at, item = cursors.open(cursor)
             after = (float(at), str(item))
-        items, unread, more = await read_inbox(notices, principal, limit, after)
+        items, unread, more = await read_inbox(notices, asked.principal, limit, after)
         sealed = cursors.seal(list(more)) if more is not None else None
         headers = {"Link": f'</v1/inbox?limit={limit}&cursor={sealed}>; rel="next"'} if sealed else {}
         return JSONResponse({"items": items, "unread": unread, "next": sealed}, headers=headers)
 
     @routes.post("/v1/inbox/{item}/read")
-    async def read(item: str, authorization: Authorization = None) -> JSONResponse:
+    async def read(item: str, asked: Asking) -> JSONResponse:
         """The guardian opened it."""
-        return JSONResponse(await mark_read(notices, runtime.principal(authorization), item))
+        return JSONResponse(await mark_read(notices, asked.principal, item))
 
     return routes

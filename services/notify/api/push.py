@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Header, Path, Response
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -10,10 +10,8 @@ from services.notify.commands import devices as commands
 from services.notify.commands.contacts import Contacts, refresh
 from services.notify.commands.devices import Devices
 from services.notify.commands.pushing import Pusher
-from shared.runtime import Runtime
-from shared.web import api_router
+from shared.web import Asking, api_router
 
-Authorization = Annotated[str | None, Header()]
 Name = Annotated[str, Path(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 
 
@@ -45,47 +43,42 @@ class DeviceBody(BaseModel):
     token: str = Field(min_length=20, max_length=1_000)
 
 
-def router(runtime: Runtime, pusher: Pusher, devices: Devices, contacts: Contacts) -> APIRouter:
+def router(pusher: Pusher, devices: Devices, contacts: Contacts) -> APIRouter:
     """The routes of push subscriptions and devices."""
     routes = api_router()
 
     @routes.get("/v1/push-key")
-    async def push_key(authorization: Authorization = None) -> dict[str, str]:
+    async def push_key(asked: Asking) -> dict[str, str]:
         """The application server key to subscribe with."""
-        runtime.principal(authorization)
         return {"key": pusher.public_key()}
 
     @routes.put("/v1/push-subscriptions/{name}")
-    async def put(name: Name, body: SubscriptionBody, authorization: Authorization = None) -> JSONResponse:
+    async def put(name: Name, body: SubscriptionBody, asked: Asking) -> JSONResponse:
         """Register this browser, or replace it."""
         keys: dict[str, Any] = body.keys.model_dump()
-        principal = runtime.principal(authorization)
-        new = await commands.subscribe(devices, principal, name, body.endpoint, keys)
-        await refresh(contacts, principal.subject)
+        new = await commands.subscribe(devices, asked.principal, name, body.endpoint, keys)
+        await refresh(contacts, asked.principal.subject)
         return JSONResponse({"id": name}, 201 if new else 200)
 
     @routes.delete("/v1/push-subscriptions/{name}", status_code=204)
-    async def delete(name: Name, authorization: Authorization = None) -> Response:
+    async def delete(name: Name, asked: Asking) -> Response:
         """Forget this browser."""
-        principal = runtime.principal(authorization)
-        await commands.forget(devices, principal, name, "subscription")
-        await refresh(contacts, principal.subject)
+        await commands.forget(devices, asked.principal, name, "subscription")
+        await refresh(contacts, asked.principal.subject)
         return Response(status_code=204)
 
     @routes.put("/v1/devices/{name}")
-    async def register(name: Name, body: DeviceBody, authorization: Authorization = None) -> JSONResponse:
+    async def register(name: Name, body: DeviceBody, asked: Asking) -> JSONResponse:
         """Register this app, or replace its token."""
-        principal = runtime.principal(authorization)
-        new = await commands.register(devices, principal, name, body.channel, body.token)
-        await refresh(contacts, principal.subject)
+        new = await commands.register(devices, asked.principal, name, body.channel, body.token)
+        await refresh(contacts, asked.principal.subject)
         return JSONResponse({"id": name}, 201 if new else 200)
 
     @routes.delete("/v1/devices/{name}", status_code=204)
-    async def unregister(name: Name, authorization: Authorization = None) -> Response:
+    async def unregister(name: Name, asked: Asking) -> Response:
         """Forget this app."""
-        principal = runtime.principal(authorization)
-        await commands.forget(devices, principal, name, "device")
-        await refresh(contacts, principal.subject)
+        await commands.forget(devices, asked.principal, name, "device")
+        await refresh(contacts, asked.principal.subject)
         return Response(status_code=204)
 
     return routes
