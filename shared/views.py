@@ -353,6 +353,8 @@ class View:
 
     def mark_derived(self, doc: Document) -> None:
         """Have the derived rows written after this document's commit, if they differ from those of what was loaded."""
+        if not self._derived:
+            return
         before = dataclasses.replace(doc, state=doc.loaded.get("state", {})) if doc.exists else None
         doc.derive = any(
             derived.rows(doc) != (derived.rows(before) if before is not None else {}) for derived in self._derived
