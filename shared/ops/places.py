@@ -94,7 +94,7 @@ class Place:
 
     async def note(self, store: Store, service: str, action: str, what: str, reason: str, who: str) -> None:
         """Write into the service's audit trail who did what with which subject, and why; before it is done."""
-        audit = Audit(store, Clock(), (_keys(self.keys.get(service)) or {}).get("private"))
+        audit = Audit(store, Clock(), _keys(self.keys.get(service)).get("private"))
         await audit.start()
         try:
             await audit.write(
@@ -115,20 +115,20 @@ class Place:
             await audit.stop()
 
 
-def _keys(file: Path | None) -> dict[str, Any] | None:
-    """What a service's key file holds, None without one. Raises Trouble for one that is not whole."""
+def _keys(file: Path | None) -> dict[str, Any]:
+    """What a service's key file holds, nothing without one; an auditor's has public keys only. Raises Trouble for one that is not whole."""
     if file is None or not file.exists():
-        return None
+        return {}
     try:
         found = json.loads(file.read_text(encoding="utf-8"))
-        return {"private": found["private"], "public": dict(found["public"])}
+        return {**found, "public": dict(found["public"])}
     except (ValueError, KeyError, TypeError, OSError):
         raise Trouble(f"{file} is not a whole file of keys. Nothing was touched.", 2) from None
 
 
 def public_key(file: Path | None, service: str) -> dict[str, Any] | None:
     """The key with which a service's anchors are checked. Raises Trouble for a file that is not whole."""
-    found: dict[str, Any] | None = (_keys(file) or {"public": {}})["public"].get(service)
+    found: dict[str, Any] | None = _keys(file).get("public", {}).get(service)
     return found
 
 
