@@ -82,8 +82,8 @@ def _build(aside: Path) -> None:
     setup(
         name="hagukumi-engine",
         packages=[],
-        # Level 1: half the time of level 3 to compile, 4 % slower to run.
-        ext_modules=mypycify([*options, *names], opt_level="1", debug_level="0"),
+        # Level 2: 4 % faster than level 1 for a quarter of a minute more of compiling; level 3 gains nothing on top.
+        ext_modules=mypycify([*options, *names], opt_level="2", debug_level="0"),
         script_args=["--quiet", "build_ext", "--build-lib", "out", "--build-temp", "objects"],
     )
 

@@ -4,8 +4,6 @@ The engine's reasons are translated, the law's come from the windows (legal.py) 
 course. Every failing reason is kept.
 """
 
-from dataclasses import dataclass
-
 from services.schedule.domain.cases import Case, Given
 from services.schedule.domain.legal import fault, find_window, had_disease, live_before, live_reason, warning
 from services.schedule.domain.legal_points import day_of, first_after
@@ -46,19 +44,33 @@ def judge(case: Case, line: Line, course: Course, walk: Walk, since: int = 0) ->
     return verdicts
 
 
-@dataclass(slots=True)
 class _Seen:
-    """A dose in its line: the course, the dose before it, its target's number, the days of the targets before."""
+    """A dose in its line: the course, the dose before it, its target's number, the days of the targets before.
 
-    line: Line
-    course: Course
-    walk: Walk
-    given: Given
-    before: Given | None
-    number: int | None
-    previous: int
-    reached: dict[int, int]
-    since: int
+    No dataclass: mypyc leaves a dataclass's constructor to the interpreter, sixty times a plan.
+    """
+
+    def __init__(
+        self,
+        line: Line,
+        course: Course,
+        walk: Walk,
+        given: Given,
+        before: Given | None,
+        number: int | None,
+        previous: int,
+        reached: dict[int, int],
+        since: int,
+    ) -> None:
+        self.line = line
+        self.course = course
+        self.walk = walk
+        self.given = given
+        self.before = before
+        self.number = number
+        self.previous = previous
+        self.reached = reached
+        self.since = since
 
 
 def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ...] | None) -> DoseVerdict:
@@ -100,7 +112,10 @@ def _verdict(case: Case, seen: _Seen, status: DoseStatus, found: tuple[Found, ..
     _course_reasons(case, seen, reasons)
     if legal == "voluntary":
         # The law of the routine immunisation does not refuse what is not part of it; it is still worth saying.
-        reasons = [reason._replace(refuses=False) if reason.verdict == "legal" else reason for reason in reasons]
+        reasons = [
+            Reason(one.verdict, one.code, one.because, refuses=False) if one.verdict == "legal" else one
+            for one in reasons
+        ]
     if reasons and legal == "valid" and any(reason.refuses and _against_the_law(reason) for reason in reasons):
         legal = "not_valid"
     found_reasons = tuple(reasons) if reasons else _NO_REASONS

@@ -4,8 +4,6 @@ Only rules that are sure enough refuse; the others leave a reason that warns.
 Sources: 予防接種法施行令, 施行規則, 定期接種実施要領; 神戸市 for the absence of a grace period.
 """
 
-from dataclasses import dataclass
-
 from services.schedule.domain.cases import Case, Given
 from services.schedule.domain.civil_dates import month_and_day, reached_from
 from services.schedule.domain.legal_points import NEVER, day_of, first_after
@@ -13,13 +11,13 @@ from services.schedule.domain.rule_set import Free, Line, LiveConflict
 from services.schedule.domain.verdicts import Because, Cited, Legal, Reason, Says
 
 
-@dataclass(slots=True)
 class Finding:
     """What the windows say of a dose: the window that holds, or the verdict and reason where none does."""
 
-    free: Free | None
-    legal: Legal
-    reason: Reason | None
+    def __init__(self, free: Free | None, legal: Legal, reason: Reason | None) -> None:
+        self.free = free
+        self.legal = legal
+        self.reason = reason
 
 
 def because(case: Case, rule: Cited, key: str, *facts: tuple[str, object]) -> Because:
@@ -138,13 +136,13 @@ def find_window(case: Case, line: Line, given: Given) -> Finding:
     return Finding(None, "not_valid" if reason.refuses else "valid", reason)
 
 
-@dataclass(slots=True)
 class LiveBefore:
     """A live vaccine given too short a time before: the rule, the earlier dose, the first permitted ordinal."""
 
-    rule: LiveConflict
-    earlier: Given
-    until: int
+    def __init__(self, rule: LiveConflict, earlier: Given, until: int) -> None:
+        self.rule = rule
+        self.earlier = earlier
+        self.until = until
 
 
 def live_before(case: Case, day: int, code: str, live: str, in_force: bool = True) -> LiveBefore | None:
