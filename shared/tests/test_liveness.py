@@ -1,7 +1,5 @@
 """A consumer that has something to read and is handed nothing makes its process not alive (aiokafka #1037, #575)."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -20,6 +18,7 @@ from shared.ids import new_id
 from shared.runtime import Runtime
 from shared.service import create_service, probe_app
 from shared.testing.plugin import service_settings
+from shared.waiting import until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow]
 WITHIN_S = 60.0
@@ -59,20 +58,14 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
             return doc.id
 
         first = await happens()
-        await _until(partial(read, first))
+        assert await until(partial(read, first), WITHIN_S)
         subscribers: list[Any] = list(runtime.broker.subscribers)
         consumer = subscribers[0].consumer
         consumer.pause(*consumer.assignment())
         second = await happens()
-        await _until(partial(lives, 503))
+        assert await until(partial(lives, 503), WITHIN_S)
         assert second not in seen
         consumer.resume(*consumer.assignment())
-        await _until(partial(lives, 200))
-        await _until(partial(read, second))
+        assert await until(partial(lives, 200), WITHIN_S)
+        assert await until(partial(read, second), WITHIN_S)
     await producer.stop()
-
-
-async def _until(found: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(WITHIN_S):
-        while not await found():
-            await asyncio.sleep(0.05)
