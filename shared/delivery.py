@@ -49,7 +49,7 @@ class Sink(Protocol):
 
 
 class _Unheard(NamedTuple):
-    """How many batches of a topic had begun when it was looked at, since when they are as many, and the last look."""
+    """How many batches of a group had begun when it was looked at, since when they are as many, and the last look."""
 
     begun: int
     since: float
@@ -68,7 +68,7 @@ class Follower:
         self._pause = FIRST_PAUSE_S
         self.stopped: str | None = None
         self.silent: set[str] = set()
-        """Topics with something to read of which nothing comes any more: only a new process helps (aiokafka #1037)."""
+        """Groups with something to read to which nothing comes any more: only a new process helps (aiokafka #1037)."""
         self._begun: Counter[str] = Counter()
         self._working: set[str] = set()
         self._unheard: dict[str, _Unheard] = {}
@@ -83,15 +83,17 @@ class Follower:
         self.readings += [(stream, sink) for sink in sinks if (stream, sink) not in self.readings]
         family = group or stream
 
+        group_id = f"{self._settings.service}.{family}"
+
         async def handle(body: Any, message: KafkaMessage) -> None:
-            await self._batch(topic, sinks, message)
+            await self._batch(group_id, topic, sinks, message)
 
         handle.__name__ = f"on_{family.replace('.', '_')}"
         most = max_records or self._settings.consume_batch
         subscriber = self._router.subscriber(
             topic,
             batch=True,
-            group_id=f"{self._settings.service}.{family}",
+            group_id=group_id,
             auto_offset_reset="earliest",
             max_records=most,
             # The broker answers at once when there is something; an idle reader asks twice a second, not twenty times.
@@ -109,31 +111,30 @@ class Follower:
         subscriber(handle)
         subscriber.get_msg = _polling(most)  # type: ignore[method-assign, assignment]
 
-    def look(self, topic: str, behind: int, now: float) -> None:
-        """Learn how many records of a topic wait. Such as nobody hands over, look after look, while no batch is worked, mean silence."""
-        metrics.lag.labels(topic).set(behind)
-        last, begun = self._unheard.get(topic), self._begun[topic]
+    def look(self, group: str, behind: int, now: float) -> None:
+        """Learn how many records wait for a group. Such as nobody hands over, look after look, while no batch is worked, mean silence."""
+        last, begun = self._unheard.get(group), self._begun[group]
         if (
             not behind
-            or topic in self._working
+            or group in self._working
             or last is None
             or last.begun != begun
             or now - last.looked > LOOKED_AWAY_S
         ):
-            self._unheard[topic] = _Unheard(begun, since=now, looked=now)
-            self.silent.discard(topic)
+            self._unheard[group] = _Unheard(begun, since=now, looked=now)
+            self.silent.discard(group)
             return
-        self._unheard[topic] = _Unheard(begun, since=last.since, looked=now)
+        self._unheard[group] = _Unheard(begun, since=last.since, looked=now)
         if now - last.since > NOT_ALIVE_AFTER_S:
-            self.silent.add(topic)
+            self.silent.add(group)
 
-    async def _batch(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
-        self._begun[topic] += 1
-        self._working.add(topic)
+    async def _batch(self, group: str, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
+        self._begun[group] += 1
+        self._working.add(group)
         try:
             await self._work(topic, sinks, message)
         finally:
-            self._working.discard(topic)
+            self._working.discard(group)
 
     async def _work(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
         records: Sequence[ConsumerRecord[bytes | None, bytes | None]] = message.raw_message

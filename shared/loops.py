@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Any
@@ -81,20 +82,24 @@ async def _watch_lag(runtime: Runtime) -> None:
     """Tell how far every consumer is behind; the broker is asked, since a consumer that went silent knows of nothing new."""
     await asyncio.sleep(LOOK_EVERY_S)
     subscribers: list[Any] = list(runtime.broker.subscribers)
+    behind: Counter[str] = Counter()
     for subscriber in subscribers:
         consumer = subscriber.consumer
         if consumer is None:
             continue
-        behind: dict[str, int] = {}
+        waiting: Counter[str] = Counter()
         try:
             ends = await asyncio.wait_for(consumer.end_offsets(consumer.assignment()), 5.0)
             for place in ends.keys() & consumer.assignment():
                 position = await asyncio.wait_for(consumer.position(place), 5.0)
-                behind[place.topic] = behind.get(place.topic, 0) + max(0, ends[place] - position)
+                waiting[place.topic] += max(0, ends[place] - position)
         except (KafkaError, TimeoutError):
             continue
-        for topic, count in behind.items():
-            runtime.follower.look(topic, count, time.monotonic())
+        if waiting:
+            runtime.follower.look(subscriber.group_id, waiting.total(), time.monotonic())
+            behind.update(waiting)
+    for topic, count in behind.items():
+        metrics.lag.labels(topic).set(count)
 
 
 async def follow_clock(runtime: Runtime) -> None:

@@ -28,16 +28,24 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
     local_kafka: LocalKafka, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loops, "LOOK_EVERY_S", 0.2)
-    monkeypatch.setattr(delivery, "NOT_ALIVE_AFTER_S", 1.0)
+    monkeypatch.setattr(delivery, "NOT_ALIVE_AFTER_S", 5.0)
     settings = service_settings("questionnaire", local_kafka, local_store, f"t{new_id()[:12]}")
     runtime = Runtime(settings)
     seen: list[str] = []
+    beside: list[str] = []
 
     async def see(batch: Any) -> list[tuple[Envelope, str]]:
         seen.extend(event.subject for event in batch)
         return []
 
-    runtime.follow("records.child.v1", Each("seen", see), group=f"records.child.{new_id()[:8]}")
+    async def see_beside(batch: Any) -> list[tuple[Envelope, str]]:
+        beside.extend(event.subject for event in batch)
+        return []
+
+    mark = new_id()[:8]
+    runtime.follow("records.child.v1", Each("seen", see), group=f"records.child.{mark}")
+    # Another group of the same topic reads on: it must not speak for the one that is silent.
+    runtime.follow("records.child.v1", Each("beside", see_beside), group=f"records.child-beside.{mark}")
     app = create_service(runtime, [], title="reader")
     producer = bus.Producer(service_settings("records", local_kafka, local_store, "unused"))
     async with (
@@ -45,8 +53,8 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
         httpx.AsyncClient(transport=httpx.ASGITransport(probe_app(app)), base_url="http://probes") as probes,
     ):
 
-        async def read(subject: str) -> bool:
-            return subject in seen
+        async def read(subject: str, by: list[str] = seen) -> bool:
+            return subject in by
 
         async def lives(status: int) -> bool:
             return (await probes.get("/livez")).status_code == status
@@ -60,9 +68,10 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
         first = await happens()
         assert await until(partial(read, first), WITHIN_S)
         subscribers: list[Any] = list(runtime.broker.subscribers)
-        consumer = subscribers[0].consumer
+        consumer = next(one.consumer for one in subscribers if one.group_id.endswith(f"child.{mark}"))
         consumer.pause(*consumer.assignment())
         second = await happens()
+        assert await until(partial(read, second, beside), WITHIN_S)
         assert await until(partial(lives, 503), WITHIN_S)
         assert second not in seen
         consumer.resume(*consumer.assignment())
