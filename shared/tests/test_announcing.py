@@ -8,7 +8,10 @@ from typing import Any, Self
 
 import pytest
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
+from confluent_kafka import OFFSET_END
 from confluent_kafka import Producer as PlainProducer
+from confluent_kafka import TopicPartition as ConfluentPartition
+from confluent_kafka.admin import AdminClient
 
 from deploy.local.broker import LocalKafka
 from deploy.local.client import until
@@ -443,17 +446,22 @@ async def test_r6_a_record_that_the_client_cannot_decode_is_stepped_over_and_tak
     local_kafka: LocalKafka, local_store: LocalStore
 ) -> None:
     subjects = [new_id() for _ in range(6)]
-    reader = Reader(local_kafka, local_store)
-    async with reader:
-        await reader.runtime.broker.subscribers[0].stop()
-        for subject in subjects[:3]:
-            await publish(local_kafka, facts(subject, 2))
-        await send_undecodable(local_kafka.client_options("records"), TOPIC)
-        for subject in subjects[3:]:
-            await publish(local_kafka, facts(subject, 2))
-        await reader.runtime.broker.subscribers[0].start()
-        for subject in subjects:
-            await reader.until(subject, 2)
+    try:
+        async with Reader(local_kafka, local_store) as reader:
+            await reader.runtime.broker.subscribers[0].stop()
+            for subject in subjects[:3]:
+                await publish(local_kafka, facts(subject, 2))
+            await send_undecodable(local_kafka.client_options("records"), TOPIC)
+            for subject in subjects[3:]:
+                await publish(local_kafka, facts(subject, 2))
+            await reader.runtime.broker.subscribers[0].start()
+            for subject in subjects:
+                await reader.until(subject, 2)
+    finally:
+        # The run has one broker: a plain client of a later test, reading from the start, would fall over it.
+        admin = AdminClient({**local_kafka.admin_options()})
+        for gone in admin.delete_records([ConfluentPartition(TOPIC, 0, OFFSET_END)]).values():
+            gone.result(20)
 
 
 async def _letters(kafka: LocalKafka, count: int) -> list[ConsumerRecord[Any, Any]]:
