@@ -1,5 +1,6 @@
 """Documents and their commits: state and events in one conditional update (protocol W1 to W4, R1)."""
 
+import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
@@ -15,11 +16,13 @@ from shared.events.base import Event
 from shared.faults import crash_point
 from shared.ids import derived_id, new_id
 from shared.problems import Busy, Conflict, KeyReused, NotFound, PreconditionFailed, PreconditionRequired, TooLarge
-from shared.store import Doc, Insert, Store, Update
+from shared.store import Doc, Insert, Store, Update, unanswered
 
 MAX_EVENT_BYTES = 900_000
 REMEMBERED_COMMANDS = 64
 ATTEMPTS = 12
+WRITES_AT_ONCE = 2
+GROUP = 50
 _DIFF_DEPTH = 3
 _NESTED = frozenset({dict, list})
 
@@ -180,6 +183,26 @@ def from_store(doc: Doc) -> Document:
     )
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A write that waits for its group."""
+
+    doc_id: str
+    write: Insert | Update
+    token: str
+    done: "asyncio.Future[bool]"
+
+    def settle(self, done: bool) -> None:
+        """Say whether it was written."""
+        if not self.done.done():
+            self.done.set_result(done)
+
+    def fail(self, error: Exception) -> None:
+        """Say that nobody knows."""
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
 class Announcer(Protocol):
     """What the relay offers to a commit: tell it what was committed, ask it whether there is room."""
 
@@ -212,6 +235,9 @@ class Documents:
         self._relay = relay
         self._max_depth = max_depth
         self._first_version = first_version
+        self._writing = 0
+        self._waiting: list[_Waiting] = []
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def has_room(self) -> bool:
         """Whether the service's outbox is within its bound: a bulk writer waits until it is (W4)."""
@@ -293,39 +319,98 @@ class Documents:
         """One conditional write of state and events; False when somebody else committed first. Nothing to write: True."""
         if doc.outgoing and (doc.depth + len(doc.outgoing) > self._max_depth or not self._relay.has_room()):
             raise Busy
-        write = self._write(doc, command, answer)
+        # Only a command is remembered, so only it can be told from another's when a group's outcome is in doubt.
+        grouped = command is not None and self._writing >= WRITES_AT_ONCE
+        token = new_id() if grouped else None
+        write = self._write(doc, command, answer, token)
         if write is None:
             return True
-        if isinstance(write, Insert):
-            done = await self.store.insert(self.collection, write.doc)
+        if token is not None:
+            done = await self._in_group(doc.id, write, token)
         else:
-            done = await self.store.update(self.collection, write.where, write.change)
+            self._writing += 1
+            try:
+                done = await self._alone(write)
+            finally:
+                self._next_group()
         if done:
             self._committed(doc)
         return done
 
+    async def _alone(self, write: Insert | Update) -> bool:
+        if isinstance(write, Insert):
+            return await self.store.insert(self.collection, write.doc)
+        return await self.store.update(self.collection, write.where, write.change)
+
+    async def _in_group(self, doc_id: str, write: Insert | Update, token: str) -> bool:
+        """Written with all that come while the store is writing: one round trip, one journal for many (ADR 75)."""
+        waiting = _Waiting(doc_id, write, token, asyncio.get_running_loop().create_future())
+        self._waiting.append(waiting)
+        # Whoever asked may go away: their write is under way all the same.
+        return await asyncio.shield(waiting.done)
+
+    def _next_group(self) -> None:
+        self._writing -= 1
+        group: dict[str, _Waiting] = {}
+        later: list[_Waiting] = []
+        for one in self._waiting:
+            # Two writes of one document never meet in a group: both have the same guard, and only one may hold.
+            if len(group) < GROUP and one.doc_id not in group:
+                group[one.doc_id] = one
+            else:
+                later.append(one)
+        self._waiting = later
+        if group:
+            self._writing += 1
+            task = asyncio.create_task(self._write_group(list(group.values())))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _write_group(self, group: list["_Waiting"]) -> None:
+        try:
+            lost = await self._bulk({one.doc_id: (one.write, one.token) for one in group})
+        except Exception as error:
+            for one in group:
+                if unanswered(error):
+                    one.fail(error)
+                else:
+                    # The store refuses one of them: each is tried for itself. What was written already carries its token.
+                    await self._write_after_all(one)
+        else:
+            for one in group:
+                one.settle(one.doc_id not in lost)
+        finally:
+            self._next_group()
+
+    async def _write_after_all(self, one: "_Waiting") -> None:
+        try:
+            one.settle(not await self._bulk({one.doc_id: (one.write, one.token)}))
+        except Exception as error:
+            one.fail(error)
+
     async def commit_many(self, docs: list[Document]) -> list[Document]:
         """Commit many documents in one round trip; those that somebody else committed first come back."""
-        writes: list[Insert | Update] = []
-        written: list[Document] = []
         token = new_id()
-        for doc in docs:
-            write = self._write(doc, None, None, token)
-            if write is not None:
-                writes.append(write)
-                written.append(doc)
+        writes = {doc.id: (write, token) for doc in docs if (write := self._write(doc, None, None, token)) is not None}
         if not writes:
             return []
-        done, taken = await self.store.bulk(self.collection, writes)
-        lost = {written[position].id for position in taken}
-        if done + len(taken) < len(written):
-            # The server says how many guarded updates matched, not which: our own carry the token.
-            seen = await self.store.get_many(self.collection, [doc.id for doc in written], ["version", "write"])
-            lost |= {doc.id for doc in written if seen.get(doc.id, {}).get("write") != token}
+        lost = await self._bulk(writes)
+        written = [doc for doc in docs if doc.id in writes]
         for doc in written:
             if doc.id not in lost:
                 self._committed(doc)
         return [doc for doc in written if doc.id in lost]
+
+    async def _bulk(self, writes: Mapping[str, tuple[Insert | Update, str]]) -> set[str]:
+        """Write these documents, each with the token that its write carries; those that somebody else wrote first come back."""
+        ids = list(writes)
+        done, taken = await self.store.bulk(self.collection, [write for write, _ in writes.values()])
+        lost = {ids[position] for position in taken}
+        if done + len(taken) < len(ids):
+            # The server says how many guarded updates matched, not which: our own carry the token.
+            seen = await self.store.get_many(self.collection, ids, ["write"])
+            lost |= {doc_id for doc_id, (_, token) in writes.items() if seen.get(doc_id, {}).get("write") != token}
+        return lost
 
     def _committed(self, doc: Document) -> None:
         doc.version = doc.version + 1 if doc.exists else self._first_version

@@ -1,6 +1,8 @@
 """The only module that knows the MongoDB driver: connect, read, guarded writes, indexes (ADR 1: PyMongo async by default, Motor by a setting)."""
 
+import asyncio
 import contextlib
+import copy
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -13,6 +15,7 @@ from pymongo.write_concern import WriteConcern
 
 Doc = dict[str, Any]
 DUPLICATE = 11000
+LOOKUPS_AT_ONCE = 2
 IDS_PER_QUERY = 50  # one `$in` of 500 ids costs the embedded store four times ten of 50
 
 StoreError = PyMongoError
@@ -36,6 +39,7 @@ class Store:
             read_concern=ReadConcern("majority"),
             read_preference=ReadPreference.PRIMARY,
         )
+        self._lookups: dict[tuple[str, tuple[str, ...] | None], _Lookups] = {}
 
     @classmethod
     def connect(cls, url: str, database: str, *, driver: str = "pymongo", timeout_ms: int = 10_000) -> "Store":
@@ -94,9 +98,13 @@ class Store:
         await self._of(collection).create_index([(key, ASCENDING) for key in keys], **options)
 
     async def get(self, collection: str, key: str, fields: Sequence[str] | None = None) -> Doc | None:
-        """The document of this id, or None."""
-        found: Doc | None = await self._of(collection).find_one({"_id": key}, _projection(fields))
-        return found
+        """The document of this id, or None. What is asked for while the store is being asked goes as one question (ADR 75)."""
+        name = self.names.get(collection, collection)
+        shape = (name, None if fields is None else tuple(fields))
+        lookups = self._lookups.get(shape)
+        if lookups is None:
+            lookups = self._lookups[shape] = _Lookups(self._database[name], _projection(fields))
+        return await lookups.get(key)
 
     async def get_many(
         self, collection: str, keys: Iterable[str], fields: Sequence[str] | None = None
@@ -105,8 +113,7 @@ class Store:
         wanted = list(dict.fromkeys(keys))
         found: dict[str, Doc] = {}
         for start in range(0, len(wanted), IDS_PER_QUERY):
-            chunk = wanted[start : start + IDS_PER_QUERY]
-            query = {"_id": chunk[0]} if len(chunk) == 1 else {"_id": {"$in": chunk}}
+            query = _by_ids(wanted[start : start + IDS_PER_QUERY])
             for doc in await self._of(collection).find(query, _projection(fields)).to_list(None):
                 found[doc["_id"]] = doc
         return found
@@ -244,6 +251,62 @@ class Store:
         return plan
 
 
+class _Lookups:
+    """Reads by id of one collection. Each begins after it was asked for, so that a reader sees what was there before it asked."""
+
+    def __init__(self, collection: Any, projection: dict[str, int] | None) -> None:
+        self._collection = collection
+        self._projection = projection
+        self._asking = 0
+        self._waiting: dict[str, list[asyncio.Future[Doc | None]]] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def get(self, key: str) -> Doc | None:
+        """The document of this id: asked for alone while nobody else asks, else together with all who wait."""
+        if self._asking < LOOKUPS_AT_ONCE:
+            self._asking += 1
+            try:
+                found: Doc | None = await self._collection.find_one({"_id": key}, self._projection)
+            finally:
+                self._next()
+            return found
+        waiting: asyncio.Future[Doc | None] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(key, []).append(waiting)
+        return await waiting
+
+    def _next(self) -> None:
+        """One question was answered: those who wait ask next."""
+        self._asking -= 1
+        if self._waiting:
+            keys = list(self._waiting)[:IDS_PER_QUERY]
+            self._asking += 1
+            # A task of its own: whoever asked first may go away without the others.
+            task = asyncio.create_task(self._ask({key: self._waiting.pop(key) for key in keys}))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _ask(self, asked: Mapping[str, list[asyncio.Future[Doc | None]]]) -> None:
+        try:
+            docs = await self._collection.find(_by_ids(list(asked)), self._projection).to_list(None)
+        except BaseException as error:
+            for waiting in (one for each in asked.values() for one in each if not one.done()):
+                waiting.set_exception(error)
+            if not isinstance(error, Exception):
+                raise
+        else:
+            found = {doc["_id"]: doc for doc in docs}
+            for key, each in asked.items():
+                first, *others = each
+                # Each may change what it got.
+                for waiting in others:
+                    if not waiting.done():
+                        waiting.set_result(copy.deepcopy(found.get(key)))
+                if not first.done():
+                    first.set_result(found.get(key))
+        finally:
+            self._next()
+
+
 class Insert:
     """One insert of a bulk write."""
 
@@ -262,6 +325,15 @@ class Update:
         self.where = where
         self.change = change
         self.upsert = upsert
+
+
+def unanswered(error: Exception) -> bool:
+    """Whether the store gave no answer, so that nobody knows what became of a write."""
+    return isinstance(error, PyMongoError) and (isinstance(error, AutoReconnect) or error.timeout)
+
+
+def _by_ids(ids: list[str]) -> Doc:
+    return {"_id": ids[0]} if len(ids) == 1 else {"_id": {"$in": ids}}
 
 
 def _projection(fields: Sequence[str] | None) -> dict[str, int] | None:
