@@ -125,6 +125,8 @@ async def _settle(store: Store, children: int) -> dict[str, int]:
     planning = _planning(store, NOON, Silent())
     view, rng = planning.view, random.Random(11)
     assert view is not None
+    await planning.plans.ensure_indexes()
+    await view.ensure_indexes()
     armed: dict[str, int] = {}
     while len(armed) < children:
         docs: list[Document] = []
@@ -146,8 +148,6 @@ async def _settle(store: Store, children: int) -> dict[str, int]:
                     for key, fields in derived.rows(doc).items()
                 ],
             )
-    await planning.plans.ensure_indexes()
-    await view.ensure_indexes()
     return armed
 
 

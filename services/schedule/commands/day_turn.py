@@ -17,6 +17,8 @@ log = structlog.get_logger(__name__)
 
 AT_ONCE = 100
 """So many are counted in one go, a twentieth of a second: requests are answered beside the turn."""
+WRITTEN_AT_ONCE = 50
+"""Of those that change so many are read whole and written in one go."""
 BESIDE = 2
 """So many buckets at once: while the documents of one are on their way those of the other are counted."""
 PAUSE_S = 0.2
@@ -72,26 +74,28 @@ async def turn_the_day(planning: Planning) -> Turned:
 
 
 async def _turn(planning: Planning, children: Sequence[str], turned: Turned) -> None:
+    moved: list[str] = []
     for start in range(0, len(children), AT_ONCE):
-        while not planning.plans.has_room():  # noqa: ASYNC110 - the relay makes room, and tells nobody
-            await asyncio.sleep(PAUSE_S)
         some = await planning.plans.store.get_many(kept.PLANS, children[start : start + AT_ONCE], kept.COUNTED)
-        moved = [child for child, row in some.items() if not _stands(planning, row)]
-        changed = await _rewrite(planning, moved)
+        moved += [child for child, row in some.items() if not _stands(planning, row)]
+        while len(moved) >= WRITTEN_AT_ONCE:
+            await _rewrite(planning, moved[:WRITTEN_AT_ONCE], turned)
+            del moved[:WRITTEN_AT_ONCE]
         turned.counted += len(some)
-        turned.changed += changed
+    await _rewrite(planning, moved, turned)
 
 
 def _stands(planning: Planning, row: Doc) -> bool:
     return stands(planning, Document(row["_id"], state=row.get("state", {})))
 
 
-async def _rewrite(planning: Planning, children: Sequence[str]) -> int:
-    """Recount these from the whole document and commit, again where somebody else committed first; how many said something."""
+async def _rewrite(planning: Planning, children: Sequence[str], turned: Turned) -> None:
+    """Recount these from the whole document and commit, again where somebody else committed first."""
     view = view_of(planning)
     waiting = set(children)
-    changed = 0
     while waiting:
+        while not planning.plans.has_room():  # noqa: ASYNC110 - the relay makes room, and tells nobody
+            await asyncio.sleep(PAUSE_S)
         docs = list((await planning.plans.load_many(waiting)).values())
         for doc in docs:
             recount(planning, doc, after_events=False)
@@ -99,5 +103,4 @@ async def _rewrite(planning: Planning, children: Sequence[str]) -> int:
         news = {doc.id for doc in docs if doc.outgoing}
         waiting = {doc.id for doc in await planning.plans.commit_many(docs)}
         await view.derive([doc for doc in docs if doc.derive and doc.id not in waiting])
-        changed += len(news - waiting)
-    return changed
+        turned.changed += len(news - waiting)

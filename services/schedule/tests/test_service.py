@@ -394,8 +394,8 @@ async def test_a_turn_that_was_stopped_goes_on_where_it_was_and_tells_nothing_tw
     town.relay.room = 100
     left = await turn_the_day(town.planning)
     done = [zlib.crc32(f"c{number}".encode()) % kept.BUCKETS in begun["buckets"] for number in range(60)]
-    assert left.counted == done.count(False)
-    assert 0 < left.counted < 60
+    # What was ended between its commit and its rows is looked at once more.
+    assert done.count(False) <= left.counted < 60
     told = Counter(entry["subject"] for entry in await town.announced() if ".PlanChanged." in entry["type"])
     assert told == {f"c{number}": 2 for number in range(60)}
     assert await town.planning.plans.store.get(kept.DAYS, "turn") is None
