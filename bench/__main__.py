@@ -63,7 +63,7 @@ def main(
             "R1": lambda: records_files.taking_over(store, 1_000 * scale),
             "R2": records_files.on_paper,
             "R3": lambda: records_files.diary_page(store, 500 * scale),
-            "N2": lambda: schedule_turn.turn(store, 1_000 * scale),
+            "N2": lambda: schedule_turn.turn(store, schedule_turn.COUNTRY if full else 2_000),
         }
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
@@ -88,7 +88,9 @@ def main(
                 bar.update(task, description="P6: a notice to everybody …")
                 rows += inbox.announcement_rows(Path(folder) / "town", 5_000 * scale)
             bar.update(task, description="P5, P13's check …")
-            rows += [row for row in (*plan_rows(), *cdsi_rows()) if not chosen or row.id.split()[0] in chosen]
+            for ids, made in (({"P5", "P13"}, plan_rows), ({"CDSI"}, cdsi_rows)):
+                if not chosen or chosen & ids:
+                    rows += [row for row in made() if not chosen or row.id.split()[0].upper() in chosen]
     conditions = {"write concern": "majority, j: true", "batch": backbone.BATCH, "scale": "full" if full else "small"}
     show(rows, conditions)
     console.print(f"Written to {write(rows, conditions, out)}", style="dim")

@@ -6,8 +6,9 @@ from fastapi import FastAPI
 
 from services.schedule import store as kept
 from services.schedule.api import router
+from services.schedule.commands.day_turn import turn_the_day
 from services.schedule.commands.planning import Planning
-from services.schedule.commands.recounting import plans_and_recounts, turn_the_day
+from services.schedule.commands.recounting import plans_and_recounts
 from services.schedule.commands.reminders import fire_reminders
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe

@@ -6,7 +6,6 @@ Views (rebuilt from the owners' history): the rest of `plans`, `consents`, and t
 
 import zlib
 from datetime import UTC, date, datetime
-from typing import Any
 
 from services.schedule.domain.coverage import FollowUpState, may_close_first
 from services.schedule.domain.history import Allergy, CheckupDone, DoseGiven, History, Observation, Reaction
@@ -15,7 +14,8 @@ from services.schedule.domain.verdicts import Because, Cited, Sentence
 from shared.clock import read_instant
 from shared.documents import Document
 from shared.ids import derived_id
-from shared.store import Doc
+from shared.outbox import PARKED_FROM
+from shared.store import Doc, Store
 from shared.views import Derived
 
 PLANS = "plans"
@@ -28,6 +28,16 @@ RESIDENTS = "residents"
 CHILD_CONSENTS = "child_consents"
 DAYS = "days"
 BUCKETS = 16
+COUNTED = tuple(
+    f"state.{part}"
+    for part in (
+        *("child", "doses", "conditions", "allergies", "reactions", "checkups", "silenced"),
+        *("plan_digest", "reminders", "told"),
+    )
+)
+"""What a recount reads of a document, and in place of the plan, nine tenths of it, the plan's digest."""
+UNFINISHED = {"pending": {"$gte": 0, "$lt": PARKED_FROM}}
+"""By the one index of documents; a parked document whose rows are not written is among them."""
 NEVER = 253_402_300_799_000
 """The end of the year 9999: a row that waits for nothing stays out of every search."""
 
@@ -205,6 +215,17 @@ PLAN_DERIVED = (
 CONSENT_DERIVED = (Derived(CHILD_CONSENTS, consent_rows, (("child",),)),)
 
 
+async def in_bucket(store: Store, bucket: int) -> list[str]:
+    """The children of a bucket: every plan document has its row there as soon as its derived rows are written."""
+    return [row["child"] for row in await store.find(REMINDER_TIMES, {"bucket": bucket}, fields=["child"])]
+
+
+async def without_rows(store: Store) -> list[str]:
+    """The documents whose writer died, or is at work, between their commit and their derived rows."""
+    rows = await store.find(PLANS, UNFINISHED, fields=["derive_at"])
+    return [row["_id"] for row in rows if row.get("derive_at")]
+
+
 def _milliseconds(instant: str) -> int:
     return int(read_instant(instant).timestamp() * 1000)
 
@@ -217,12 +238,3 @@ def milliseconds(instant: datetime) -> int:
 def stream_marks(doc: Document) -> dict[str, int]:
     """What the plan was built from: `stream:subject` -> revision."""
     return {name.replace("/", "."): revision for name, revision in sorted(doc.applied.items())}
-
-
-def plain(value: Any) -> Any:
-    """Tuples as lists and dates as text, as the store holds them."""
-    if isinstance(value, dict):
-        return {key: plain(inner) for key, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(inner) for inner in value]
-    return value.isoformat() if isinstance(value, date) else value

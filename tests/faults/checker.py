@@ -88,8 +88,8 @@ def behind(rig: Rig) -> list[str]:
                 found.append(f"{service}.{collection} has plan {applied} of {head} of {child}")
     for notice in rig.database("notify").announcements.find({}, {"state": 1}):
         items = rig.database("notify").inbox.count_documents({"announcement": notice["_id"]})
-        if items < len(rig.families):
-            found.append(f"notice {notice['_id']} reached {items} of {len(rig.families)}")
+        if items < len(rig.guardians):
+            found.append(f"notice {notice['_id']} reached {items} of {len(rig.guardians)}")
     return found
 
 
@@ -156,7 +156,7 @@ def _plans_are_right(rig: Rig, found: Findings) -> None:
         history = schedule_documents.history_of(state)
         on = schedule_documents.day(state["plan"]["as_of"])
         assert on is not None
-        again = schedule_documents.plain(plan_to_json(make_plan(rules, history, on)))
+        again = plan_to_json(make_plan(rules, history, on))
         if again != state["plan"]:
             found.wrong.append(f"the plan of {child} is not its recount")
         theirs = [(item["series"], item["dose_number"], item["status"]) for item in shown[child]["items"]]
@@ -166,7 +166,7 @@ def _plans_are_right(rig: Rig, found: Findings) -> None:
 
 def _inboxes_are_whole(rig: Rig, ledger: Ledger, found: Findings) -> None:
     """I4: each published notice once in the inbox of each guardian of the town, and nothing else."""
-    guardians = {family.guardian.subject for family in rig.families}
+    guardians = rig.guardians
     known = {entry.answer["id"] for entry in ledger.of("notice", "ok")}
     items: Counter[tuple[str, str]] = Counter()
     for item in rig.database("notify").inbox.find({"announcement": {"$ne": None}}, {"announcement": 1, "recipient": 1}):
@@ -185,11 +185,15 @@ def check_pushes(receivers: Iterable[Receiver], push: PushService) -> Findings:
     A 429 is a definite refusal (RFC 8030 section 8.4): what is sent again after it was not sent before.
     """
     found = Findings()
+    sent: defaultdict[str, list[bytes]] = defaultdict(list)
+    for one in push.requests:
+        if one.status != TOO_MANY:
+            sent[one.path].append(one.body)
     for receiver in receivers:
-        sent = [one for one in push.requests if one.path == receiver.path and one.status != TOO_MANY]
-        texts = Counter(receiver.decrypt(one.body) for one in sent)
+        texts = Counter(receiver.decrypt(body) for body in sent.pop(receiver.path, []))
         found.doubled += [f"{receiver.path} got a push {times} times" for times in texts.values() if times > 1]
         found.wrong += [f"a push to {receiver.path} names a child" for text in texts if CANARY in text or LOT in text]
+    found.wrong += [f"a push went to {path}, where nobody is" for path in sent]
     found.wrong += [f"a push was malformed: {one.problem}" for one in push.requests if one.problem]
     return found
 

@@ -83,7 +83,7 @@ class Load:
             "body": {"ja": "本日のお知らせです。"},
             "audience": {"age_years": {"under": 30}},
             "urgency": "important",
-            "confirm": len(self.rig.families),
+            "confirm": len(self.rig.guardians),
         }
         await self._ask("notice", self.rig.staff, "", "", body, title, path="/v1/announcements")
 

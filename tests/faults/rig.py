@@ -41,12 +41,19 @@ class Rig:
     staff: Caller
     clinic: Caller
     families: list[Family] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+    """Guardians of the town whom notify alone knows, where a fan-out is to be large."""
     today: date = field(default_factory=lambda: Clock().today())
 
     @property
     def data(self) -> Path:
         """The data folder."""
         return self.platform.data
+
+    @property
+    def guardians(self) -> set[str]:
+        """Whom a notice to everybody reaches."""
+        return {family.guardian.subject for family in self.families} | set(self.others)
 
     def database(self, service: str) -> Any:
         """A service's own store, read past the service, as only a checker may."""

@@ -16,6 +16,7 @@ from tests.faults import checker, injected
 from tests.faults.checker import Findings, Letter
 from tests.faults.ledger import Ledger
 from tests.faults.load import Load
+from tests.faults.others import move_in
 from tests.faults.proxy import Proxy
 from tests.faults.report import Report, Row
 from tests.faults.rig import Rig, settle_in
@@ -119,10 +120,12 @@ async def set_up(
     settings: Mapping[str, str] | None = None,
     *,
     proxied: Sequence[str] = (),
+    others: int = 0,
 ) -> AsyncIterator[Stage]:
     """The platform with a small town whose guardians all have a browser that takes pushes, at any hour of the night too.
 
-    `proxied`: "kafka" and services whose store are reached through a proxy of the rig only.
+    `proxied`: "kafka" and services whose store are reached through a proxy of the rig only. `others`: so many more
+    guardians, known to notify alone, one in five of them with a browser.
     """
     by_day = {"HAGUKUMI_QUIET_FROM": "0", "HAGUKUMI_QUIET_TO": "0", **(settings or {})}
     async with AsyncExitStack() as stack:
@@ -149,6 +152,7 @@ async def set_up(
             await family.guardian.put(
                 f"/v1/push-subscriptions/{family.guardian.subject}", receiver.subscription(), expect=None
             )
+        receivers += await move_in(rig, push, others)
         ledger = Ledger(folder / "ledger.jsonl")
         load = Load(rig, ledger, report.seed)
         yield Stage(rig, ledger, load, push, receivers, report, random.Random(report.seed), network=network)

@@ -10,10 +10,11 @@ import pytest
 
 from shared.testing.push_service import Answer
 from tests.faults import injected
-from tests.faults.checker import read_all
+from tests.faults.checker import check_lag, read_all
+from tests.faults.load import PATIENCE_S
 from tests.faults.mutations import tree
 from tests.faults.report import Report
-from tests.faults.stage import Stage, set_up
+from tests.faults.stage import CHILDREN, Stage, set_up
 
 pytestmark = [pytest.mark.integration, pytest.mark.fault, pytest.mark.slow]
 STOPS_WITHIN_S = 15.0
@@ -99,9 +100,11 @@ async def test_a_push_service_that_fails(tmp_path: Path, report: Report) -> None
 
 async def test_a_fan_out_killed_on_its_way(tmp_path: Path, report: Report) -> None:
     """F16: one notice to many guardians, notify killed at 10, 50 and 90 per cent of them."""
-    families = int(os.environ.get("FAMILIES", "400"))
-    async with set_up(tmp_path, report, families) as on:
-        await on.under(f"F16 fan-out of {families}", lambda: _killed_on_its_way(on, families), loaded=False)
+    guardians = int(os.environ.get("FAMILIES", "400"))
+    async with set_up(tmp_path, report, others=guardians - CHILDREN) as on:
+        await on.under(f"F16 fan-out of {guardians:,}", lambda: _killed_on_its_way(on, guardians), loaded=False)
+        # Whose push was under way at a kill may have none: its outcome is unknown, and it is not sent again.
+        assert len(on.push.requests) > 0.9 * len(on.receivers)
 
 
 @pytest.mark.skipif(not os.environ.get("SOAK"), reason="a soak is asked for: make faults SOAK=600")
@@ -119,19 +122,27 @@ async def _some_notices(on: Stage, count: int) -> int:
     return len(on.push.answers)
 
 
-async def _killed_on_its_way(on: Stage, families: int) -> int:
+async def _killed_on_its_way(on: Stage, guardians: int) -> int:
     notice = asyncio.create_task(on.load.one_notice())
     process = on.rig.platform.service("notify")
     inbox = on.rig.database("notify").inbox
+    patience = PATIENCE_S + guardians / 50
 
     def holds(items: int) -> bool:
-        return bool(inbox.count_documents({}) >= items)
+        return bool(inbox.estimated_document_count() >= items)
+
+    async def all_is_read() -> bool:
+        return not (await check_lag(on.rig)).unhealed
 
     for share in (0.1, 0.5, 0.9):
-        await injected.wait_until(partial(holds, int(families * share)), f"{share:.0%} of the items are there")
+        there = f"{share:.0%} of the items are there"
+        await injected.wait_until(partial(holds, int(guardians * share)), there, patience)
         await on.rig.off(process.kill9)
         await injected.wait_until(lambda: on.rig.platform.is_ready("notify"), "notify is back")
     await notice
+    await injected.wait_until(partial(holds, guardians), "every item is there", patience)
+    # The pushes go in a group of their own, behind the items.
+    await injected.wait_async(all_is_read, "every page is pushed", patience)
     return 3
 
 

@@ -1,10 +1,12 @@
 """Recounting plans: after events, at the turn of the day, and beside what is stored."""
 
+import hashlib
 from collections.abc import AsyncIterator, Sequence
-from datetime import date
+
+import orjson
 
 from services.schedule import store as kept
-from services.schedule.commands.planning import Planning, view_of
+from services.schedule.commands.planning import Planning
 from services.schedule.domain.plan import make_plan, plan_to_json
 from services.schedule.domain.reminders import DueItem, overdue, reminders_for, why_cancelled
 from shared.clock import tokyo_time, wire_instant
@@ -21,9 +23,9 @@ from shared.events.schedule import (
 )
 from shared.ids import derived_id
 from shared.store import Doc
-from shared.views import View
 
-RECOUNT_AT_ONCE = 500
+_COMPARED = ("rule_set", "items", "doses")
+"""What makes a plan another one; the day on which it was counted does not."""
 
 
 def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
@@ -35,13 +37,11 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
     if "child" not in state:
         return
     before = state.get("plan")
-    today = planning.today
-    if state.get("silenced"):
-        plan: Doc = {"rule_set": planning.rules.id, "as_of": today.isoformat(), "items": [], "doses": []}
-    else:
-        plan = _counted(planning, state)
+    plan = _counted(planning, state)
     state["plan"] = plan if before is None or _differs(before, plan) else before
-    armed, cancelled = _rearm(planning, doc, plan)
+    state["plan_digest"] = _digest(plan)
+    items = _due_items(plan)
+    armed, cancelled = _rearm(planning, doc, items)
     if state["plan"] is not before or armed or cancelled:
         doc.emit(
             PlanChanged(
@@ -68,22 +68,39 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
         for reminder_id, reason in cancelled:
             doc.emit(ReminderCancelled(reminder_id=reminder_id, reason=reason), planning.now)
     elif after_events:
-        doc.emit(PlanConfirmed(as_of=today, based_on=kept.stream_marks(doc)), planning.now)
-    _tell_overdue(planning, doc, plan, today)
+        doc.emit(PlanConfirmed(as_of=planning.today, based_on=kept.stream_marks(doc)), planning.now)
+    _tell_overdue(planning, doc, items)
+
+
+def stands(planning: Planning, doc: Document) -> bool:
+    """Whether a recount would leave everything as it is; the document has no more than kept.COUNTED, and is spoilt after."""
+    state = doc.state
+    if "child" not in state:
+        return True
+    plan = _counted(planning, state)
+    if state.get("plan_digest") != _digest(plan):
+        return False
+    items = _due_items(plan)
+    armed, cancelled = _rearm(planning, doc, items)
+    _tell_overdue(planning, doc, items)
+    return not (armed or cancelled or doc.outgoing)
 
 
 async def plans_and_recounts(planning: Planning) -> AsyncIterator[tuple[str, bool]]:
     """Every child and whether its plan is what its history gives today (promise G4)."""
-    async for row in planning.plans.store.each(kept.PLANS, {}, fields=["_id"], batch=100):
-        doc = await planning.plans.load(row["_id"])
-        if doc is None or "child" not in doc.state or doc.state.get("silenced"):
-            continue
-        plan = _counted(planning, doc.state)
-        yield doc.id, "plan" in doc.state and not _differs(doc.state["plan"], plan)
+    for bucket in range(kept.BUCKETS):
+        for child in await kept.in_bucket(planning.plans.store, bucket):
+            doc = await planning.plans.load(child)
+            if doc is None or "child" not in doc.state or doc.state.get("silenced"):
+                continue
+            plan = _counted(planning, doc.state)
+            yield doc.id, "plan" in doc.state and not _differs(doc.state["plan"], plan)
 
 
 def _counted(planning: Planning, state: Doc) -> Doc:
-    plan: Doc = kept.plain(plan_to_json(make_plan(planning.rules, kept.history_of(state), planning.today)))
+    if state.get("silenced"):
+        return {"rule_set": planning.rules.id, "as_of": planning.today.isoformat(), "items": [], "doses": []}
+    plan: Doc = plan_to_json(make_plan(planning.rules, kept.history_of(state), planning.today))
     if state["child"].get("born"):
         # The pregnancy is over: what is left are the mother's own checkups.
         plan["items"] = [item for item in plan["items"] if item["series"].startswith("postnatal_")]
@@ -91,7 +108,12 @@ def _counted(planning: Planning, state: Doc) -> Doc:
 
 
 def _differs(before: Doc, plan: Doc) -> bool:
-    return any(before.get(part) != plan.get(part) for part in ("rule_set", "items", "doses"))
+    return any(before.get(part) != plan[part] for part in _COMPARED)
+
+
+def _digest(plan: Doc) -> str:
+    """The same for two plans that do not differ."""
+    return hashlib.blake2b(orjson.dumps([plan[part] for part in _COMPARED]), digest_size=16).hexdigest()
 
 
 def _due_items(plan: Doc) -> list[DueItem]:
@@ -109,13 +131,12 @@ def _due_items(plan: Doc) -> list[DueItem]:
     ]
 
 
-def _rearm(planning: Planning, doc: Document, plan: Doc) -> tuple[int, list[tuple[str, str]]]:
+def _rearm(planning: Planning, doc: Document, items: Sequence[DueItem]) -> tuple[int, list[tuple[str, str]]]:
     """Arm what the plan asks for, cancel what lost its reason; fired ones stay fired.
 
     Gives how many were armed, and which were cancelled for what reason.
     """
     reminders: Doc = doc.state.setdefault("reminders", {})
-    items = _due_items(plan)
     wanted = {
         derived_id("reminder", doc.id, key): (key, reminder)
         for key, reminder in reminders_for(items, planning.today).items()
@@ -146,10 +167,10 @@ def _rearm(planning: Planning, doc: Document, plan: Doc) -> tuple[int, list[tupl
     return armed, cancelled
 
 
-def _tell_overdue(planning: Planning, doc: Document, plan: Doc, today: date) -> None:
+def _tell_overdue(planning: Planning, doc: Document, items: Sequence[DueItem]) -> None:
     """Announce each dose or checkup once when it becomes overdue; forget it when it no longer is."""
     told: Doc = doc.state.setdefault("told", {})
-    late = overdue(_due_items(plan), today)
+    late = overdue(items, planning.today)
     for name, since in late.items():
         if name in told:
             continue
@@ -161,52 +182,3 @@ def _tell_overdue(planning: Planning, doc: Document, plan: Doc, today: date) -> 
             doc.emit(DoseOverdue(series=series, dose_number=int(number), overdue_from=since), planning.now)
     for name in set(told) - set(late):
         del told[name]
-
-
-async def turn_the_day(planning: Planning) -> int:
-    """Recount every plan that was not yet recounted today, or under these rule files; how many documents changed."""
-    view = view_of(planning)
-    today = planning.today.isoformat()
-    done = await planning.plans.store.get(kept.DAYS, "last")
-    rules = planning.rules.digest
-    before = done if done is not None and done["day"] >= today else {}
-    if before and rules in {before["rules"], *before.get("superseded", ())}:
-        # Of two processes with different rules (a rollout) the newer one's hold: they only move forward (protocol R2).
-        return 0
-    changed = 0
-    batch: list[str] = []
-    async for row in planning.plans.store.each(kept.PLANS, {}, fields=["_id"]):
-        batch.append(row["_id"])
-        if len(batch) == RECOUNT_AT_ONCE:
-            changed += await _recount_many(planning, view, batch)
-            batch = []
-    changed += await _recount_many(planning, view, batch)
-    await planning.plans.store.update(
-        kept.DAYS,
-        {"_id": "last"},
-        {
-            "$set": {
-                "day": today,
-                "rules": rules,
-                "superseded": [*before.get("superseded", ()), before["rules"]] if before else [],
-            }
-        },
-        upsert=True,
-    )
-    return changed
-
-
-async def _recount_many(planning: Planning, view: View, ids: Sequence[str]) -> int:
-    waiting = set(ids)
-    changed = 0
-    while waiting:
-        docs = list((await planning.plans.load_many(waiting)).values())
-        for doc in docs:
-            recount(planning, doc, after_events=False)
-            view.mark_derived(doc)
-        touched = [doc for doc in docs if doc.outgoing]
-        lost = {doc.id for doc in await planning.plans.commit_many(touched)}
-        await view.derive([doc for doc in touched if doc.id not in lost])
-        changed += len(touched) - len(lost)
-        waiting = lost
-    return changed
