@@ -29,7 +29,7 @@ from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe
 from shared.bus import envelope_of
 from shared.clock import Clock
-from shared.documents import Document, Documents, from_store
+from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.records import Actor, ChildFacts, ChildRegistered, Dose, DoseRecorded, PersonName
 from shared.ids import derived_id, new_id
@@ -72,7 +72,7 @@ def _planning(store: Store, moment: datetime, relay: Silent) -> Planning:
     """The plans of this store at this moment, wired as the service wires them."""
     clock = Clock()
     clock.move_to(moment)
-    documents = Documents(store, kept.PLANS, relay=relay, clock=clock)
+    documents = Documents(store, kept.PLANS, relay=relay, clock=clock, as_text=kept.AS_TEXT)
     planning = Planning(rules=load_rule_set(), plans=documents, lots=documents)
     # The runtime is there to be subscribed to; it starts nothing.
     planning.view = subscribe(Runtime(Settings(service="schedule")), planning)
@@ -171,9 +171,9 @@ async def _wrong(store: Store, moment: datetime, children: list[str]) -> int:
     wrong = 0
     for start in range(0, len(children), BATCH):
         for row in (await store.get_many(kept.PLANS, children[start : start + BATCH])).values():
-            doc = from_store(row)
+            doc = planning.plans.read(row)
             recount(planning, doc, after_events=False)
-            wrong += bool(doc.outgoing) or doc.state != row["state"] or doc.state["plan"]["items"] == []
+            wrong += bool(doc.outgoing) or doc.state != doc.loaded["state"] or doc.state["plan"]["items"] == []
     return wrong
 
 

@@ -4,10 +4,12 @@ import asyncio
 import json
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+import orjson
 from opentelemetry import propagate
 
 from shared.clock import Clock, wire_instant
@@ -72,6 +74,8 @@ class Document:
     outgoing: list[Doc] = field(default_factory=list)
     derive: bool = False
     loaded: Doc = field(default_factory=dict)
+    texts: dict[str, str] = field(default_factory=dict)
+    """What the store keeps as text of `state`, as loaded. Such a part is replaced, never changed in place."""
 
     @property
     def exists(self) -> bool:
@@ -164,14 +168,21 @@ def _copied(value: Any) -> Any:
     return value
 
 
-def from_store(doc: Doc) -> Document:
-    """The document as the store holds it."""
+def from_store(doc: Doc, as_text: Iterable[str] = ()) -> Document:
+    """The document as the store holds it; the parts of its state that are kept as text are read."""
+    loaded = doc.get("state", {})
+    texts = {name: loaded[name] for name in as_text if isinstance(loaded.get(name), str)}
+    parts = {name: orjson.loads(text) for name, text in texts.items()}
+    state = _copied({name: value for name, value in loaded.items() if name not in parts} if parts else loaded)
+    if parts:
+        doc = {**doc, "state": {**loaded, **parts}}
+        state |= parts
     return Document(
         id=doc["_id"],
         version=doc["version"],
         revision=doc.get("revision", 0),
         tenant=doc.get("tenant", ""),
-        state=_copied(doc.get("state", {})),
+        state=state,
         heads=dict(doc.get("heads", {})),
         applied=dict(doc.get("applied", {})),
         wanted=dict(doc.get("wanted", {})),
@@ -180,6 +191,7 @@ def from_store(doc: Doc) -> Document:
         depth=len(doc.get("outbox", ())),
         commands=doc.get("last_commands", []),
         loaded=doc,
+        texts=texts,
     )
 
 
@@ -228,6 +240,7 @@ class Documents:
         clock: Clock,
         max_depth: int = 500,
         first_version: int = 1,
+        as_text: frozenset[str] = frozenset(),
     ) -> None:
         self.store = store
         self.collection = collection
@@ -235,6 +248,7 @@ class Documents:
         self._relay = relay
         self._max_depth = max_depth
         self._first_version = first_version
+        self.as_text = as_text
         self._writing = 0
         self._waiting: list[_Waiting] = []
         self._tasks: set[asyncio.Task[None]] = set()
@@ -250,11 +264,15 @@ class Documents:
     async def load(self, doc_id: str) -> Document | None:
         """The document, or None."""
         doc = await self.store.get(self.collection, doc_id)
-        return from_store(doc) if doc is not None else None
+        return self.read(doc) if doc is not None else None
 
     async def load_many(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents that exist, by id."""
-        return {key: from_store(doc) for key, doc in (await self.store.get_many(self.collection, ids)).items()}
+        return {key: self.read(doc) for key, doc in (await self.store.get_many(self.collection, ids)).items()}
+
+    def read(self, doc: Doc) -> Document:
+        """A row of this collection as a document."""
+        return from_store(doc, self.as_text)
 
     async def create(self, doc_id: str, decide: Decide, command: Command | None = None) -> tuple[Doc, Document]:
         """Decide on a document that must not exist yet, and commit; (answer, document). A repeat gets the same answer."""
@@ -433,7 +451,7 @@ class Documents:
                 "version": self._first_version,
                 "revision": len(doc.outgoing),
                 "tenant": doc.tenant,
-                "state": doc.state,
+                "state": {**doc.state, **self._texts(doc)},
                 "heads": doc.heads,
                 "applied": doc.applied,
                 "wanted": doc.wanted,
@@ -453,7 +471,10 @@ class Documents:
             return Insert(body)
         sets: Doc = {}
         unsets: Doc = {}
-        _diff(doc.loaded.get("state", {}), doc.state, "state", sets, unsets, _DIFF_DEPTH)
+        texts = self.as_text & doc.state.keys()
+        before, state = (_without(one, texts) for one in (doc.loaded.get("state", {}), doc.state))
+        _diff(before, state, "state", sets, unsets, _DIFF_DEPTH)
+        sets |= {f"state.{name}": text for name, text in self._texts(doc).items() if text != doc.texts.get(name)}
         for name in ("heads", "applied", "wanted", "passed", "parked"):
             _diff(doc.loaded.get(name, {}), getattr(doc, name), name, sets, unsets, 1)
         if doc.tenant != doc.loaded.get("tenant", ""):
@@ -478,6 +499,21 @@ class Documents:
         if unsets:
             change["$unset"] = unsets
         return Update({"_id": doc.id, "version": doc.version}, change)
+
+    def _texts(self, doc: Document) -> dict[str, str]:
+        """The parts of the state that the store keeps as text, where they are others than those that were loaded."""
+        before = doc.loaded.get("state", {})
+        return {
+            name: orjson.dumps(doc.state[name], option=orjson.OPT_SORT_KEYS).decode()
+            for name in self.as_text
+            if name in doc.state
+            and doc.state[name] is not before.get(name)
+            and (name in doc.texts or doc.state[name] != before.get(name))
+        }
+
+
+def _without(state: Doc, names: AbstractSet[str]) -> Doc:
+    return {name: value for name, value in state.items() if name not in names} if names else state
 
 
 def _remembered(doc: Document, command: Command) -> Doc | None:

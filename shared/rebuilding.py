@@ -7,7 +7,7 @@ from typing import Any
 
 import structlog
 
-from shared.documents import Document, from_store
+from shared.documents import Document
 from shared.healing import Healer
 from shared.reconciling import Reconciler
 from shared.store import Store
@@ -115,7 +115,7 @@ class Rebuilder:
             page.clear()
 
         async for row in new.documents.store.each(new.name, {}):
-            doc = from_store(row)
+            doc = new.documents.read(row)
             page[doc.id] = doc
             if len(page) >= 200:
                 await settle()

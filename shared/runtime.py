@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from datetime import timedelta
 from typing import Any
 
@@ -69,8 +69,11 @@ class Runtime:
         """What readiness tells beside its checks; none of it makes a service unready."""
         self._collections: dict[str, Documents] = {}
 
-    def documents(self, collection: str, max_depth: int | None = None) -> Documents:
-        """The documents of one collection, known to the relay; `max_depth` events may wait in one, or as many as settings say."""
+    def documents(self, collection: str, max_depth: int | None = None, as_text: Iterable[str] = ()) -> Documents:
+        """The documents of one collection, known to the relay; `max_depth` events may wait in one, or as many as settings say.
+
+        `as_text` names the parts of a state that the store keeps as one text (ADR 76).
+        """
         if collection not in self._collections:
             self._collections[collection] = Documents(
                 self.store,
@@ -78,6 +81,7 @@ class Runtime:
                 relay=self.relay,
                 clock=self.clock,
                 max_depth=max_depth or self.settings.outbox_depth_document,
+                as_text=frozenset(as_text),
             )
             self.relay.collections.append(collection)
         return self._collections[collection]

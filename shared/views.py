@@ -199,6 +199,7 @@ class View:
             relay=NobodyHears(),
             clock=self.documents.clock,
             first_version=generation * VERSIONS_APART + 1,
+            as_text=self.documents.as_text,
         )
         found._beside = None
         found._derives_now = False

@@ -55,7 +55,7 @@ def create_app(settings: Settings) -> FastAPI:
     documents = runtime.documents(kept.CHILDREN)
     admission = Admission(policy, documents, runtime.clock)
     listeners = Listeners()
-    follow_changes(runtime, listeners, documents, runtime.documents(kept.PLANS))
+    follow_changes(runtime, listeners, documents, kept.plans_of(runtime))
     forwarder = forwarded.Forwarder(runtime)
     cursors = Cursors(str(signing_key.get("d", "")))
     routers = [

@@ -15,6 +15,7 @@ from services.gateway.domain.policy import Policy
 from services.gateway.domain.residence import Ledger
 from shared.documents import Document, Documents
 from shared.ids import derived_id
+from shared.runtime import Runtime
 from shared.store import Doc, Store
 from shared.views import Derived
 
@@ -29,6 +30,11 @@ INTAKE = "intake"
 CLOCK = "clock"
 DOSES = "doses"
 POLICY = Path(__file__).with_name("policy")
+
+
+def plans_of(runtime: Runtime) -> Documents:
+    """The view of plans; each plan is one text, for it is only ever read whole."""
+    return runtime.documents(PLANS, as_text=("plan",))
 
 
 def load_policy() -> Policy:

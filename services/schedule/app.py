@@ -23,7 +23,9 @@ def create_app(settings: Settings) -> FastAPI:
     """The service, wired."""
     runtime = Runtime(settings)
     rules = load_rule_set(overlays=settings.rule_overlays)
-    planning = Planning(rules=rules, plans=runtime.documents(kept.PLANS), lots=runtime.documents(kept.LOTS))
+    planning = Planning(
+        rules=rules, plans=runtime.documents(kept.PLANS, as_text=kept.AS_TEXT), lots=runtime.documents(kept.LOTS)
+    )
     planning.view = subscribe(runtime, planning)
 
     async def time_passes() -> None:

@@ -28,6 +28,8 @@ RESIDENTS = "residents"
 CHILD_CONSENTS = "child_consents"
 DAYS = "days"
 BUCKETS = 16
+AS_TEXT = frozenset({"plan"})
+"""The plan is only ever read and written whole: as one text it costs the store a third (ADR 76)."""
 COUNTED = tuple(
     f"state.{part}"
     for part in (

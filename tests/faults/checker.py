@@ -146,21 +146,23 @@ def _plans_are_right(rig: Rig, found: Findings) -> None:
     """I3: each plan equals its recount, knows exactly the record's doses, and is what the gateway shows."""
     rules = load_rule_set()
     records = {doc["_id"]: doc["state"] for doc in rig.database("records").children.find({}, {"state": 1})}
-    shown = {doc["_id"]: doc["state"]["plan"] for doc in rig.view("gateway", "plans").find({}, {"state.plan": 1})}
+    shown = {
+        doc["_id"]: json.loads(doc["state"]["plan"]) for doc in rig.view("gateway", "plans").find({}, {"state.plan": 1})
+    }
     for doc in rig.database("schedule").plans.find({}):
-        child, state = doc["_id"], doc["state"]
+        child, state, plan = doc["_id"], doc["state"], json.loads(doc["state"]["plan"])
         recorded = {dose["id"]: dose["given_on"] for dose in records[child].get("doses", {}).values()}
         known = {dose: one["given_on"] for dose, one in state.get("doses", {}).items()}
         if recorded != known:
             found.wrong.append(f"schedule knows {len(known)} doses of {child}, the record has {len(recorded)}")
         history = schedule_documents.history_of(state)
-        on = schedule_documents.day(state["plan"]["as_of"])
+        on = schedule_documents.day(plan["as_of"])
         assert on is not None
         again = plan_to_json(make_plan(rules, history, on))
-        if again != state["plan"]:
+        if again != plan:
             found.wrong.append(f"the plan of {child} is not its recount")
         theirs = [(item["series"], item["dose_number"], item["status"]) for item in shown[child]["items"]]
-        if theirs != [(item["series"], item["dose_number"], item["status"]) for item in state["plan"]["items"]]:
+        if theirs != [(item["series"], item["dose_number"], item["status"]) for item in plan["items"]]:
             found.wrong.append(f"the gateway shows another plan of {child}")
 
 

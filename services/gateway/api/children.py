@@ -28,7 +28,7 @@ Cursor = Annotated[str | None, Query(max_length=400)]
 def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors: Cursors) -> APIRouter:
     """The routes of reads from the gateway's views."""
     router = api_router()
-    children, plans = runtime.documents(kept.CHILDREN), runtime.documents(kept.PLANS)
+    children, plans = runtime.documents(kept.CHILDREN), kept.plans_of(runtime)
     ledgers = kept.load_ledgers()
 
     @router.get("/v1/children")

@@ -40,7 +40,7 @@ class NotAcceptable(Problem):
 def routes(runtime: Runtime, admission: Admission, cursors: Cursors) -> APIRouter:
     """The routes of FHIR."""
     router = api_router()
-    children, plans = runtime.documents(kept.CHILDREN), runtime.documents(kept.PLANS)
+    children, plans = runtime.documents(kept.CHILDREN), kept.plans_of(runtime)
 
     @router.get(f"{ROOT}/metadata")
     async def metadata(request: Request, format_: Format = None) -> JSONResponse:

@@ -11,7 +11,7 @@ from shared.views import View
 
 def follow_plans(runtime: Runtime) -> View:
     """Subscribe to the schedule's plans."""
-    view = View(runtime.documents(kept.PLANS), dict.fromkeys(plan_view.PLAN, _apply))
+    view = View(kept.plans_of(runtime), dict.fromkeys(plan_view.PLAN, _apply))
     runtime.follow(s.PlanEvent.topic(), view)
     return view
 
