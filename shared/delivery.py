@@ -32,6 +32,8 @@ tracer = trace.get_tracer("hagukumi.delivery")
 FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 IDLE_WAIT_MS = 500
+GATHER_S = 0.25
+BUSY_S = 2.0
 NOT_ALIVE_AFTER_S = 30.0
 LOOKED_AWAY_S = 20.0
 """Between looks that lie further apart the broker was away, and its readers with it."""
@@ -76,8 +78,18 @@ class Follower:
         self.readings: list[tuple[str, Sink]] = []
         """(stream, sink) of everything that is followed."""
 
-    def follow(self, topic: str, *sinks: Sink, group: str | None = None, max_records: int | None = None) -> None:
-        """Read a topic in batches into these sinks, in this order, under the group `<service>.<topic family>`."""
+    def follow(
+        self,
+        topic: str,
+        *sinks: Sink,
+        group: str | None = None,
+        max_records: int | None = None,
+        patient: bool = False,
+    ) -> None:
+        """Read a topic in batches into these sinks, in this order, under the group `<service>.<topic family>`.
+
+        `patient` is a reader for whom nobody waits: while events come one after the other, it takes those of a moment together.
+        """
         self.sinks += [sink for sink in sinks if sink not in self.sinks]
         stream = topic.rpartition(".v")[0]
         self.readings += [(stream, sink) for sink in sinks if (stream, sink) not in self.readings]
@@ -109,7 +121,7 @@ class Follower:
             title=f"{self._settings.service}: {topic}",
         )
         subscriber(handle)
-        subscriber.get_msg = _polling(most)  # type: ignore[method-assign, assignment]
+        subscriber.get_msg = _polling(most, GATHER_S if patient else 0.0)  # type: ignore[method-assign, assignment]
 
     def look(self, group: str, behind: int, now: float) -> None:
         """Learn how many records wait for a group. Such as nobody hands over, look after look, while no batch is worked, mean silence."""
@@ -222,28 +234,40 @@ class Follower:
                 await consumer.commit(offsets)
 
 
-def _polling(most: int) -> Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRecord[Any, Any], ...]]]:
-    """How a reader asks for what has arrived.
+def _polling(most: int, gather_s: float) -> Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRecord[Any, Any], ...]]]:
+    """How a reader asks for what has arrived; one that may wait `gather_s` does so after the first of many.
 
     After a poll in vain FastStream's own would sleep for as long again, deaf to what arrives: half of an idle reader's time.
     """
     careful: set[TopicPartition] = set()
+    last = float("-inf")
 
     async def poll(consumer: Any) -> tuple[ConsumerRecord[Any, Any], ...]:
+        nonlocal last
         for place in sorted(careful & consumer.assignment()) if careful else ():
             record = await next_of(consumer, place)
             if record is not None:
                 return (record,)
             careful.discard(place)
         try:
-            found = await consumer.getmany(timeout_ms=IDLE_WAIT_MS, max_records=most)
+            found = await _arrived(consumer, IDLE_WAIT_MS, most)
+            if gather_s and found:
+                now = time.monotonic()
+                if now - last < BUSY_S and len(found) < most:
+                    await asyncio.sleep(gather_s)
+                    found += await _arrived(consumer, 0, most - len(found))
+                last = now
         except UnicodeDecodeError:
             await rewind(consumer)
             careful.update(consumer.assignment())
             return ()
-        return tuple(chain.from_iterable(found.values()))
+        return found
 
     return poll
+
+
+async def _arrived(consumer: Any, timeout_ms: int, most: int) -> tuple[ConsumerRecord[Any, Any], ...]:
+    return tuple(chain.from_iterable((await consumer.getmany(timeout_ms=timeout_ms, max_records=most)).values()))
 
 
 async def _unparsed(records: Any, parse: Callable[[Any], Awaitable[Any]]) -> Any:

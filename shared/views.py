@@ -1,5 +1,6 @@
 """View documents: what a service builds from other services' events, each event once, per subject in order (protocol R1, R2, R5)."""
 
+import asyncio
 import copy
 import dataclasses
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -24,6 +25,7 @@ ATTEMPTS = 20
 VERSION_DIGITS = 10
 DERIVE_AGAIN_AFTER_MS = 3_000
 GAPS_AN_OWNER = 2_000
+PENDING = {"pending": ""}
 VERSIONS_APART = 1_000_000
 
 
@@ -365,15 +367,27 @@ class View:
         """Write the rows derived from these committed documents, newest version wins, then clear their marker."""
         if not docs or not self._derives_now:
             return
-        for derived in self._derived:
-            await derived.write(self.documents.store, docs)
-        await self.documents.store.bulk(
-            self.name, [Update({"_id": doc.id, "version": doc.version}, {"$unset": {"derive_at": ""}}) for doc in docs]
+        # They meet nowhere: each is a collection of its own.
+        await asyncio.gather(*(derived.write(self.documents.store, docs) for derived in self._derived))
+        idle = [doc for doc in docs if not (doc.depth or doc.wanted)]
+        busy = [doc for doc in docs if doc.depth or doc.wanted]
+        done = {"derive_at": ""}
+        cleared, _ = await self.documents.store.bulk(
+            self.name,
+            [
+                Update({"_id": doc.id, "version": doc.version, "outbox": [], "wanted": {}}, {"$unset": done | PENDING})
+                for doc in idle
+            ]
+            + [Update({"_id": doc.id, "version": doc.version}, {"$unset": done}) for doc in busy],
         )
-        quiet = {"outbox": [], **NOTHING_ELSE}
-        await self.documents.store.bulk(
-            self.name, [Update({"_id": doc.id, **quiet}, {"$unset": {"pending": ""}}) for doc in docs if not doc.depth]
-        )
+        if cleared < len(docs):
+            # Somebody wrote one of them meanwhile: each marker goes by its own guard.
+            await self.documents.store.bulk(
+                self.name, [Update({"_id": doc.id, "version": doc.version}, {"$unset": done}) for doc in idle]
+            )
+            await self.documents.store.bulk(
+                self.name, [Update({"_id": doc.id, "outbox": [], **NOTHING_ELSE}, {"$unset": PENDING}) for doc in idle]
+            )
 
     async def derive_again(self) -> None:
         """Write the rows of documents whose writer died in between."""

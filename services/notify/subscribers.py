@@ -63,11 +63,18 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
     )
     runtime.follow(g.DirectoryEvent.topic(), towns)
     known = Each("contacts", partial(follow_families, contacts))
-    runtime.follow(r.ChildEvent.topic(), families, known)
+    runtime.follow(r.ChildEvent.topic(), families, known, patient=True)
     runtime.follow(r.PregnancyEvent.topic(), pregnancies, known)
     # The families first: a reminder is for the guardians that are known by then.
-    runtime.follow(s.PlanEvent.topic(), families, Each("reminders", partial(deliver_reminders, reminders)))
-    runtime.follow(s.PlanEvent.topic(), Each("reminder-pushes", partial(push_reminders, reminders)), group="plan-push")
+    runtime.follow(
+        s.PlanEvent.topic(), families, Each("reminders", partial(deliver_reminders, reminders)), patient=True
+    )
+    runtime.follow(
+        s.PlanEvent.topic(),
+        Each("reminder-pushes", partial(push_reminders, reminders)),
+        group="plan-push",
+        patient=True,
+    )
     for lane in (FanoutPage, UrgentFanoutPage):
         inbox = Each(f"{lane.stream}.inbox", partial(expand_pages, notices))
         pushes = Each(f"{lane.stream}.push", partial(push_pages, notices))

@@ -16,7 +16,7 @@ from shared.views import Rejected, View
 def subscribe(runtime: Runtime, children: Documents) -> View:
     """Follow records.child.v1 into the view of children."""
     view = children_view(children)
-    runtime.follow(ChildEvent.topic(), view)
+    runtime.follow(ChildEvent.topic(), view, patient=True)
     return view
 
 
