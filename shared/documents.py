@@ -8,6 +8,7 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 import orjson
 from opentelemetry import propagate
@@ -251,6 +252,7 @@ class Documents:
         self.as_text = as_text
         self._writing = 0
         self._waiting: list[_Waiting] = []
+        self._expected: WeakValueDictionary[str, asyncio.Event] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def has_room(self) -> bool:
@@ -269,6 +271,10 @@ class Documents:
     async def load_many(self, ids: Iterable[str]) -> dict[str, Document]:
         """The documents that exist, by id."""
         return {key: self.read(doc) for key, doc in (await self.store.get_many(self.collection, ids)).items()}
+
+    def next_commit(self, doc_id: str) -> asyncio.Event:
+        """Set when this process has committed that document; what other processes commit is not told."""
+        return self._expected.setdefault(doc_id, asyncio.Event())
 
     def read(self, doc: Doc) -> Document:
         """A row of this collection as a document."""
@@ -438,6 +444,8 @@ class Documents:
             self._relay.offer(self.collection, doc.id, doc.outgoing if doc.depth == 0 else None)
         doc.depth += len(doc.outgoing)
         doc.outgoing = []
+        if (event := self._expected.pop(doc.id, None)) is not None:
+            event.set()
 
     def _write(
         self, doc: Document, command: Command | None, answer: Doc | None, token: str | None = None

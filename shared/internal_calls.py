@@ -14,6 +14,8 @@ from shared.problems import Busy
 from shared.settings import Settings
 
 TIMEOUT_S = 10.0
+CONNECTIONS = 128
+POOLS = 32
 CORRELATION = "hagukumi-correlation"
 
 
@@ -28,6 +30,32 @@ class Head(NamedTuple):
     committed: int
 
 
+class _Pools(httpx.AsyncBaseTransport):
+    """A few connections in each of many small pools, the least busy of which is asked.
+
+    httpcore looks at every connection of its pool, and at the socket of each, when a request begins and when it ends.
+    """
+
+    def __init__(self) -> None:
+        limits = httpx.Limits(max_connections=CONNECTIONS // POOLS, max_keepalive_connections=CONNECTIONS // POOLS)
+        self._pools = [httpx.AsyncHTTPTransport(limits=limits, trust_env=False) for _ in range(POOLS)]
+        self._busy = [0] * POOLS
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        """Ask by the least busy pool."""
+        place = self._busy.index(min(self._busy))
+        self._busy[place] += 1
+        try:
+            return await self._pools[place].handle_async_request(request)
+        finally:
+            self._busy[place] -= 1
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for pool in self._pools:
+            await pool.aclose()
+
+
 class InternalCalls:
     """Signed, bounded calls to the other services."""
 
@@ -36,7 +64,7 @@ class InternalCalls:
         self._tokens = tokens
         self._http = httpx.AsyncClient(
             timeout=TIMEOUT_S,
-            limits=httpx.Limits(max_connections=128, max_keepalive_connections=64),
+            transport=_Pools(),
             follow_redirects=False,
             trust_env=False,
         )

@@ -1,25 +1,32 @@
-"""Bounded waits for what is a moment away, as a reader's own write is: pauses that grow, so that soon is seen soon and the store is asked rarely."""
+"""Bounded waits for what is a moment away, as a reader's own write is.
+
+Where this process brings it about it is seen at once; where another does, the store is asked in pauses that grow.
+"""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterator
+import contextlib
+from collections.abc import Awaitable, Callable
 
 FRESH_WAIT_S = 5.0
 """How long a read waits for what its caller wrote (Hagukumi-Revision)."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.1
 
 
-def pauses(seconds: float) -> Iterator[float]:
-    """Pauses that grow, and add up to `seconds`."""
-    pause, left = 0.01, seconds
-    while left > 0:
-        yield min(pause, left)
-        left -= pause
-        pause = min(pause * 1.5, 0.1)
-
-
-async def until(holds: Callable[[], Awaitable[bool]], seconds: float) -> bool:
-    """Whether it came to hold within the time."""
-    for pause in pauses(seconds):
+async def until(
+    holds: Callable[[], Awaitable[bool]], seconds: float, hint: Callable[[], asyncio.Event] | None = None
+) -> bool:
+    """Whether it came to hold within the time. `hint` gives an event that this process sets when it may hold."""
+    loop = asyncio.get_running_loop()
+    ends, pause = loop.time() + seconds, FIRST_PAUSE_S
+    while True:
+        # Taken before the look: what happens while we look is not missed.
+        event = hint() if hint is not None else asyncio.Event()
         if await holds():
             return True
-        await asyncio.sleep(pause)
-    return await holds()
+        left = ends - loop.time()
+        if left <= 0:
+            return False
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(min(pause, left)):
+                await event.wait()
+        pause = min(pause * 1.5, LONGEST_PAUSE_S)

@@ -84,7 +84,8 @@ async def child_for(desk: Desk, caller: Caller, child: str, revision: int = 0) -
         known = child_of(doc.state)
         return may_answer_for(caller, known, desk.today)
 
-    if not await until(may, FRESH_WAIT_S if revision else 0.0) or known is None:
+    wait = FRESH_WAIT_S if revision else 0.0
+    if not await until(may, wait, lambda: desk.children.next_commit(child)) or known is None:
         raise NotFound
     return known
 

@@ -179,6 +179,6 @@ async def _until_fresh(planning: Planning, child: str, asked: Asked) -> Document
         found = await planning.plans.load(child)
         return (0 if found is None else found.read_to("records.child", child)) >= wanted
 
-    if not await until(fresh, FRESH_WAIT_S):
+    if not await until(fresh, FRESH_WAIT_S, lambda: planning.plans.next_commit(child)):
         raise Busy
     return found

@@ -1,6 +1,5 @@
 """Letting a request through: who it is, what it wants, whether it may; the same for every route."""
 
-import asyncio
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from shared.clock import Clock
 from shared.documents import Document, Documents
 from shared.problems import Busy, Forbidden, Malformed, NotFound, invalid
 from shared.strict_json import BadJson, loads
-from shared.waiting import FRESH_WAIT_S, pauses
+from shared.waiting import FRESH_WAIT_S, until
 from shared.web import revisions_of
 
 RELATION_PATIENCE_S = 0.3
@@ -104,18 +103,22 @@ class Admission:
         """Wait, bounded, until the view has what the caller wrote and what binds them to the child."""
         child = passage.child or ""
         wanted = passage.fresh.get(("records.child", child), 0)
-        waits = pauses(FRESH_WAIT_S if wanted else self._patience_s)
-        while True:
-            record = await self._children.load(child)
-            allowed = self.allows_child(passage.who, passage.row.action, record)
-            if record is not None and allowed and record.read_to("records.child", child) >= wanted:
-                break
-            pause = next(waits, None)
-            if pause is None:
-                raise Busy if allowed else NotFound
-            await asyncio.sleep(pause)
-        passage.record = record
         who = passage.who
+        record: Document | None = None
+        allowed = False
+
+        async def seen() -> bool:
+            nonlocal record, allowed
+            record = await self._children.load(child)
+            allowed = self.allows_child(who, passage.row.action, record)
+            return allowed and record is not None and record.read_to("records.child", child) >= wanted
+
+        there = await until(
+            seen, FRESH_WAIT_S if wanted else self._patience_s, lambda: self._children.next_commit(child)
+        )
+        if not there or record is None:
+            raise Busy if allowed else NotFound
+        passage.record = record
         consent = record.state.get("consents", {}).get(
             (who.organisation if who.role == "clinic" else who.municipality) or ""
         )

@@ -23,7 +23,7 @@ async def fresh_plan(passage: Passage, plans: Documents) -> Document:
         found = await plans.load(child)
         return found is not None and "plan" in found.state and _seen(found, child) >= wanted
 
-    if not await until(there, FRESH_WAIT_S) or found is None:
+    if not await until(there, FRESH_WAIT_S, lambda: plans.next_commit(child)) or found is None:
         raise Busy
     return found
 

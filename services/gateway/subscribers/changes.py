@@ -46,7 +46,7 @@ def follow_changes(runtime: Runtime, listeners: Listeners, children: Documents, 
             doc = await view.load(envelope.subject)
             return doc is not None and doc.read_to(envelope.stream, envelope.subject) >= envelope.revision
 
-        if not await until(applied, FRESH_WAIT_S):
+        if not await until(applied, FRESH_WAIT_S, lambda: view.next_commit(envelope.subject)):
             return
         record = await children.load(envelope.subject)
         if record is None:

@@ -13,7 +13,7 @@ from shared.clock import wire_instant
 from shared.documents import Command, Document
 from shared.problems import Conflict, NotFound, invalid
 from shared.store import Doc
-from shared.waiting import pauses
+from shared.waiting import until
 
 DIRECTORY_WAIT_S = 2.0
 
@@ -201,12 +201,17 @@ async def withdraw_consent(
 
 async def directory_kind(records: Records, organisation: str) -> consent.OrganisationKind:
     """What the directory says the organisation is; one that was opened a moment ago is waited for."""
-    for pause in (*pauses(DIRECTORY_WAIT_S), 0.0):
+    found: consent.OrganisationKind | None = None
+
+    async def known() -> bool:
+        nonlocal found
         doc = await records.organisations.load(organisation)
-        if doc is not None and "kind" in doc.state:
-            found: consent.OrganisationKind = doc.state["kind"]
-            return found
-        await asyncio.sleep(pause)
+        found = doc.state.get("kind") if doc is not None else None
+        return found is not None
+
+    await until(known, DIRECTORY_WAIT_S, lambda: records.organisations.next_commit(organisation))
+    if found is not None:
+        return found
     raise invalid(
         "/path/organisation",
         "organisation-unknown",

@@ -76,7 +76,7 @@ class Town:
         self.clock.move_to(tokyo_time(date(2026, 11, 23), 12))
         runtime = Runtime(Settings(service="schedule", environment="development"))
         self.runtime = runtime
-        runtime.documents = self._documents  # type: ignore[method-assign]
+        runtime.documents = self._documents  # type: ignore[method-assign, assignment]
         self._store = store
         plans = Documents(
             self._store, kept.PLANS, relay=self.relay, clock=self.clock, max_depth=100_000, as_text=kept.AS_TEXT
