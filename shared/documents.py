@@ -467,7 +467,7 @@ class Documents:
                 "last_commands": remembered,
                 "write": token,
             }
-            _refuse_operators(doc.state)
+            _refuse_operators(body["state"])
             if doc.outgoing or doc.wanted or doc.derive:
                 body["pending"] = now_ms
             if doc.passed:

@@ -294,12 +294,12 @@ async def test_the_record_is_a_cloud_event_in_binary_mode(
 class Reader:
     """A service that reads records.child.v1 into one view, on the real broker."""
 
-    def __init__(self, kafka: LocalKafka, store: LocalStore) -> None:
+    def __init__(self, kafka: LocalKafka, store: LocalStore, *, patient: bool = False) -> None:
         settings = service_settings("schedule", kafka, store, f"r{new_id()[:12]}")
         settings.stop_after_rejections = 1_000
         self.runtime = Runtime(settings)
         self.view = View(self.runtime.documents("children"), HANDLERS)
-        self.runtime.follow(TOPIC, self.view)
+        self.runtime.follow(TOPIC, self.view, patient=patient)
         self.group = "schedule.records.child"
 
     async def __aenter__(self) -> Self:
