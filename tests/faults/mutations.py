@@ -59,7 +59,8 @@ MUTATIONS = (
              'metrics.consumed.labels(envelope.stream, "held").inc()', "F5-forgotten"),
     Mutation("R3", "commit before it is applied", "shared/delivery.py",
              "                rejected = await self._into(sinks, envelopes)\n",
-             "                await self._commit(message, records)\n"
+             "                await self._offsets.setdefault(group, _Offsets()).durable("
+             "message.consumer, records, at_once=True)\n"
              '                crash_point("after_bulk_before_commit")\n'
              "                rejected = await self._into(sinks, envelopes)\n", "F2-last"),
     Mutation("R6", "drop what cannot be read", "shared/delivery.py",
