@@ -36,6 +36,7 @@ from shared.ids import derived_id, new_id
 from shared.runtime import Runtime
 from shared.settings import Settings
 from shared.store import Doc, Store
+from shared.views import Derived
 
 COUNTRY = 220_000
 TWINS = 10
@@ -116,6 +117,14 @@ def _stored(doc: Document) -> Doc:
     }  # fmt: skip
 
 
+def _rows(derived: Derived, docs: list[Document]) -> list[Doc]:
+    return [
+        {"_id": key, **fields, "of": doc.id, "version": doc.version, "gone": False}
+        for doc in docs
+        for key, fields in derived.rows(doc).items()
+    ]
+
+
 def _armed(state: Doc) -> int:
     return sum(one["state"] == "armed" for one in state.get("reminders", {}).values())
 
@@ -137,17 +146,11 @@ async def _settle(store: Store, children: int) -> dict[str, int]:
             first.version, first.revision = 1, len(first.outgoing)
             docs += _alike(first, min(TWINS, children - len(armed) - len(docs)))
         armed |= {doc.id: _armed(doc.state) for doc in docs}
-        for start in range(0, len(docs), BATCH // 4):
-            await store.insert_many(kept.PLANS, [_stored(doc) for doc in docs[start : start + BATCH // 4]])
-        for derived in kept.PLAN_DERIVED:
-            await store.insert_many(
-                derived.collection,
-                [
-                    {"_id": key, **fields, "of": doc.id, "version": doc.version, "gone": False}
-                    for doc in docs
-                    for key, fields in derived.rows(doc).items()
-                ],
-            )
+        parts = [docs[start : start + BATCH // 4] for start in range(0, len(docs), BATCH // 4)]
+        await asyncio.gather(
+            *(store.insert_many(kept.PLANS, [_stored(doc) for doc in part]) for part in parts),
+            *(store.insert_many(derived.collection, _rows(derived, docs)) for derived in kept.PLAN_DERIVED),
+        )
     return armed
 
 

@@ -100,9 +100,14 @@ async def test_a_push_service_that_fails(tmp_path: Path, report: Report) -> None
 
 async def test_a_fan_out_killed_on_its_way(tmp_path: Path, report: Report) -> None:
     """F16: one notice to many guardians, notify killed at 10, 50 and 90 per cent of them."""
-    guardians = int(os.environ.get("FAMILIES", "400"))
+    guardians = int(os.environ.get("FAMILIES", "5000"))
+    there: list[int] = []
     async with set_up(tmp_path, report, others=guardians - CHILDREN) as on:
-        await on.under(f"F16 fan-out of {guardians:,}", lambda: _killed_on_its_way(on, guardians), loaded=False)
+        fault = f"F16 fan-out of {guardians:,}"
+        await on.under(fault, lambda: _killed_on_its_way(on, guardians, there), loaded=False)
+        on.report.rows[-1].fault = f"{fault}, kills at {', '.join(f'{items:,}' for items in there)}"
+        # A kill after the last page has shown nothing.
+        assert there[0] < there[1] < guardians
         # Whose push was under way at a kill may have none: its outcome is unknown, and it is not sent again.
         assert len(on.push.requests) > 0.9 * len(on.receivers)
 
@@ -122,7 +127,8 @@ async def _some_notices(on: Stage, count: int) -> int:
     return len(on.push.answers)
 
 
-async def _killed_on_its_way(on: Stage, guardians: int) -> int:
+async def _killed_on_its_way(on: Stage, guardians: int, there: list[int]) -> int:
+    """`there` takes how many items there were at each kill."""
     notice = asyncio.create_task(on.load.one_notice())
     process = on.rig.platform.service("notify")
     inbox = on.rig.database("notify").inbox
@@ -135,15 +141,16 @@ async def _killed_on_its_way(on: Stage, guardians: int) -> int:
         return not (await check_lag(on.rig)).unhealed
 
     for share in (0.1, 0.5, 0.9):
-        there = f"{share:.0%} of the items are there"
-        await injected.wait_until(partial(holds, int(guardians * share)), there, patience)
+        enough = partial(holds, int(guardians * share))
+        await injected.wait_until(enough, f"{share:.0%} of the items are there", patience)
         await on.rig.off(process.kill9)
+        there.append(await on.rig.off(inbox.estimated_document_count))
         await injected.wait_until(lambda: on.rig.platform.is_ready("notify"), "notify is back")
     await notice
     await injected.wait_until(partial(holds, guardians), "every item is there", patience)
     # The pushes go in a group of their own, behind the items.
     await injected.wait_async(all_is_read, "every page is pushed", patience)
-    return 3
+    return len(there)
 
 
 async def _soak(on: Stage, seconds: float) -> int:

@@ -161,9 +161,23 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
         )
         if notice.publish_at is None and notice.urgency != "emergency":
             announce(notices_, doc, frozen)
-        return {"id": doc.id, "state": doc.state["state"], "recipients": frozen["count"], "fallback": fallback}
+        return {
+            "id": doc.id,
+            "state": doc.state["state"],
+            "recipients": frozen["count"],
+            "fallback": fallback,
+            **_waits(notices_, notice),
+        }
 
     return await notices_.announcements.create(command.id, decide, command)
+
+
+def _waits(notices_: Notices, notice: Notice) -> Doc:
+    """Until when the pushes of a notice wait that goes out by night; nothing where they go with it."""
+    if notice.urgency == "emergency":
+        return {}
+    morning = notices_.night.quiet_until(notice.publish_at or notices_.now)
+    return {"pushed_from": wire_instant(morning)} if morning is not None else {}
 
 
 def _refuse(notice: Notice, now: datetime) -> None:

@@ -8,8 +8,8 @@ from services.notify import store as kept
 from services.notify.commands.later import send_digests, send_later
 from services.notify.domain.preferences import Night, next_digest
 from services.notify.tests.providers import Providers, is_reached_by
-from services.notify.tests.town import FATHER, MOTHER, NURSE, Town
-from shared.clock import TOKYO
+from services.notify.tests.town import FATHER, MOTHER, NOTICE, NURSE, Town
+from shared.clock import TOKYO, wire_instant
 
 pytestmark = pytest.mark.integration
 
@@ -59,6 +59,28 @@ async def test_a_notice_of_the_night_is_pushed_once_in_the_morning(town: Town, p
     assert await send_later(town.reminders) == 1
     assert await send_later(town.reminders) == 0
     assert len(providers.line.delivered) == 1
+
+
+@pytest.mark.parametrize(
+    ("now", "publish_at", "urgency", "pushed_from"),
+    [
+        (EVENING, None, "info", MORNING),
+        (EVENING, None, "important", MORNING),
+        (EVENING, None, "emergency", None),
+        (SIX_PM, None, "info", None),
+        (SIX_PM, EVENING + timedelta(hours=1), "info", MORNING),
+        (EVENING, MORNING, "info", None),
+    ],
+)
+async def test_who_publishes_by_night_is_told_from_when_it_is_pushed(
+    town: Town, now: datetime, publish_at: datetime | None, urgency: str, pushed_from: datetime | None
+) -> None:
+    await town.born()
+    town.runtime.clock.move_to(now)
+    more = {"publish_at": publish_at.isoformat()} if publish_at else {}
+    notice = {**NOTICE, "urgency": urgency, **more}
+    found = await town.does(NURSE, "POST", "/v1/announcements", notice)
+    assert found.get("pushed_from") == (wire_instant(pushed_from) if pushed_from else None)
 
 
 async def test_an_emergency_wakes(town: Town, providers: Providers) -> None:

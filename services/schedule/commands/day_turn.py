@@ -3,18 +3,22 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 
 import structlog
 
 from services.schedule import store as kept
 from services.schedule.commands.planning import Planning, view_of
 from services.schedule.commands.recounting import recount, stands
+from shared.clock import tokyo_day
 from shared.documents import Document
 from shared.ending import end_all
 from shared.store import Doc
 
 log = structlog.get_logger(__name__)
 
+SETTLED = timedelta(seconds=15)
+"""After midnight: what was counted on the day before is committed by then, or its call to the store has been given up."""
 AT_ONCE = 100
 """So many are counted in one go, a twentieth of a second: requests are answered beside the turn."""
 WRITTEN_AT_ONCE = 50
@@ -38,6 +42,8 @@ async def turn_the_day(planning: Planning) -> Turned:
     What a process that died had done of it is not done again.
     """
     store = planning.plans.store
+    if tokyo_day(planning.now - SETTLED) < planning.today:
+        return Turned()
     today = planning.today.isoformat()
     last = await store.get(kept.DAYS, "last")
     rules = planning.rules.digest

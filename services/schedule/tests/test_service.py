@@ -19,7 +19,7 @@ from fastapi import FastAPI
 from services.schedule import store as kept
 from services.schedule.api import router
 from services.schedule.commands.coverage import assign_follow_up, coverage_of, not_yet_list, with_refusals
-from services.schedule.commands.day_turn import turn_the_day
+from services.schedule.commands.day_turn import SETTLED, turn_the_day
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
 from services.schedule.commands.reading import catch_up_of, pregnancy_plan
@@ -27,7 +27,7 @@ from services.schedule.commands.recounting import plans_and_recounts, recount, s
 from services.schedule.commands.reminders import fire_reminders
 from services.schedule.domain.legal_points import BIRTH, Point
 from services.schedule.rule_files import load_rule_set
-from services.schedule.subscribers import subscribe
+from services.schedule.subscribers import dose_recorded, subscribe
 from shared.auth import Principal
 from shared.bus import envelope_of
 from shared.clock import Clock, tokyo_time
@@ -405,6 +405,28 @@ async def test_a_turn_that_was_stopped_goes_on_where_it_was_and_tells_nothing_tw
     assert told == {f"c{number}": 2 for number in range(60)}
     assert await town.planning.plans.store.get(kept.DAYS, "turn") is None
     assert (await turn_the_day(town.planning)).counted == 0
+
+
+async def test_what_was_counted_before_midnight_and_committed_after_it_is_turned_too(town: Town) -> None:
+    """The turn waits for it: a turn that had passed the child by would leave it yesterday's plan for a day."""
+    await town.registers("c1", date(2026, 9, 1))
+    midnight = tokyo_time(date(2026, 11, 24), 0)
+    await turn_the_day(town.planning)
+    doc = await town.planning.plans.load("c1")
+    assert doc is not None
+    # The second dose is possible after 20 days between: tomorrow.
+    dose = town.dose(1, "penta", date(2026, 11, 3))
+    dose_recorded(doc, dose, town._envelopes("c1", [dose])[0])
+    town.clock.move_to(midnight - timedelta(seconds=1))
+    recount(town.planning, doc, after_events=True)
+    town.clock.move_to(midnight + timedelta(seconds=1))
+    assert (await turn_the_day(town.planning)).counted == 0
+    assert await town.planning.plans.commit(doc)
+    assert (await town.item("c1", "penta"))["status"] == "upcoming"
+    town.clock.move_to(midnight + SETTLED)
+    assert (await turn_the_day(town.planning)).counted == 1
+    assert (await town.item("c1", "penta"))["status"] == "due"
+    assert {right async for _, right in plans_and_recounts(town.planning)} == {True}
 
 
 async def test_the_turn_reaches_a_child_whose_rows_are_not_written_yet(town: Town) -> None:

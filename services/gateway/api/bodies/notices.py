@@ -5,7 +5,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.gateway.api.bodies.common import Body, Municipality, Name100, Token, Why500
+from services.gateway.api.bodies.common import Body, Created, Municipality, Name100, Token, Why500
 
 
 class RangeBody(BaseModel):
@@ -80,6 +80,20 @@ class AnnouncementBody(BaseModel):
     attachments: list[str] = Field(default_factory=list, description="Ids of POST /v1/attachments")
     safety_check: bool = Field(default=False, description="Ask whether the families are safe")
     confirm: int | None = Field(default=None, description="The number that the preview gave")
+
+
+class Announced(Created):
+    """A notice that was published, waits for its hour, or for a second person."""
+
+    state: str
+    recipients: int
+    fallback: dict[str, int] = Field(
+        default_factory=dict, description="How many read Japanese instead of their own language"
+    )
+    pushed_from: datetime | None = Field(
+        default=None,
+        description="It goes out in the quiet hours (22:00 to 7:00 in Tokyo): inboxes have it at once, pushes wait until then",
+    )
 
 
 class AnnouncementCorrectionBody(BaseModel):

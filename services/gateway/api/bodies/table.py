@@ -49,6 +49,7 @@ from services.gateway.api.bodies.growth import Growth, GrowthBody, GrowthCorrect
 from services.gateway.api.bodies.imports import Import, ImportBegun, ImportRows, Imports
 from services.gateway.api.bodies.notices import (
     AlarmBody,
+    Announced,
     AnnouncementBody,
     AnnouncementCorrectionBody,
     AttachmentBody,
@@ -221,7 +222,7 @@ ANSWERS: dict[str, tuple[int, type[BaseModel]]] = {
     "POST /v1/lot-recalls": (201, Anything),
     "GET /v1/forms": (200, Items),
     "POST /v1/responses": (201, Created),
-    "POST /v1/announcements": (202, Created),
+    "POST /v1/announcements": (202, Announced),
     "GET /v1/inbox": (200, Items),
     "PUT /v1/contacts/{contact}": (202, Anything),
     "POST /v1/announcements/{announcement}/deliveries/repeat": (202, Anything),
