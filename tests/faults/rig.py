@@ -42,6 +42,7 @@ class Rig:
     clinic: Caller
     families: list[Family] = field(default_factory=list)
     today: date = field(default_factory=lambda: Clock().today())
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -50,7 +51,11 @@ class Rig:
 
     def database(self, service: str) -> Any:
         """A service's own store, read past the service, as only a checker may."""
-        return MongoClient(self.platform.store_url(service), retryWrites=False, timeoutMS=20_000)[service]
+        if service not in self._clients:
+            self._clients[service] = MongoClient(
+                self.platform.store_url(service), retryWrites=False, timeoutMS=20_000
+            )
+        return self._clients[service][service]
 
     def view(self, service: str, name: str) -> Any:
         """A view's collection: of the generation that is read (protocol R8)."""
@@ -64,6 +69,8 @@ class Rig:
 
     async def close(self) -> None:
         """Close the connections; the platform is stopped by whoever started it."""
+        for client in self._clients.values():
+            client.close()
         await self.api.close()
 
 
