@@ -1,7 +1,9 @@
 """The two kinds of internal HTTP: the gateway acting for a principal, and healing from an owner's archive (contracts 6)."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
@@ -15,6 +17,12 @@ from shared.settings import Settings
 
 TIMEOUT_S = 10.0
 CORRELATION = "hagukumi-correlation"
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities that a certificate may come from: read once, since it takes longer than all else that a client needs."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class Head(NamedTuple):
@@ -39,6 +47,7 @@ class InternalCalls:
             limits=httpx.Limits(max_connections=128, max_keepalive_connections=64),
             follow_redirects=False,
             trust_env=False,
+            verify=_trusted(),
         )
 
     async def close(self) -> None:
