@@ -6,6 +6,7 @@ Views (rebuilt from the owners' history): `children` (except its `feeds`, `held`
 
 from collections.abc import Iterable
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -31,6 +32,7 @@ DOSES = "doses"
 POLICY = Path(__file__).with_name("policy")
 
 
+@cache
 def load_policy() -> Policy:
     """The policy files, checked against their schema; raises PolicyBroken."""
     files = {path.name: path.read_text(encoding="utf-8") for path in POLICY.glob("*.cedar")}

@@ -52,9 +52,7 @@ class Rig:
     def database(self, service: str) -> Any:
         """A service's own store, read past the service, as only a checker may."""
         if service not in self._clients:
-            self._clients[service] = MongoClient(
-                self.platform.store_url(service), retryWrites=False, timeoutMS=20_000
-            )
+            self._clients[service] = MongoClient(self.platform.store_url(service), retryWrites=False, timeoutMS=20_000)
         return self._clients[service][service]
 
     def view(self, service: str, name: str) -> Any:
