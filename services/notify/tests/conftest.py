@@ -98,22 +98,24 @@ async def wired(push: PushService, **settings: Any) -> AsyncIterator[FastAPI]:
 
 
 @pytest.fixture(scope="session")
-def where(local_store: LocalStore, keys: dict[str, Any], secrets: SecretFiles) -> dict[str, Any]:
+def addresses_and_keys(local_store: LocalStore, keys: dict[str, Any], secrets: SecretFiles) -> dict[str, Any]:
     """Its store and its keys."""
     return {"mongo_url": local_store.url, "internal_keys_file": keys["notify"], "vapid_key_file": secrets.push_key()}
 
 
 @pytest.fixture(scope="session")
-async def common_app(where: dict[str, Any]) -> AsyncIterator[FastAPI]:
+async def common_app(addresses_and_keys: dict[str, Any]) -> AsyncIterator[FastAPI]:
     """The service, wired once for all tests that push nothing: wiring it and making its indexes takes longer than most."""
-    async with PushService() as unused, wired(unused, **where) as app:
+    async with PushService() as unused, wired(unused, **addresses_and_keys) as app:
         yield app
 
 
 @pytest.fixture
-async def own_app(push: PushService, where: dict[str, Any], more_settings: dict[str, Any]) -> AsyncIterator[FastAPI]:
+async def own_app(
+    push: PushService, addresses_and_keys: dict[str, Any], more_settings: dict[str, Any]
+) -> AsyncIterator[FastAPI]:
     """The service, wired for one test: what its channels learned of their providers ends with it."""
-    async with wired(push, **where, **more_settings) as app:
+    async with wired(push, **addresses_and_keys, **more_settings) as app:
         yield app
 
 
