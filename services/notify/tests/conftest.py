@@ -104,9 +104,16 @@ def addresses_and_keys(local_store: LocalStore, keys: dict[str, Any], secrets: S
 
 
 @pytest.fixture(scope="session")
-async def common_app(addresses_and_keys: dict[str, Any]) -> AsyncIterator[FastAPI]:
+async def common_push() -> AsyncIterator[PushService]:
+    """Where browsers subscribe in tests that push nothing."""
+    async with PushService() as service:
+        yield service
+
+
+@pytest.fixture(scope="session")
+async def common_app(common_push: PushService, addresses_and_keys: dict[str, Any]) -> AsyncIterator[FastAPI]:
     """The service, wired once for all tests that push nothing: wiring it and making its indexes takes longer than most."""
-    async with PushService() as unused, wired(unused, **addresses_and_keys) as app:
+    async with wired(common_push, **addresses_and_keys) as app:
         yield app
 
 
