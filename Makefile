@@ -18,7 +18,8 @@ CODE := services shared deploy $(wildcard bench) $(wildcard tests)
 PACKAGES := services shared deploy
 RUN := .venv/bin/python -m
 
-.PHONY: help setup run demo test check bench faults contracts lock format clean
+.PHONY: help setup environment engine run demo test check bench faults contracts lock format clean \
+	check-types check-contracts check-security check-layers check-files check-style
 
 help: ## Say what there is
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):[^#]*## (.*)/\1|\2/' | \
@@ -26,10 +27,14 @@ help: ## Say what there is
 	@printf '\n  Settings: PYTHON=%s DATA=%s SEED=%s (0: no town) SIZE=%s HAGUKUMI_PORT=%s WORKERS=%s\n' \
 		'$(PYTHON)' '$(DATA)' '$(SEED)' '$(SIZE)' '$(HAGUKUMI_PORT)' '$(WORKERS)'
 
-setup: ## Make .venv from the hashed requirements (every other target does it by itself)
+setup: engine ## Make .venv from the hashed requirements (every other target does it by itself)
+
+environment:
 	@if [ -z "$(PYTHON)" ]; then \
 		echo 'Python 3.11, 3.12 or 3.13 is needed. On Debian: apt-get install -y python3 python3-venv' >&2; exit 1; fi
 	@$(PYTHON) -m deploy.local.environment
+
+engine: environment
 	@$(RUN) deploy.engine
 
 run: setup ## Start the whole platform with an invented town; Ctrl-C stops it
@@ -41,15 +46,28 @@ demo: setup ## Tell one family's story through all five services, on a running p
 test: setup ## Run every test; what was skipped is listed with its reason at the end
 	@$(RUN) pytest -rs -n '$(WORKERS)' --dist loadfile --no-loadscope-reorder $(ARGS)
 
-check: setup ## Lint, types, layers, contracts, Kubernetes files, security lint
-	$(RUN) ruff check $(CODE)
-	$(RUN) ruff format --check $(CODE)
+# The longest first, for those who let make do two things at once.
+check: check-types check-contracts check-security check-layers check-files check-style ## Lint, types, layers, contracts, Kubernetes files, security lint
+
+check-types: environment
 	$(RUN) mypy $(CODE)
-	.venv/bin/lint-imports
+
+check-contracts: environment
 	$(RUN) shared.contracts --check
 	@tools/contracts/parse.sh docs/contracts/asyncapi.json
-	.venv/bin/kubernetes-validate --quiet --strict deploy/k8s/base/*.yaml deploy/k8s/overlays/*/*.yaml
+
+check-security: environment
 	$(RUN) bandit -q -r -c pyproject.toml $(PACKAGES)
+
+check-layers: environment
+	.venv/bin/lint-imports
+
+check-files: environment
+	.venv/bin/kubernetes-validate --quiet --strict deploy/k8s/base/*.yaml deploy/k8s/overlays/*/*.yaml
+
+check-style: environment
+	$(RUN) ruff check $(CODE)
+	$(RUN) ruff format --check $(CODE)
 
 bench: setup ## Measure how fast it is
 	@exec $(RUN) bench $(ARGS)

@@ -1,5 +1,6 @@
 """Tests find the real broker and store by the plugin, and are dealt out to processes; a file of its own because pytest reads plugins only here."""
 
+import gc
 from typing import Any
 
 import pytest
@@ -22,6 +23,18 @@ ON_A_PLATFORM = (
     "tests/security/",
 )
 """What starts all five services with broker and stores: two such platforms at once only wait for each other on two cores."""
+
+
+def pytest_collection() -> None:
+    """What is imported stays: looking through it again and again for garbage would be a tenth of the work."""
+    gc.disable()
+
+
+def pytest_collection_finish() -> None:
+    """From here on garbage is collected, and what was imported is left out."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
 
 
 class OnePlatform(LoadFileScheduling):

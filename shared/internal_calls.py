@@ -1,7 +1,9 @@
 """The two kinds of internal HTTP: the gateway acting for a principal, and healing from an owner's archive (contracts 6)."""
 
 import json
+import ssl
 from collections.abc import AsyncIterator
+from functools import cache
 from typing import Any, NamedTuple
 
 import httpx
@@ -17,6 +19,12 @@ TIMEOUT_S = 10.0
 CONNECTIONS = 128
 POOLS = 32
 CORRELATION = "hagukumi-correlation"
+
+
+@cache
+def _trusted() -> ssl.SSLContext:
+    """The authorities that a certificate may come from: read once, since it takes longer than all else that a client needs."""
+    return httpx.create_ssl_context(trust_env=False)
 
 
 class Head(NamedTuple):
@@ -38,7 +46,7 @@ class _Pools(httpx.AsyncBaseTransport):
 
     def __init__(self) -> None:
         limits = httpx.Limits(max_connections=CONNECTIONS // POOLS, max_keepalive_connections=CONNECTIONS // POOLS)
-        self._pools = [httpx.AsyncHTTPTransport(limits=limits, trust_env=False) for _ in range(POOLS)]
+        self._pools = [httpx.AsyncHTTPTransport(verify=_trusted(), limits=limits) for _ in range(POOLS)]
         self._busy = [0] * POOLS
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:

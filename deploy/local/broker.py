@@ -7,12 +7,13 @@ import uuid
 from pathlib import Path
 
 from deploy.local.errors import StackError
-from deploy.local.java import java, kafka_jars
+from deploy.local.java import class_archive, java, kafka_jars
 from deploy.local.ports import HOST, free_port
 from deploy.local.processes import START_WITHIN_S, Process, Supervisor
 from deploy.local.secret_files import ADMIN, CONTROLLER, SecretFiles, write_private
 from shared.kafka_admin import KafkaAdmin
 
+_SERVER = "kafka.Kafka"
 _LOG4J = Path(__file__).with_name("kafka") / "log4j2.properties"
 
 
@@ -27,6 +28,7 @@ class LocalKafka:
     """One broker with its own folder, users and rights. Acknowledged records survive `kill9()`.
 
     The folder may move to other ports between two starts. `behind`: the port of a proxy by which all its clients come.
+    `leave_classes_in`: the file in which it leaves, at its end, the classes that it read (deploy/local/java.py).
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class LocalKafka:
         supervisor: Supervisor,
         heap: str = "512m",
         behind: int = 0,
+        leave_classes_in: Path | None = None,
     ) -> None:
         self.data = data.resolve()
         self.folder = self.data / "kafka"
@@ -51,9 +54,11 @@ class LocalKafka:
         self._properties = self.folder / "server.properties"
         self._java = java()
         self._jars = f"{kafka_jars()}/*"
+        self._leave_classes_in = leave_classes_in
+        self._classes = None if leave_classes_in else class_archive(self._java, _run_once)
         self.process = Process(
             "kafka",
-            self._command("kafka.Kafka", str(self._properties)),
+            self._command(_SERVER, str(self._properties)),
             log=self.data / "logs" / "kafka.out",
             supervisor=supervisor,
             folder=self.data,
@@ -132,6 +137,10 @@ class LocalKafka:
             "-XX:MaxGCPauseMillis=20",
             "-Xshare:auto",
         ]
+        if self._classes is not None:
+            memory.append(f"-XX:SharedArchiveFile={self._classes}")
+        elif self._leave_classes_in is not None and main == _SERVER:
+            memory.append(f"-XX:ArchiveClassesAtExit={self._leave_classes_in}")
         logs = [f"-Dlog4j2.configurationFile={_LOG4J}", f"-Dhagukumi.kafka.log={self._log}"]
         return [self._java, *memory, *logs, "-cp", self._jars, main, *arguments]
 
@@ -209,6 +218,13 @@ class LocalKafka:
             "controlled.shutdown.max.retries": "1",
         }
         return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+def _run_once(folder: Path, classes: Path) -> None:
+    with Supervisor() as supervisor:
+        broker = LocalKafka(folder, supervisor=supervisor, leave_classes_in=classes)
+        broker.start()
+        broker.stop()
 
 
 def _jaas(user: str, password: str) -> str:

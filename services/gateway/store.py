@@ -6,6 +6,7 @@ Views (rebuilt from the owners' history): `children` (except its `feeds`, `held`
 
 from collections.abc import Iterable
 from datetime import date
+from functools import cache
 from pathlib import Path
 
 import yaml
@@ -37,6 +38,7 @@ def plans_of(runtime: Runtime) -> Documents:
     return runtime.documents(PLANS, as_text=("plan",))
 
 
+@cache
 def load_policy() -> Policy:
     """The policy files, checked against their schema; raises PolicyBroken."""
     files = {path.name: path.read_text(encoding="utf-8") for path in POLICY.glob("*.cedar")}

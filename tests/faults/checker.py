@@ -6,7 +6,7 @@ It shares no code with what it checks, except the schedule's rules, which are pu
 import json
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -70,27 +70,32 @@ def behind(rig: Rig) -> list[str]:
         for name in database.list_collection_names():
             for doc in database[name].find({"pending": {"$exists": True, "$ne": None}}, {"pending": 1}):
                 found.append(f"{service}.{name} {doc['_id']} is unfinished")
-    for child, head in heads(rig).items():
-        for service, collections in VIEWS.items():
-            for collection in collections:
-                if (service, collection) == ("gateway", "plans"):
-                    continue
-                doc = rig.view(service, collection).find_one({"_id": child}, {"applied": 1, "wanted": 1, "parked": 1})
-                applied = (doc or {}).get("applied", {}).get(f"records/child:{child}", 0)
-                if applied != head:
-                    found.append(f"{service}.{collection} has {applied} of {head} of {child}")
+    followers = [
+        (service, collection)
+        for service, collections in VIEWS.items()
+        for collection in collections
+        if (service, collection) != ("gateway", "plans")
+    ]
     plans = {doc["_id"]: doc["revision"] for doc in rig.database("schedule").plans.find({}, {"revision": 1})}
-    for child, head in plans.items():
-        for service, collection in (("gateway", "plans"), ("notify", "families")):
-            doc = rig.view(service, collection).find_one({"_id": child}, {"applied": 1})
-            applied = (doc or {}).get("applied", {}).get(f"schedule/plan:{child}", 0)
-            if applied != head:
-                found.append(f"{service}.{collection} has plan {applied} of {head} of {child}")
+    found += _not_applied(rig, "records/child", heads(rig), followers)
+    found += _not_applied(rig, "schedule/plan", plans, [("gateway", "plans"), ("notify", "families")])
     for notice in rig.database("notify").announcements.find({}, {"state": 1}):
         items = rig.database("notify").inbox.count_documents({"announcement": notice["_id"]})
         if items < len(rig.guardians):
             found.append(f"notice {notice['_id']} reached {items} of {len(rig.guardians)}")
     return found
+
+
+def _not_applied(
+    rig: Rig, stream: str, heads: Mapping[str, int], followers: Iterable[tuple[str, str]]
+) -> Iterator[str]:
+    """Where a view has not applied a subject of this stream up to its head."""
+    for service, collection in followers:
+        applied = {doc["_id"]: doc.get("applied", {}) for doc in rig.view(service, collection).find({}, {"applied": 1})}
+        for subject, head in heads.items():
+            last = applied.get(subject, {}).get(f"{stream}:{subject}", 0)
+            if last != head:
+                yield f"{service}.{collection} has {last} of {head} of {stream} {subject}"
 
 
 def check_stores(rig: Rig, ledger: Ledger) -> Findings:
@@ -254,13 +259,10 @@ async def check_lag(rig: Rig) -> Findings:
 async def dead_letters(rig: Rig) -> list[Letter]:
     """Every dead letter of every topic of the services."""
     found: list[Letter] = []
-    for topic in await _topics(rig):
-        if not topic.endswith(".dlt"):
-            continue
-        for record in await read_all(rig, topic):
-            headers = {name: raw.decode(errors="replace") for name, raw in record.headers}
-            place = headers["dlt_topic"], int(headers["dlt_partition"]), int(headers["dlt_offset"])
-            found.append(Letter(*place, record.value))
+    for record in await read_all(rig, *[topic for topic in await _topics(rig) if topic.endswith(".dlt")]):
+        headers = {name: raw.decode(errors="replace") for name, raw in record.headers}
+        place = headers["dlt_topic"], int(headers["dlt_partition"]), int(headers["dlt_offset"])
+        found.append(Letter(*place, record.value))
     return found
 
 
@@ -270,11 +272,10 @@ async def check_canaries(rig: Rig) -> Findings:
     for log in sorted((rig.data / "logs").glob("*.log")):
         text = log.read_text(encoding="utf-8", errors="replace")
         found.wrong += [f"{log.name} holds {word}" for word in (CANARY, LOT) if word in text]
-    for topic in await _topics(rig):
-        for record in await read_all(rig, topic):
-            around = repr((record.key, [(name, raw) for name, raw in record.headers]))
-            if LOT in around or CANARY.encode().hex() in (record.key or b"").hex():
-                found.wrong.append(f"{topic} holds a canary outside its values")
+    for record in await read_all(rig, *await _topics(rig)):
+        around = repr((record.key, [(name, raw) for name, raw in record.headers]))
+        if LOT in around or CANARY.encode().hex() in (record.key or b"").hex():
+            found.wrong.append(f"{record.topic} holds a canary outside its values")
     return found
 
 
@@ -300,10 +301,10 @@ async def _topics(rig: Rig) -> list[str]:
         await consumer.stop()
 
 
-async def read_all(rig: Rig, topic: str) -> list[Any]:
-    """Every record of a topic that is there now, partition by partition."""
+async def read_all(rig: Rig, *topics: str) -> list[Any]:
+    """Every record of these topics that is there now, partition by partition."""
     consumer = AIOKafkaConsumer(
-        topic, **rig.platform.kafka_options("operator"), auto_offset_reset="earliest", fetch_max_wait_ms=50
+        *topics, **rig.platform.kafka_options("operator"), auto_offset_reset="earliest", fetch_max_wait_ms=50
     )
     await consumer.start()
     try:
@@ -313,7 +314,7 @@ async def read_all(rig: Rig, topic: str) -> list[Any]:
             for records in (await consumer.getmany(timeout_ms=200)).values():
                 found += records
             ends = {place: end for place, end in ends.items() if await consumer.position(place) < end}
-        return sorted(found, key=lambda record: (record.partition, record.offset))
+        return sorted(found, key=lambda record: (record.topic, record.partition, record.offset))
     finally:
         await consumer.stop()
 

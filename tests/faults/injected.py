@@ -11,7 +11,8 @@ import shutil
 import signal
 import sys
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,24 @@ async def _dies(process: Process, starts: int, what: str) -> None:
     await wait_until(lambda: process.starts > starts, what)
 
 
+@asynccontextmanager
+async def _dies_at(rig: Rig, process: Process, place: str) -> AsyncIterator[None]:
+    """Start it so that it dies at this place: what has to happen for that happens in between; then it is back.
+
+    The rig starts it itself, each time at once: the supervisor waits longer each time that something dies soon.
+    """
+    process.environment["HAGUKUMI_CRASH_AT"] = place
+    await rig.off(process.kill9)
+    await rig.off(process.start)
+    # It has read its environment: what is started after the crash is not armed.
+    process.environment.pop("HAGUKUMI_CRASH_AT", None)
+    armed = process.starts
+    yield
+    await wait_until(lambda: process.starts > armed or not process.alive, f"{process.name} died at {place}")
+    await rig.off(process.start)
+    await rig.off(process.wait_ready)
+
+
 async def f1_kill(rig: Rig, load: Load, dice: random.Random, times: int) -> int:
     """F1: kill -9 of each service in turn, at random moments; the next does not wait for the last to be back."""
     order = [SERVICES[at % len(SERVICES)] for at in range(times)]
@@ -88,14 +107,8 @@ async def f2_crash_points(rig: Rig, load: Load) -> int:
     async def die_at(name: str, places: Sequence[str]) -> None:
         process = rig.platform.service(name)
         for place in places:
-            starts = process.starts
-            process.environment["HAGUKUMI_CRASH_AT"] = place
-            await rig.off(process.kill9)
-            await _dies(process, starts, f"{name} was started again")
-            # It has read its environment: what is started after the crash is not armed.
-            process.environment.pop("HAGUKUMI_CRASH_AT", None)
-            await _dies(process, starts + 1, f"{name} died at {place}")
-            await wait_until(partial(rig.platform.is_ready, name), f"{name} is ready again")
+            async with _dies_at(rig, process, place):
+                pass
 
     await asyncio.gather(*(die_at(name, places) for name, places in CRASH_POINTS.items()))
     await load.acknowledged(1)
@@ -104,15 +117,9 @@ async def f2_crash_points(rig: Rig, load: Load) -> int:
 
 async def f2_last_batch(rig: Rig, load: Load) -> int:
     """F2 with nothing after it: the last batch is applied, its reader dies before it commits, and no event comes to heal it."""
-    process = rig.platform.service("schedule")
-    starts = process.starts
-    process.environment["HAGUKUMI_CRASH_AT"] = "after_bulk_before_commit"
-    await rig.off(process.kill9)
-    await _dies(process, starts, "schedule was started again")
-    process.environment.pop("HAGUKUMI_CRASH_AT", None)
-    await wait_until(partial(rig.platform.is_ready, "schedule"), "schedule is ready")
-    await load.one_dose(rig.families[0])
-    await _dies(process, starts + 1, "schedule died before its commit")
+    async with _dies_at(rig, rig.platform.service("schedule"), "after_bulk_before_commit"):
+        await all_ready(rig)
+        await load.one_dose(rig.families[0])
     await all_ready(rig)
     return 1
 

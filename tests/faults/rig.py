@@ -44,6 +44,7 @@ class Rig:
     others: list[str] = field(default_factory=list)
     """Guardians of the town whom notify alone knows, where a fan-out is to be large."""
     today: date = field(default_factory=lambda: Clock().today())
+    _clients: dict[str, Any] = field(default_factory=dict)
 
     @property
     def data(self) -> Path:
@@ -57,7 +58,9 @@ class Rig:
 
     def database(self, service: str) -> Any:
         """A service's own store, read past the service, as only a checker may."""
-        return MongoClient(self.platform.store_url(service), retryWrites=False, timeoutMS=20_000)[service]
+        if service not in self._clients:
+            self._clients[service] = MongoClient(self.platform.store_url(service), retryWrites=False, timeoutMS=20_000)
+        return self._clients[service][service]
 
     def view(self, service: str, name: str) -> Any:
         """A view's collection: of the generation that is read (protocol R8)."""
@@ -71,6 +74,8 @@ class Rig:
 
     async def close(self) -> None:
         """Close the connections; the platform is stopped by whoever started it."""
+        for client in self._clients.values():
+            client.close()
         await self.api.close()
 
 

@@ -70,7 +70,8 @@ class Stage:
 
         async def arrived() -> bool:
             left[:] = await self.rig.off(lambda: checker.behind(self.rig))
-            left.extend((await checker.check_lag(self.rig)).unhealed)
+            if not left:
+                left.extend((await checker.check_lag(self.rig)).unhealed)
             return not left
 
         try:

@@ -14,6 +14,7 @@ from aiokafka.errors import (
 )
 
 from deploy.local.broker import LocalKafka, cluster_id
+from deploy.local.java import class_archive, java
 from deploy.local.ports import free_port
 from deploy.local.processes import Supervisor
 from deploy.local.topology import GATEWAY_ADMIN
@@ -26,6 +27,14 @@ def test_a_cluster_is_never_named_like_an_option(monkeypatch: pytest.MonkeyPatch
     drawn = [UUID(bytes=b"\xf8" * 16), UUID(bytes=b"\xfb" * 16), UUID(bytes=b"\x01" * 16)]
     monkeypatch.setattr("deploy.local.broker.uuid.uuid4", lambda: drawn.pop(0))
     assert cluster_id() == "AQEBAQEBAQEBAQEBAQEBAQ"
+
+
+def test_its_classes_come_from_the_archive(local_kafka: LocalKafka) -> None:
+    def already_made(*_: Path) -> None:
+        raise AssertionError("the run's broker has not left its classes")
+
+    archive = class_archive(java(), already_made)
+    assert archive is None or str(archive) in Path(f"/proc/{local_kafka.process.pid}/maps").read_text()
 
 
 @asynccontextmanager

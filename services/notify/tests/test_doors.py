@@ -168,17 +168,17 @@ def test_every_route_of_the_service_has_a_row(town: Town) -> None:
 
 
 @pytest.mark.parametrize("route", list(TABLE))
-async def test_role_by_route_by_relation(town: Town, push: PushService, route: str) -> None:
+async def test_role_by_route_by_relation(town: Town, common_push: PushService, route: str) -> None:
     method, _, template = route.partition(" ")
     got = {}
     made: dict[str, str] = {}
     for who, caller in CALLERS.items():
-        made = made or await everything(town, push)
+        made = made or await everything(town, common_push)
         path = template.format(**made)
         headers = {}
         if route == "PUT /v1/announcements/{announcement}" or ("duty-roster" in path and method == "PUT"):
             headers["If_Match"] = (await town.call(NURSE, "GET", path)).headers["etag"]
-        answer = await town.call(caller, method, path, body_for(route, push, made), **headers)
+        answer = await town.call(caller, method, path, body_for(route, common_push, made), **headers)
         got[who] = answer.status_code
         if answer.is_success and method != "GET":
             made = {}
@@ -186,12 +186,12 @@ async def test_role_by_route_by_relation(town: Town, push: PushService, route: s
 
 
 @pytest.mark.parametrize("route", list(TABLE))
-async def test_nobody_without_the_gateways_signature(town: Town, push: PushService, route: str) -> None:
+async def test_nobody_without_the_gateways_signature(town: Town, common_push: PushService, route: str) -> None:
     method, _, template = route.partition(" ")
     path = re.sub(r"\{[a-z]+\}", "x", template)
-    assert (await town.call(None, method, path, body_for(route, push, {}))).status_code == 401
+    assert (await town.call(None, method, path, body_for(route, common_push, {}))).status_code == 401
     other = town.tokens.sign("records", "act", NURSE)
-    answer = await town.call(None, method, path, body_for(route, push, {}), Authorization=f"Bearer {other}")
+    answer = await town.call(None, method, path, body_for(route, common_push, {}), Authorization=f"Bearer {other}")
     assert answer.status_code == 401
 
 

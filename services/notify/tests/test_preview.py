@@ -124,7 +124,7 @@ async def test_what_a_killed_process_left_unwritten_is_written_by_another(town: 
     child = await town.born()
     packs = {row["_id"]: row for row in await town.runtime.store.find(kept.AUDIENCE, {})}
     await town.moves(child, OTHER_TOWN)
-    await town.runtime.store.drop(kept.AUDIENCE)
+    await town.runtime.store.delete(kept.AUDIENCE, {})
     await town.runtime.store.insert_many(kept.AUDIENCE, list(packs.values()))
     await town.runtime.store.update(kept.FAMILIES, {"_id": child}, {"$set": {"derive_at": 1, "pending": 1}})
     await town.families.derive_again()

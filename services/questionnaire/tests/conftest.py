@@ -194,9 +194,9 @@ def key_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]
     return lambda name: folder / f"{name}.json"
 
 
-@pytest.fixture
-async def runtime(local_store: LocalStore, key_files: Callable[[str], Path]) -> AsyncIterator[Runtime]:
-    """The wired service, its clock at noon, on an empty database. Its loops do not run: events stay in the outbox."""
+@pytest.fixture(scope="session")
+async def wired(local_store: LocalStore, key_files: Callable[[str], Path]) -> AsyncIterator[Runtime]:
+    """The wired service, once for the run: wiring it and making its indexes takes longer than most tests."""
     app = create_app(
         Settings(
             service="questionnaire",
@@ -209,7 +209,6 @@ async def runtime(local_store: LocalStore, key_files: Callable[[str], Path]) -> 
     )
     found: Runtime = app.state.runtime
     found.app = app  # type: ignore[attr-defined]
-    found.clock.move_to(NOON)
     for begin in found.on_start:
         await begin()
     yield found
@@ -218,8 +217,22 @@ async def runtime(local_store: LocalStore, key_files: Callable[[str], Path]) -> 
 
 
 @pytest.fixture
-async def door(runtime: Runtime, key_files: Callable[[str], Path]) -> AsyncIterator[Door]:
-    tokens = InternalTokens(Settings(service="gateway", internal_keys_file=key_files("gateway")))
+async def runtime(wired: Runtime) -> AsyncIterator[Runtime]:
+    """The service, its clock at noon, on an empty database. Its loops do not run: events stay in the outbox."""
+    wired.clock.move_to(NOON)
+    yield wired
+    for collection in await wired.store.collections():
+        await wired.store.delete(collection, {})
+
+
+@pytest.fixture(scope="session")
+def tokens(key_files: Callable[[str], Path]) -> InternalTokens:
+    """What the gateway signs with."""
+    return InternalTokens(Settings(service="gateway", internal_keys_file=key_files("gateway")))
+
+
+@pytest.fixture
+async def door(runtime: Runtime, tokens: InternalTokens) -> AsyncIterator[Door]:
     transport = httpx.ASGITransport(app=runtime.app, raise_app_exceptions=False)  # type: ignore[attr-defined]
     async with httpx.AsyncClient(transport=transport, base_url="http://questionnaire") as http:
         yield Door(http, tokens)

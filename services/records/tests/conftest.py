@@ -111,9 +111,9 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     return dict(SecretFiles(tmp_path_factory.mktemp("keys")).internal_keys(SERVICES))
 
 
-@pytest.fixture
-async def door(local_store: LocalStore, keys: dict[str, Any]) -> AsyncIterator[Door]:
-    """The wired service on an empty database, its clock at noon, two clinics and two towns in its directory."""
+@pytest.fixture(scope="session")
+async def records_app(local_store: LocalStore, keys: dict[str, Any]) -> AsyncIterator[FastAPI]:
+    """The wired service, once for the run: wiring it and making its indexes takes longer than most tests."""
     app = create_app(
         Settings(
             service="records",
@@ -125,16 +125,30 @@ async def door(local_store: LocalStore, keys: dict[str, Any]) -> AsyncIterator[D
         )
     )
     runtime: Runtime = app.state.runtime
-    runtime.clock.move_to(NOON)
     for begin in runtime.on_start:
         await begin()
-    await list_organisations(runtime)
-    tokens = InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
-    async with httpx.AsyncClient(transport=transport, base_url="http://records") as http:
-        yield Door(app, http, tokens)
+    yield app
     await runtime.calls.close()
     await runtime.store.close()
+
+
+@pytest.fixture(scope="session")
+def tokens(keys: dict[str, Any]) -> InternalTokens:
+    """What the gateway signs with."""
+    return InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
+
+
+@pytest.fixture
+async def door(records_app: FastAPI, tokens: InternalTokens) -> AsyncIterator[Door]:
+    """The service on an empty database, its clock at noon, two clinics and two towns in its directory."""
+    runtime: Runtime = records_app.state.runtime
+    runtime.clock.move_to(NOON)
+    await list_organisations(runtime)
+    transport = httpx.ASGITransport(app=records_app, raise_app_exceptions=False)
+    async with httpx.AsyncClient(transport=transport, base_url="http://records") as http:
+        yield Door(records_app, http, tokens)
+    for collection in await runtime.store.collections():
+        await runtime.store.delete(collection, {})
 
 
 async def list_organisations(runtime: Runtime) -> None:

@@ -21,8 +21,10 @@ from shared.views import View
 SERVICES = ("records", "schedule", "questionnaire", "notify", "gateway")
 
 
-def key_files(folder: Path) -> dict[str, Path]:
+@pytest.fixture(scope="session")
+def key_files(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Internal keys as the platform hands them out, and the development issuer's."""
+    folder = tmp_path_factory.mktemp("door-keys")
     keys = {name: ECKey.generate_key("P-256", {"kid": name}, private=True) for name in (*SERVICES, "issuer")}
     public = {name: keys[name].as_dict(private=False) for name in SERVICES}
     files = {}
@@ -40,17 +42,24 @@ def database() -> str:
     return f"door{new_id()[:8]}"
 
 
+@pytest.fixture(scope="session")
+def signers(key_files: dict[str, Path]) -> dict[str, Settings]:
+    """What each owner needs to know a call that the gateway signed."""
+    return {
+        name: Settings(service=name, environment="development", internal_keys_file=key_files[name]) for name in SERVICES
+    }
+
+
 @pytest.fixture
-def settings(tmp_path: Path, local_store: LocalStore, database: str) -> Settings:
+def settings(key_files: dict[str, Path], local_store: LocalStore, database: str) -> Settings:
     """A development gateway."""
-    files = key_files(tmp_path)
     return Settings(
         service="gateway",
         environment="development",
         mongo_url=local_store.url,
         mongo_database=database,
-        internal_keys_file=files["gateway"],
-        issuer_key_file=files["issuer"],
+        internal_keys_file=key_files["gateway"],
+        issuer_key_file=key_files["issuer"],
         url_records="http://records",
         url_schedule="http://schedule",
         url_questionnaire="http://questionnaire",
@@ -59,18 +68,13 @@ def settings(tmp_path: Path, local_store: LocalStore, database: str) -> Settings
 
 
 @pytest.fixture
-async def world(settings: Settings, tmp_path: Path) -> AsyncIterator[World]:
+async def world(settings: Settings, signers: dict[str, Settings]) -> AsyncIterator[World]:
     """A child with its guardian, a clinic with consent and one whose consent ended; a neighbour's child in another town."""
     app = create_app(settings)
     runtime: Runtime = app.state.runtime
     # Noon of the day that the family's dates are counted from: no test sees midnight in Tokyo.
     runtime.clock.move_to(tokyo_time(TODAY, 12))
-    owners = Owners(
-        {
-            name: Settings(service=name, environment="development", internal_keys_file=tmp_path / f"{name}.json")
-            for name in SERVICES
-        }
-    )
+    owners = Owners(signers)
     await runtime.calls.close()
     runtime.calls._http = httpx.AsyncClient(transport=httpx.ASGITransport(owners.app))
     for sink in runtime.follower.sinks:
