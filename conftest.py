@@ -1,5 +1,6 @@
 """Tests find the real broker and store by the plugin, and are dealt out to processes; a file of its own because pytest reads plugins only here."""
 
+import dataclasses
 import gc
 from typing import Any
 
@@ -23,6 +24,12 @@ ON_A_PLATFORM = (
     "tests/security/",
 )
 """What starts all five services with broker and stores: two such platforms at once only wait for each other on two cores."""
+
+
+def pytest_itemcollected(item: pytest.Item) -> None:
+    """Each operation of the API is a test of its own name: of those that share one, the workers would run one."""
+    if not item.nodeid.endswith(item.name):
+        item._id = dataclasses.replace(item._id, params=item.name.partition("[")[2].removesuffix("]"))
 
 
 def pytest_collection() -> None:

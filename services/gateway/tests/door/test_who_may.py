@@ -41,6 +41,9 @@ class OneChild:
     async def load(self, child: str) -> Document | None:
         return self._child if child == CHILD else None
 
+    def next_commit(self, child: str) -> asyncio.Event:
+        return asyncio.Event()
+
 
 def _fold(child: Document, envelope: Any) -> None:
     from services.gateway.domain.child_view import apply_record
