@@ -9,7 +9,10 @@ from collections.abc import Awaitable, Callable
 
 FRESH_WAIT_S = 5.0
 """How long a read waits for what its caller wrote (Hagukumi-Revision)."""
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.01, 0.1
+PAUSES_S = 0.01, 0.1
+"""The first and the longest pause between two looks."""
+HINTED_S = 0.05, 0.25
+"""The same where the process that does the work is most likely this one, and tells."""
 
 
 async def until(
@@ -17,7 +20,8 @@ async def until(
 ) -> bool:
     """Whether it came to hold within the time. `hint` gives an event that this process sets when it may hold."""
     loop = asyncio.get_running_loop()
-    ends, pause = loop.time() + seconds, FIRST_PAUSE_S
+    ends = loop.time() + seconds
+    pause, longest = PAUSES_S if hint is None else HINTED_S
     while True:
         # Taken before the look: what happens while we look is not missed.
         event = hint() if hint is not None else asyncio.Event()
@@ -29,4 +33,4 @@ async def until(
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(min(pause, left)):
                 await event.wait()
-        pause = min(pause * 1.5, LONGEST_PAUSE_S)
+        pause = min(pause * 1.5, longest)

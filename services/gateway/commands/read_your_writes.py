@@ -6,6 +6,7 @@ from services.gateway import store as kept
 from services.gateway.commands.passage import Passage
 from shared.documents import Document, Documents, mark
 from shared.problems import Busy
+from shared.store import Doc
 from shared.waiting import FRESH_WAIT_S, until
 from shared.web import revisions_of
 
@@ -16,14 +17,19 @@ async def fresh_plan(passage: Passage, plans: Documents) -> Document:
     """The child's plan, once it has seen what the caller wrote; Busy when it does not come, or there is none yet."""
     child = passage.child or ""
     wanted = _plan_revision(passage)
-    found: Document | None = None
+    found = await plans.load(child)
 
     async def there() -> bool:
-        nonlocal found
-        found = await plans.load(child)
-        return found is not None and "plan" in found.state and _seen(found, child) >= wanted
+        # The plan itself is large: while it is waited for it is not read.
+        row = await plans.store.get(plans.collection, child, ["state.based_on", "state.plan_revision"])
+        state = row.get("state", {}) if row is not None else {}
+        return "plan_revision" in state and _seen(state, child) >= wanted
 
-    if not await until(there, FRESH_WAIT_S, lambda: plans.next_commit(child)) or found is None:
+    if found is None or "plan" not in found.state or _seen(found.state, child) < wanted:
+        if not await until(there, FRESH_WAIT_S, lambda: plans.next_commit(child)):
+            raise Busy
+        found = await plans.load(child)
+    if found is None or "plan" not in found.state:
         raise Busy
     return found
 
@@ -35,8 +41,8 @@ def _plan_revision(passage: Passage) -> int:
     return min(written, relevant) if written else 0
 
 
-def _seen(plan: Document, child: str) -> int:
-    seen: int = plan.state.get("based_on", {}).get(mark("records.child", child), 0)
+def _seen(state: Doc, child: str) -> int:
+    seen: int = state.get("based_on", {}).get(mark("records.child", child), 0)
     return seen
 
 
