@@ -1,13 +1,12 @@
 """What caused the work at hand: carried beside the call, written into every event that it commits."""
 
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from shared.ids import new_id
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """The request that started it all, and the event that led here, if one did."""
 
     correlation: str

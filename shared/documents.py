@@ -452,7 +452,7 @@ class Documents:
     ) -> Insert | Update | None:
         """The insert or the guarded update that carries everything that changed; None when nothing did."""
         now_ms = int(time.time() * 1000)
-        remembered = [{"id": command.id, "digest": command.digest, "answer": answer}] if command is not None else []
+        remembered = [{"id": command.id, "digest": command.digest, "answer": _as_text(answer)}] if command is not None else []
         if not doc.exists:
             body: Doc = {
                 "_id": doc.id,
@@ -483,8 +483,10 @@ class Documents:
         before, state = (_without(one, texts) for one in (doc.loaded.get("state", {}), doc.state))
         _diff(before, state, "state", sets, unsets, _DIFF_DEPTH)
         sets |= {f"state.{name}": text for name, text in self._texts(doc).items() if text != doc.texts.get(name)}
-        for name in ("heads", "applied", "wanted", "passed", "parked"):
-            _diff(doc.loaded.get(name, {}), getattr(doc, name), name, sets, unsets, 1)
+        for name in _MARKS:
+            now, was = getattr(doc, name), doc.loaded.get(name, _NOTHING)
+            if now != was:
+                _diff(was, now, name, sets, unsets, 1)
         if doc.tenant != doc.loaded.get("tenant", ""):
             sets["tenant"] = doc.tenant
         if not (sets or unsets or doc.outgoing or remembered):
@@ -510,6 +512,8 @@ class Documents:
 
     def _texts(self, doc: Document) -> dict[str, str]:
         """The parts of the state that the store keeps as text, where they are others than those that were loaded."""
+        if not self.as_text:
+            return {}
         before = doc.loaded.get("state", {})
         return {
             name: orjson.dumps(doc.state[name], option=orjson.OPT_SORT_KEYS).decode()
@@ -524,13 +528,21 @@ def _without(state: Doc, names: AbstractSet[str]) -> Doc:
     return {name: value for name, value in state.items() if name not in names} if names else state
 
 
+def _as_text(answer: Doc | None) -> Doc | str | None:
+    """An answer as one text, for the store pays for each value of a document at every write; as it is where JSON cannot say it."""
+    try:
+        return orjson.dumps(answer, option=orjson.OPT_PASSTHROUGH_DATETIME).decode()
+    except TypeError:
+        return answer
+
+
 def _remembered(doc: Document, command: Command) -> Doc | None:
     for known in doc.commands:
         if known["id"] == command.id:
             if known["digest"] != command.digest:
                 raise KeyReused
-            answer: Doc = known["answer"]
-            return answer
+            answer: Doc | str = known["answer"]
+            return orjson.loads(answer) if isinstance(answer, str) else answer
     return None
 
 
@@ -538,12 +550,14 @@ def _refuse_operators(value: Any) -> None:
     """No key that the store could take for an operator or a path is ever written (S11)."""
     if isinstance(value, dict):
         for key, inner in value.items():
-            if not isinstance(key, str) or not key or key.startswith("$") or "." in key:
+            if not isinstance(key, str) or not key or key[0] == "$" or "." in key:
                 raise ValueError(f"a stored key may not be empty, begin with $ or have a dot: {key!r}")
-            _refuse_operators(inner)
+            if isinstance(inner, _KEYED):
+                _refuse_operators(inner)
     elif isinstance(value, list | tuple):
         for inner in value:
-            _refuse_operators(inner)
+            if isinstance(inner, _KEYED):
+                _refuse_operators(inner)
 
 
 def _diff(old: Mapping[str, Any], new: Mapping[str, Any], path: str, sets: Doc, unsets: Doc, depth: int) -> None:
@@ -563,3 +577,6 @@ def _diff(old: Mapping[str, Any], new: Mapping[str, Any], path: str, sets: Doc, 
 
 
 _ABSENT = object()
+_NOTHING: Doc = {}
+_KEYED = (dict, list, tuple)
+_MARKS = ("heads", "applied", "wanted", "passed", "parked")

@@ -1,5 +1,7 @@
 """Prometheus metrics of the backbone; no label ever carries a key, an id or anything about a person."""
 
+from functools import cache
+
 from prometheus_client import Counter, Gauge, Histogram
 
 published = Counter("hagukumi_events_published_total", "Events acknowledged by Kafka", ["topic"])
@@ -10,6 +12,8 @@ outbox_depth = Gauge(
 outbox_age = Gauge("hagukumi_outbox_oldest_seconds", "Age of the oldest waiting outbox", ["collection"])
 stopped_subjects = Gauge("hagukumi_stopped_subjects", "Subjects whose publishing stopped for good", ["collection"])
 consumed = Counter("hagukumi_events_consumed_total", "Events read, by what became of them", ["topic", "outcome"])
+consumed_as = cache(consumed.labels)
+"""The counter of a topic and an outcome, looked up once."""
 batch_seconds = Histogram("hagukumi_batch_seconds", "Time to apply one batch", ["topic"])
 dead_letters = Counter("hagukumi_dead_letters_total", "Records put aside, by reason code", ["topic", "reason"])
 gaps = Gauge("hagukumi_gaps", "View documents that wait for a missing event", ["collection"])

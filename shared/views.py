@@ -261,21 +261,23 @@ class View:
         """Apply one document's events in order; what is known is dropped, what comes too early is wanted (R1)."""
         failed: list[tuple[Envelope, str]] = []
         done: list[Envelope] = []
-        for envelope in sorted(envelopes, key=lambda e: (e.stream, e.subject, e.revision)):
+        if len(envelopes) > 1:
+            envelopes = sorted(envelopes, key=lambda e: (e.stream, e.subject, e.revision))
+        for envelope in envelopes:
             name = mark(envelope.stream, envelope.subject)
             at = doc.applied.get(name, 0)
             if envelope.revision <= at:
                 if not self._passed_over(doc, name, envelope):
-                    metrics.consumed.labels(envelope.stream, "known").inc()
+                    metrics.consumed_as(envelope.stream, "known").inc()
                     continue
                 self._go_back(doc, name, envelope.revision - 1)
                 at = envelope.revision - 1
                 if not envelope.from_archive:
-                    metrics.consumed.labels(envelope.stream, "held").inc()
+                    metrics.consumed_as(envelope.stream, "held").inc()
                     continue
             if doc.parked or envelope.revision > at + 1:
                 doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
-                metrics.consumed.labels(envelope.stream, "held").inc()
+                metrics.consumed_as(envelope.stream, "held").inc()
                 continue
             why, used = self._apply_one(doc, envelope)
             if why is not None:
@@ -291,7 +293,7 @@ class View:
                 doc.passed.pop(name, None)
             else:
                 doc.passed[name] = doc.passed.get(name, 0) + 1
-            metrics.consumed.labels(envelope.stream, "applied" if used else "unused").inc()
+            metrics.consumed_as(envelope.stream, "applied" if used else "unused").inc()
             if doc.wanted.get(name, 0) <= envelope.revision:
                 doc.wanted.pop(name, None)
             done.append(envelope)
