@@ -252,8 +252,11 @@ class _Offsets:
             self._later = asyncio.create_task(self._commit_after(waits))
 
     async def _commit_after(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-        await self.commit()
+        # What became durable while this was committing is committed by it too.
+        while self._ends:
+            await asyncio.sleep(seconds)
+            await self.commit()
+            seconds = COMMIT_EVERY_S
 
     async def commit(self) -> None:
         """Commit explicit offsets of what is durable, never «all consumed», never for a revoked partition (R3)."""

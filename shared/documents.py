@@ -452,7 +452,9 @@ class Documents:
     ) -> Insert | Update | None:
         """The insert or the guarded update that carries everything that changed; None when nothing did."""
         now_ms = int(time.time() * 1000)
-        remembered = [{"id": command.id, "digest": command.digest, "answer": _as_text(answer)}] if command is not None else []
+        remembered = (
+            [{"id": command.id, "digest": command.digest, "answer": _as_text(answer)}] if command is not None else []
+        )
         if not doc.exists:
             body: Doc = {
                 "_id": doc.id,

@@ -63,7 +63,7 @@ def subscribe(runtime: Runtime, notices: Notices, reminders: Reminders, contacts
     )
     runtime.follow(g.DirectoryEvent.topic(), towns)
     known = Each("contacts", partial(follow_families, contacts))
-    runtime.follow(r.ChildEvent.topic(), families, known, patient=True)
+    runtime.follow(r.ChildEvent.topic(), families, known)
     runtime.follow(r.PregnancyEvent.topic(), pregnancies, known)
     # The families first: a reminder is for the guardians that are known by then.
     runtime.follow(

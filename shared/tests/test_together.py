@@ -3,6 +3,7 @@
 import asyncio
 import gc
 from collections.abc import Sequence
+from types import SimpleNamespace
 
 import pytest
 from aiokafka import AIOKafkaConsumer, TopicPartition
@@ -13,6 +14,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from deploy.local.broker import LocalKafka
 from deploy.local.client import until
 from deploy.local.store import LocalStore
+from shared import delivery
 from shared.clock import Clock
 from shared.documents import Command, Document, Documents, from_store
 from shared.events.base import Envelope
@@ -297,6 +299,47 @@ async def test_offsets_of_batches_that_follow_each_other_are_committed_soon_with
             await until(no_lag, "everything is committed")
         finally:
             await consumer.stop()
+
+
+class Committing:
+    """A consumer at the edge: each commit takes until it is let go."""
+
+    def __init__(self) -> None:
+        self.commits: list[dict[TopicPartition, int]] = []
+        self.go = asyncio.Event()
+
+    def assignment(self) -> set[TopicPartition]:
+        return {TopicPartition(TOPIC, 0)}
+
+    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
+        self.commits.append(offsets)
+        await self.go.wait()
+
+
+async def test_what_becomes_durable_while_offsets_are_being_committed_is_committed_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(delivery, "COMMIT_EVERY_S", 0.02)
+    consumer, offsets = Committing(), delivery._Offsets()
+
+    async def durable(offset: int, partition: int = 0) -> None:
+        record = SimpleNamespace(topic=TOPIC, partition=partition, offset=offset)
+        await offsets.durable(consumer, [record], at_once=False)
+
+    consumer.go.set()
+    await durable(0)
+    consumer.go.clear()
+    await durable(1)
+    async with asyncio.timeout(10):
+        while len(consumer.commits) < 2:
+            await asyncio.sleep(0)
+        # The second is on its way; no batch comes after the third.
+        await durable(2)
+        await durable(7, partition=1)
+        consumer.go.set()
+        while len(consumer.commits) < 3:
+            await asyncio.sleep(0)
+    assert [list(one.values()) for one in consumer.commits] == [[1], [2], [3]]
 
 
 # Waiting ----------------------------------------------------------------------------------------------------------

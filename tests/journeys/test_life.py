@@ -79,8 +79,14 @@ async def test_a_death_silences_every_service_and_a_wrong_word_is_taken_back(hou
 
     await until(counted, "the child waits for its doses")
     assert "armed" in await armed()
-    everybody = await house.reach({"age_years": {"under": 1}})
-    assert everybody >= 1
+    everybody = 0
+
+    async def known() -> bool:
+        nonlocal everybody
+        everybody = await house.reach({"age_years": {"under": 1}})
+        return everybody >= 1
+
+    await until(known, "notify knows the family")
 
     await house.mother.post(f"{path}/death", {"died_on": TODAY.isoformat()})
     record = await house.mother.get(path)
