@@ -270,10 +270,12 @@ async def measure(platform: Platform, scale: int) -> list[Row]:
         # Load is what all services together keep up with, not what records alone can take in.
         await _drained(records, store)
         sustained = count / (time.perf_counter() - begun)
+        each = spent.written(count)
         rows.append(
             Row("P8", "acknowledged write at 64 connections", "/s", writes.rate, raw, "≥ 0.70",
                 f"p99 {writes.percentile(99):,.0f} ms, refused {writes.refused}; until all have read it: "
-                f"{sustained:,.0f}/s, {spent.costs(count, 'dose')}",
+                f"{sustained:,.0f}/s, {spent.costs(count, 'dose')}; {each:.1f} documents written a dose, "
+                f"{sustained * each:,.0f}/s of them, {sustained * each / raw:.2f} of the raw rate",
                 reached=writes.rate / raw >= 0.70 and not writes.refused)
         )  # fmt: skip
         pairs = await _pairs(town, url, count // 2)

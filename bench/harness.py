@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Self
 
 import bson
+import httpx
 from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from rich.console import Console
@@ -20,6 +21,7 @@ from rich.table import Table
 from deploy.local.platform import Platform
 from deploy.local.topology import SERVICES
 
+STORED = "hagukumi_store_documents_written_total "
 console = Console(highlight=False, width=None if sys.stdout.isatty() else 150)
 
 
@@ -111,11 +113,24 @@ class Counter(CommandListener):
 
 
 class Spent:
-    """What every process of a platform spends from here until `costs`: CPU by the kernel's count, and the stores' requests."""
+    """What every process of a platform spends from here until `costs`: CPU by the kernel's count, the stores' requests, documents written."""
 
     def __init__(self, platform: Platform) -> None:
         self._platform = platform
         self._began = self._now()
+        self._stored = self._documents()
+
+    def _documents(self) -> float:
+        """How many inserts and updates all services asked their stores for, by their own count."""
+        found = 0.0
+        for name in SERVICES:
+            text = httpx.get(f"{self._platform.service(name).probe_url}/metrics", trust_env=False).text
+            found += sum(float(line.split()[1]) for line in text.splitlines() if line.startswith(STORED))
+        return found
+
+    def written(self, count: int) -> float:
+        """Documents that one of them wrote, in all stores together."""
+        return (self._documents() - self._stored) / count
 
     def _now(self) -> dict[str, tuple[float, int]]:
         """Process -> (CPU seconds, requests that it answered if it is a store)."""

@@ -4,6 +4,7 @@ from functools import cache
 
 from prometheus_client import Counter, Gauge, Histogram
 
+stored = Counter("hagukumi_store_documents_written_total", "Documents whose insert or update the store was asked for")
 published = Counter("hagukumi_events_published_total", "Events acknowledged by Kafka", ["topic"])
 publish_failures = Counter("hagukumi_publish_failures_total", "Sends that Kafka did not acknowledge", ["topic"])
 outbox_depth = Gauge(

@@ -13,6 +13,8 @@ from pymongo.errors import AutoReconnect, BulkWriteError, DuplicateKeyError, PyM
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
+from shared import metrics
+
 Doc = dict[str, Any]
 DUPLICATE = 11000
 LOOKUPS_AT_ONCE = 2
@@ -157,6 +159,7 @@ class Store:
 
     async def insert(self, collection: str, doc: Doc) -> bool:
         """Insert; False when the id (or another unique key) is taken."""
+        metrics.stored.inc()
         try:
             await self._of(collection).insert_one(doc)
         except DuplicateKeyError:
@@ -167,6 +170,7 @@ class Store:
         """Insert all that are not there yet; the ids that were there already come back. Any other error is raised."""
         if not docs:
             return set()
+        metrics.stored.inc(len(docs))
         try:
             await self._of(collection).insert_many(docs, ordered=False)
         except BulkWriteError as error:
@@ -177,6 +181,7 @@ class Store:
         self, collection: str, where: Mapping[str, Any], change: Mapping[str, Any], *, upsert: bool = False
     ) -> bool:
         """One update of one document; False when none matched. An upsert that meets its twin counts as no match."""
+        metrics.stored.inc()
         try:
             result = await self._of(collection).update_one(where, change, upsert=upsert)
         except DuplicateKeyError:
@@ -193,6 +198,7 @@ class Store:
             else UpdateOne(write.where, write.change, upsert=write.upsert)
             for write in writes
         ]
+        metrics.stored.inc(len(operations))
         try:
             result = await self._of(collection).bulk_write(operations, ordered=False)
         except BulkWriteError as error:
