@@ -33,7 +33,6 @@ FIRST_PAUSE_S = 0.2
 LONGEST_PAUSE_S = 10.0
 IDLE_WAIT_MS = 500
 GATHER_S = 0.25
-COMMIT_EVERY_S = 0.25
 BUSY_S = 2.0
 NOT_ALIVE_AFTER_S = 30.0
 LOOKED_AWAY_S = 20.0
@@ -69,8 +68,6 @@ class Follower:
         self._producer = producer
         self._rejections = 0
         self._pause = FIRST_PAUSE_S
-        self._offsets: dict[str, _Offsets] = {}
-        self._stopping = False
         self.stopped: str | None = None
         self.silent: set[str] = set()
         """Groups with something to read to which nothing comes any more: only a new process helps (aiokafka #1037)."""
@@ -143,21 +140,15 @@ class Follower:
         if now - last.since > NOT_ALIVE_AFTER_S:
             self.silent.add(group)
 
-    async def flush(self) -> None:
-        """Commit what is durable and was not committed yet; from now on each batch is committed at once."""
-        self._stopping = True
-        for offsets in self._offsets.values():
-            await offsets.commit()
-
     async def _batch(self, group: str, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
         self._begun[group] += 1
         self._working.add(group)
         try:
-            await self._work(group, topic, sinks, message)
+            await self._work(topic, sinks, message)
         finally:
             self._working.discard(group)
 
-    async def _work(self, group: str, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
+    async def _work(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
         records: Sequence[ConsumerRecord[bytes | None, bytes | None]] = message.raw_message
         if self.stopped is not None:
             await asyncio.sleep(LONGEST_PAUSE_S)
@@ -191,8 +182,7 @@ class Follower:
         metrics.batch_seconds.labels(topic).observe(time.perf_counter() - started)
         self._count_rejections(len(bad) + len(rejected), len(records))
         crash_point("after_bulk_before_commit")
-        message.committed = AckStatus.ACKED
-        await self._offsets.setdefault(group, _Offsets()).durable(message.consumer, records, at_once=self._stopping)
+        await self._commit(message, records)
         metrics.last_poll.labels(topic).set(time.time())
 
     async def _into(self, sinks: Sequence[Sink], envelopes: list[Envelope]) -> list[tuple[Envelope, str]]:
@@ -230,46 +220,18 @@ class Follower:
             self.stopped = f"{self._rejections} records in a row were rejected"
             log.error("consumer.stopped", reason="rejections-in-a-row")
 
-
-class _Offsets:
-    """How far a group's reader is with its partitions: committed at once after a pause, and then at most every COMMIT_EVERY_S."""
-
-    def __init__(self) -> None:
-        self._ends: dict[TopicPartition, int] = {}
-        self._consumer: Any = None
-        self._last = float("-inf")
-        self._later: asyncio.Task[None] | None = None
-
-    async def durable(self, consumer: Any, records: Sequence[ConsumerRecord[Any, Any]], *, at_once: bool) -> None:
-        """These records need never come again; what is not committed when a process dies comes again, and is known then."""
-        self._consumer = consumer
-        # Of one partition they come in order: the last one stays.
-        self._ends |= {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
-        waits = COMMIT_EVERY_S - (time.monotonic() - self._last)
-        if at_once or waits <= 0:
-            await self.commit()
-        elif self._later is None or self._later.done():
-            self._later = asyncio.create_task(self._commit_after(waits))
-
-    async def _commit_after(self, seconds: float) -> None:
-        # What became durable while this was committing is committed by it too.
-        while self._ends:
-            await asyncio.sleep(seconds)
-            await self.commit()
-            seconds = COMMIT_EVERY_S
-
-    async def commit(self) -> None:
+    async def _commit(self, message: KafkaMessage, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
         """Commit explicit offsets of what is durable, never «all consumed», never for a revoked partition (R3)."""
-        ends, self._ends = self._ends, {}
-        if not ends:
-            return
-        self._last = time.monotonic()
-        mine = self._consumer.assignment()
-        offsets = {place: end for place, end in ends.items() if place in mine}
+        consumer: Any = message.consumer
+        # Of one partition they come in order: the last one stays.
+        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        mine = consumer.assignment()
+        offsets = {TopicPartition(*place): end for place, end in ends.items() if place in mine}
+        message.committed = AckStatus.ACKED
         if offsets:
             with contextlib.suppress(KafkaError):
                 # A refused commit means a rebalance: the new owner reads again, and known revisions are dropped.
-                await self._consumer.commit(offsets)
+                await consumer.commit(offsets)
 
 
 def _polling(most: int, gather_s: float) -> Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRecord[Any, Any], ...]]]:

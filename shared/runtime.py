@@ -119,8 +119,6 @@ class Runtime:
     async def stop(self) -> None:
         """Reader first, then the relay, then the producer (`broker.stop()` would not wait for it); each bounded."""
         with contextlib.suppress(Exception):
-            await asyncio.wait_for(self.follower.flush(), 2.0)
-        with contextlib.suppress(Exception):
             await asyncio.wait_for(self.broker.stop(), 8.0)
         for finish in self.on_stop:
             with contextlib.suppress(Exception):

@@ -1,12 +1,10 @@
-"""What goes together instead of one by one: reads by id, writes of commands, events of a moment, offsets; parts of a document kept as text."""
+"""What goes together instead of one by one: reads by id, writes of commands, events of a moment; parts of a document kept as text."""
 
 import asyncio
 import gc
 from collections.abc import Sequence
-from types import SimpleNamespace
 
 import pytest
-from aiokafka import AIOKafkaConsumer, TopicPartition
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -14,7 +12,6 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from deploy.local.broker import LocalKafka
 from deploy.local.client import until
 from deploy.local.store import LocalStore
-from shared import delivery
 from shared.clock import Clock
 from shared.documents import Command, Document, Documents, from_store
 from shared.events.base import Envelope
@@ -22,7 +19,7 @@ from shared.events.records import GuardianAdded
 from shared.ids import new_id
 from shared.store import Doc, Store
 from shared.tests.conftest import RememberingRelay, facts
-from shared.tests.test_announcing import TOPIC, Reader, publish
+from shared.tests.test_announcing import Reader, publish
 from shared.waiting import until as holds_within
 
 pytestmark = pytest.mark.integration
@@ -274,72 +271,6 @@ async def test_a_patient_reader_takes_what_comes_one_by_one_together_and_misses_
     # Each publication takes some milliseconds; a reader in haste takes nearly all of them one by one.
     assert sum(batches) == 59
     assert len(batches) < 30
-
-
-async def test_offsets_of_batches_that_follow_each_other_are_committed_soon_without_another_batch(
-    local_kafka: LocalKafka, local_store: LocalStore
-) -> None:
-    story = facts(subject := new_id(), 6)
-    async with Reader(local_kafka, local_store) as reader:
-        for event in story:
-            await publish(local_kafka, [event])
-            await reader.until(subject, event.revision)
-
-        consumer = AIOKafkaConsumer(
-            **local_kafka.client_options("schedule"), group_id=reader.group, enable_auto_commit=False
-        )
-        await consumer.start()
-        places = [TopicPartition(TOPIC, number) for number in range(3)]
-
-        async def no_lag() -> bool:
-            ends = await consumer.end_offsets(places)
-            return all([(await consumer.committed(place) or 0) == ends[place] for place in places])
-
-        try:
-            await until(no_lag, "everything is committed")
-        finally:
-            await consumer.stop()
-
-
-class Committing:
-    """A consumer at the edge: each commit takes until it is let go."""
-
-    def __init__(self) -> None:
-        self.commits: list[dict[TopicPartition, int]] = []
-        self.go = asyncio.Event()
-
-    def assignment(self) -> set[TopicPartition]:
-        return {TopicPartition(TOPIC, 0)}
-
-    async def commit(self, offsets: dict[TopicPartition, int]) -> None:
-        self.commits.append(offsets)
-        await self.go.wait()
-
-
-async def test_what_becomes_durable_while_offsets_are_being_committed_is_committed_next(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(delivery, "COMMIT_EVERY_S", 0.02)
-    consumer, offsets = Committing(), delivery._Offsets()
-
-    async def durable(offset: int, partition: int = 0) -> None:
-        record = SimpleNamespace(topic=TOPIC, partition=partition, offset=offset)
-        await offsets.durable(consumer, [record], at_once=False)
-
-    consumer.go.set()
-    await durable(0)
-    consumer.go.clear()
-    await durable(1)
-    async with asyncio.timeout(10):
-        while len(consumer.commits) < 2:
-            await asyncio.sleep(0)
-        # The second is on its way; no batch comes after the third.
-        await durable(2)
-        await durable(7, partition=1)
-        consumer.go.set()
-        while len(consumer.commits) < 3:
-            await asyncio.sleep(0)
-    assert [list(one.values()) for one in consumer.commits] == [[1], [2], [3]]
 
 
 # Waiting ----------------------------------------------------------------------------------------------------------

@@ -59,8 +59,7 @@ MUTATIONS = (
              'metrics.consumed_as(envelope.stream, "held").inc()', "F5-forgotten"),
     Mutation("R3", "commit before it is applied", "shared/delivery.py",
              "                rejected = await self._into(sinks, envelopes)\n",
-             "                await self._offsets.setdefault(group, _Offsets()).durable("
-             "message.consumer, records, at_once=True)\n"
+             "                await self._commit(message, records)\n"
              '                crash_point("after_bulk_before_commit")\n'
              "                rejected = await self._into(sinks, envelopes)\n", "F2-last"),
     Mutation("R6", "drop what cannot be read", "shared/delivery.py",
