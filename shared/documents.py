@@ -173,9 +173,9 @@ def from_store(doc: Doc, as_text: Iterable[str] = ()) -> Document:
     """The document as the store holds it; the parts of its state that are kept as text are read."""
     loaded = doc.get("state", {})
     texts = {name: loaded[name] for name in as_text if isinstance(loaded.get(name), str)}
-    parts = {name: orjson.loads(text) for name, text in texts.items()}
-    state = _copied({name: value for name, value in loaded.items() if name not in parts} if parts else loaded)
-    if parts:
+    state = _copied(_without(loaded, texts.keys()))
+    if texts:
+        parts = {name: orjson.loads(text) for name, text in texts.items()}
         doc = {**doc, "state": {**loaded, **parts}}
         state |= parts
     return Document(
@@ -481,10 +481,12 @@ class Documents:
             return Insert(body)
         sets: Doc = {}
         unsets: Doc = {}
-        texts = self.as_text & doc.state.keys()
-        before, state = (_without(one, texts) for one in (doc.loaded.get("state", {}), doc.state))
+        before, state = doc.loaded.get("state", _NOTHING), doc.state
+        if self.as_text:
+            texts = self.as_text & state.keys()
+            before, state = _without(before, texts), _without(state, texts)
+            sets |= {f"state.{name}": text for name, text in self._texts(doc).items() if text != doc.texts.get(name)}
         _diff(before, state, "state", sets, unsets, _DIFF_DEPTH)
-        sets |= {f"state.{name}": text for name, text in self._texts(doc).items() if text != doc.texts.get(name)}
         for name in _MARKS:
             now, was = getattr(doc, name), doc.loaded.get(name, _NOTHING)
             if now != was:
@@ -514,8 +516,6 @@ class Documents:
 
     def _texts(self, doc: Document) -> dict[str, str]:
         """The parts of the state that the store keeps as text, where they are others than those that were loaded."""
-        if not self.as_text:
-            return {}
         before = doc.loaded.get("state", {})
         return {
             name: orjson.dumps(doc.state[name], option=orjson.OPT_SORT_KEYS).decode()
