@@ -4,7 +4,8 @@ import asyncio
 import json
 import sys
 import time
-from contextlib import ExitStack
+from collections.abc import AsyncIterator
+from contextlib import ExitStack, asynccontextmanager
 from datetime import date, timedelta
 from pathlib import Path
 
@@ -126,10 +127,12 @@ async def _bare_reads(size: int, count: int) -> float:
         await process.wait()
 
 
-def _raw(url: str, database: str) -> AsyncDatabase[Doc]:
+@asynccontextmanager
+async def _raw(url: str, database: str) -> AsyncIterator[AsyncDatabase[Doc]]:
     """The driver alone, with the write concern that ours has."""
     client: AsyncMongoClient[Doc] = AsyncMongoClient(url, retryWrites=False, maxPoolSize=32)
-    return client.get_database(database, write_concern=WriteConcern(w="majority", j=True))
+    async with client:
+        yield client.get_database(database, write_concern=WriteConcern(w="majority", j=True))
 
 
 async def _raw_reads(database: AsyncDatabase[Doc], children: list[str], count: int) -> float:
@@ -255,7 +258,8 @@ async def measure(platform: Platform, scale: int) -> list[Row]:
         size = len((await Connection(url).ask(town.read(0))).body)
         await as_fast_as_it_goes(url, town.read, 200, CONNECTIONS, _success)
         bare = await _bare_reads(size, 2 * count)
-        raw = await _raw_reads(_raw(platform.store_url("gateway"), "gateway"), town.children, count)
+        async with _raw(platform.store_url("gateway"), "gateway") as database:
+            raw = await _raw_reads(database, town.children, count)
         spent = Spent(platform)
         reads = await as_fast_as_it_goes(url, town.read, count, CONNECTIONS, _success)
         rows.append(
@@ -264,8 +268,9 @@ async def measure(platform: Platform, scale: int) -> list[Row]:
                 reached=reads.rate / min(bare, raw) >= 0.70 and not reads.refused)
         )  # fmt: skip
 
-        raw = await _raw_writes(_raw(platform.store_url("records"), "records"), len(town.children), count, 2_000)
-        begun, spent = time.perf_counter(), Spent(platform)
+        async with _raw(platform.store_url("records"), "records") as database:
+            raw = await _raw_writes(database, len(town.children), count, 2_000)
+        spent, begun = Spent(platform), time.perf_counter()
         writes = await as_fast_as_it_goes(url, lambda n: town.dose(n, "p8"), count, CONNECTIONS, _success)
         # Load is what all services together keep up with, not what records alone can take in.
         await _drained(records, store)
