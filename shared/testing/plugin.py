@@ -11,7 +11,9 @@ from deploy.local import topology
 from deploy.local.broker import LocalKafka
 from deploy.local.ports import free_port
 from deploy.local.processes import Supervisor
+from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
+from shared.auth import InternalTokens
 from shared.ids import new_id
 from shared.kafka_admin import Credentials, KafkaAdmin
 from shared.settings import Settings
@@ -91,6 +93,24 @@ def local_kafka(tmp_path_factory: pytest.TempPathFactory, supervisor: Supervisor
     while not last.answers(1.0):
         pass
     return found
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Each service's own private key, and everybody's public keys: the file by the service's name."""
+    return dict(SecretFiles(tmp_path_factory.mktemp("keys")).internal_keys(topology.SERVICES))
+
+
+@pytest.fixture(scope="session")
+def tokens(keys: dict[str, Path]) -> InternalTokens:
+    """What the gateway signs with."""
+    return InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
+
+
+async def empty(store: Store) -> None:
+    """Delete every document; the indexes stay for the next test."""
+    for collection in await store.collections():
+        await store.delete(collection, {})
 
 
 def service_settings(service: str, kafka: LocalKafka, store: LocalStore, database: str) -> Settings:

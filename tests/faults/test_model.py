@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from services.records.domain.access import Caller
-from services.records.tests.conftest import Door, door, keys, records_app, tokens  # noqa: F401 - fixtures
+from services.records.tests.conftest import Door, door, records_app  # noqa: F401 - fixtures
 from services.records.tests.families import BORN, CLINIC, MOTHER, NURSE, OTHER_NURSE, OTHER_TOWN, TODAY, TOWN
 from services.schedule import store as schedule_store
 from services.schedule.domain.plan import make_plan, plan_to_json

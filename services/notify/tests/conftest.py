@@ -11,7 +11,6 @@ from fastapi import FastAPI
 
 from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
-from deploy.local.topology import SERVICES
 from services.notify.app import create_app
 from services.notify.store import FAMILIES, PREGNANCIES
 from services.notify.tests.providers import Providers
@@ -24,6 +23,7 @@ from shared.testing.apns_service import ApnsService
 from shared.testing.fcm_service import FcmService
 from shared.testing.line_service import LineService
 from shared.testing.mail_server import MailServer
+from shared.testing.plugin import empty
 from shared.testing.push_service import PushService
 from shared.testing.twilio_service import TwilioService
 from shared.views import View
@@ -32,12 +32,6 @@ from shared.views import View
 @pytest.fixture(scope="session")
 def secrets(tmp_path_factory: pytest.TempPathFactory) -> SecretFiles:
     return SecretFiles(tmp_path_factory.mktemp("secrets"))
-
-
-@pytest.fixture(scope="session")
-def keys(secrets: SecretFiles) -> dict[str, Any]:
-    """Each service's own private key, and everybody's public keys."""
-    return dict(secrets.internal_keys(SERVICES))
 
 
 @pytest.fixture
@@ -134,12 +128,6 @@ def app(request: pytest.FixtureRequest) -> FastAPI:
     return found
 
 
-@pytest.fixture(scope="session")
-def tokens(keys: dict[str, Any]) -> InternalTokens:
-    """What the gateway signs with."""
-    return InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
-
-
 @pytest.fixture
 async def town(app: FastAPI, tokens: InternalTokens) -> AsyncIterator[Town]:
     """The wired service on an empty database, its clock at noon."""
@@ -148,5 +136,4 @@ async def town(app: FastAPI, tokens: InternalTokens) -> AsyncIterator[Town]:
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://notify") as http:
         yield Town(app, http, tokens)
-    for collection in await runtime.store.collections():
-        await runtime.store.delete(collection, {})
+    await empty(runtime.store)

@@ -1,14 +1,13 @@
 """A family, two clinics and a desk: the service on the real store, asked as the gateway asks it; no Kafka is needed."""
 
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
-from joserfc.jwk import ECKey
 
 from deploy.local.store import LocalStore
 from services.questionnaire.app import create_app
@@ -24,6 +23,7 @@ from shared.events.records import Actor, ChildFacts, Dose, PersonName
 from shared.ids import new_id
 from shared.runtime import Runtime
 from shared.settings import Settings
+from shared.testing.plugin import empty
 
 NOON = datetime(2026, 11, 23, 3, 0, tzinfo=UTC)
 """Noon of 2026-11-23 in Tokyo."""
@@ -184,18 +184,7 @@ class Door:
 
 
 @pytest.fixture(scope="session")
-def key_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Each service's own private key, and everybody's public keys."""
-    keys = {name: ECKey.generate_key("P-256") for name in ("gateway", "questionnaire", "records")}
-    folder = tmp_path_factory.mktemp("keys")
-    public = {name: key.as_dict(private=False) for name, key in keys.items()}
-    for name, key in keys.items():
-        (folder / f"{name}.json").write_text(json.dumps({"private": key.as_dict(private=True), "public": public}))
-    return lambda name: folder / f"{name}.json"
-
-
-@pytest.fixture(scope="session")
-async def wired(local_store: LocalStore, key_files: Callable[[str], Path]) -> AsyncIterator[Runtime]:
+async def wired(local_store: LocalStore, keys: dict[str, Path]) -> AsyncIterator[Runtime]:
     """The wired service, once for the run: wiring it and making its indexes takes longer than most tests."""
     app = create_app(
         Settings(
@@ -203,7 +192,7 @@ async def wired(local_store: LocalStore, key_files: Callable[[str], Path]) -> As
             environment="development",
             mongo_url=local_store.url,
             mongo_database=f"t{new_id()[:12]}",
-            internal_keys_file=key_files("questionnaire"),
+            internal_keys_file=keys["questionnaire"],
             kafka_user="questionnaire",
         )
     )
@@ -221,14 +210,7 @@ async def runtime(wired: Runtime) -> AsyncIterator[Runtime]:
     """The service, its clock at noon, on an empty database. Its loops do not run: events stay in the outbox."""
     wired.clock.move_to(NOON)
     yield wired
-    for collection in await wired.store.collections():
-        await wired.store.delete(collection, {})
-
-
-@pytest.fixture(scope="session")
-def tokens(key_files: Callable[[str], Path]) -> InternalTokens:
-    """What the gateway signs with."""
-    return InternalTokens(Settings(service="gateway", internal_keys_file=key_files("gateway")))
+    await empty(wired.store)
 
 
 @pytest.fixture

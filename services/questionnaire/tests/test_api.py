@@ -526,11 +526,11 @@ async def test_not_yours_is_answered_like_not_there(door: Door, told: Records) -
     assert {**mine.json(), "trace_id": ""} == {**nowhere.json(), "trace_id": ""}
 
 
-async def test_without_the_gateways_token_nothing_is_answered(door: Door, told: Records, key_files: Any) -> None:
+async def test_without_the_gateways_token_nothing_is_answered(door: Door, told: Records, keys: Any) -> None:
     response = await door.submitted()
     path = f"/v1/responses/{response}"
-    gateway = InternalTokens(Settings(service="gateway", internal_keys_file=key_files("gateway")))
-    another = InternalTokens(Settings(service="records", internal_keys_file=key_files("records")))
+    gateway = InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
+    another = InternalTokens(Settings(service="records", internal_keys_file=keys["records"]))
     good = gateway.sign("questionnaire", "act", MOTHER)
     forged = good[:-8] + ("AAAAAAAA" if not good.endswith("AAAAAAAA") else "BBBBBBBB")
     for token in (

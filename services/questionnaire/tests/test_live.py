@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 from pathlib import Path
 
 import httpx
@@ -26,14 +25,13 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 
 
 async def test_from_birth_to_submission_over_kafka(
-    local_kafka: LocalKafka, local_store: LocalStore, key_files: Callable[[str], Path]
+    local_kafka: LocalKafka, local_store: LocalStore, keys: dict[str, Path], tokens: InternalTokens
 ) -> None:
     child = new_id()
     reader = service_settings("schedule", local_kafka, local_store, "unused")
     settings = service_settings("questionnaire", local_kafka, local_store, f"t{new_id()[:12]}")
-    settings.internal_keys_file = key_files("questionnaire")
+    settings.internal_keys_file = keys["questionnaire"]
     app = create_app(settings)
-    gateway = InternalTokens(Settings(service="gateway", internal_keys_file=key_files("gateway")))
     async with app.router.lifespan_context(app):
         told = Document(id=child)
         now = Clock().now()
@@ -45,7 +43,7 @@ async def test_from_birth_to_submission_over_kafka(
 
         transport = httpx.ASGITransport(app=app)
         async with httpx.AsyncClient(transport=transport, base_url="http://questionnaire") as http:
-            door = Door(http, gateway)
+            door = Door(http, tokens)
             begun = await door.call(
                 MOTHER,
                 "POST",

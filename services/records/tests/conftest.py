@@ -8,9 +8,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from deploy.local.secret_files import SecretFiles
 from deploy.local.store import LocalStore
-from deploy.local.topology import SERVICES
 from services.records.app import create_app
 from services.records.domain.access import Caller
 from services.records.store.collections import CHILDREN, ORGANISATIONS
@@ -23,6 +21,7 @@ from shared.events.gateway import ClinicRegistered, MunicipalityOpened
 from shared.ids import new_id
 from shared.runtime import Runtime
 from shared.settings import Settings
+from shared.testing.plugin import empty
 from shared.views import View
 
 BODY: dict[str, Any] = {
@@ -106,12 +105,6 @@ class Door:
 
 
 @pytest.fixture(scope="session")
-def keys(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """Each service's own private key, and everybody's public keys."""
-    return dict(SecretFiles(tmp_path_factory.mktemp("keys")).internal_keys(SERVICES))
-
-
-@pytest.fixture(scope="session")
 async def records_app(local_store: LocalStore, keys: dict[str, Any]) -> AsyncIterator[FastAPI]:
     """The wired service, once for the run: wiring it and making its indexes takes longer than most tests."""
     app = create_app(
@@ -132,12 +125,6 @@ async def records_app(local_store: LocalStore, keys: dict[str, Any]) -> AsyncIte
     await runtime.store.close()
 
 
-@pytest.fixture(scope="session")
-def tokens(keys: dict[str, Any]) -> InternalTokens:
-    """What the gateway signs with."""
-    return InternalTokens(Settings(service="gateway", internal_keys_file=keys["gateway"]))
-
-
 @pytest.fixture
 async def door(records_app: FastAPI, tokens: InternalTokens) -> AsyncIterator[Door]:
     """The service on an empty database, its clock at noon, two clinics and two towns in its directory."""
@@ -147,8 +134,7 @@ async def door(records_app: FastAPI, tokens: InternalTokens) -> AsyncIterator[Do
     transport = httpx.ASGITransport(app=records_app, raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://records") as http:
         yield Door(records_app, http, tokens)
-    for collection in await runtime.store.collections():
-        await runtime.store.delete(collection, {})
+    await empty(runtime.store)
 
 
 async def list_organisations(runtime: Runtime) -> None:

@@ -16,6 +16,7 @@ from shared.clock import tokyo_time
 from shared.ids import new_id
 from shared.runtime import Runtime
 from shared.settings import Settings
+from shared.testing.plugin import empty
 from shared.views import View
 
 SERVICES = ("records", "schedule", "questionnaire", "notify", "gateway")
@@ -95,6 +96,5 @@ async def world(settings: Settings, signers: dict[str, Settings]) -> AsyncIterat
         await end()
     await http.aclose()
     await runtime.calls.close()
-    for collection in await runtime.store.collections():
-        await runtime.store.delete(collection, {})
+    await empty(runtime.store)
     await runtime.store.close()
