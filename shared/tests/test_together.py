@@ -5,6 +5,7 @@ import gc
 from collections.abc import Sequence
 
 import pytest
+from prometheus_client import REGISTRY
 from pymongo import AsyncMongoClient
 from pymongo.errors import AutoReconnect
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -17,7 +18,7 @@ from shared.documents import Command, Document, Documents, from_store
 from shared.events.base import Envelope
 from shared.events.records import GuardianAdded
 from shared.ids import new_id
-from shared.store import Doc, Store
+from shared.store import Doc, Insert, Store, Update
 from shared.tests.conftest import RememberingRelay, facts
 from shared.tests.test_announcing import Reader, publish
 from shared.waiting import until as holds_within
@@ -188,6 +189,21 @@ async def test_a_caller_who_goes_away_stops_neither_the_group_nor_its_own_write(
     # Repeated with its key it gets the answer of the first time.
     answer, _ = await owners.change(ids[gone], added, command(50 + gone))
     assert answer == {"count": 2}
+
+
+async def test_each_document_that_the_store_is_asked_to_write_is_counted_once_however_many_go_together(
+    store: Store,
+) -> None:
+    def counted() -> float:
+        return float(REGISTRY.get_sample_value("hagukumi_store_documents_written_total") or 0)
+
+    begun = counted()
+    await store.insert("things", {"_id": "t0"})
+    await store.insert_many("things", [{"_id": f"t{number}"} for number in range(1, 5)])
+    await store.update("things", {"_id": "t0"}, {"$set": {"a": 1}})
+    await store.bulk("things", [Insert({"_id": "t5"}), Update({"_id": "t1"}, {"$set": {"a": 1}})])
+    await store.get_many("things", ["t0", "t1"])
+    assert counted() - begun == 8
 
 
 # Parts of a document kept as text ---------------------------------------------------------------------------------
