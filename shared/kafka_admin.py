@@ -27,7 +27,6 @@ from confluent_kafka.admin import (
     ScramCredentialInfo,
     ScramMechanism,
     UserScramCredentialAlteration,
-    UserScramCredentialDeletion,
     UserScramCredentialUpsertion,
 )
 
@@ -210,10 +209,11 @@ class KafkaAdmin:
             await self._all(self._client.create_partitions(small, request_timeout=self._timeout).values())
 
     async def delete_topics(self, names: Sequence[str]) -> None:
-        """Delete these topics; those that are not there are left out."""
+        """Delete these topics; those that are not there are left out. After it the broker shows none of them."""
         if names:
             deleted = self._client.delete_topics(list(names), operation_timeout=self._timeout)
             await self._all(deleted.values(), accept=KafkaError.UNKNOWN_TOPIC_OR_PART)
+            await self._until(lambda: not set(names) & self._client.list_topics(timeout=self._timeout).topics.keys())
 
     async def create_scram_user(self, name: str, password: str | None = None) -> Credentials:
         """Create the user, or give it this password; without one a random one is made."""
@@ -233,13 +233,6 @@ class KafkaAdmin:
             await self._all(done.values())
             await self._until(lambda: self._can_sign_in(changes_of[-1]))
 
-    async def delete_scram_user(self, name: str) -> None:
-        """Take the user's password away: it cannot sign in any more."""
-        done = self._client.alter_user_scram_credentials(
-            [UserScramCredentialDeletion(name, ScramMechanism.SCRAM_SHA_256)], request_timeout=self._timeout
-        )
-        await self._all(done.values(), accept=KafkaError.RESOURCE_NOT_FOUND)
-
     async def allow(
         self, user: str, operations: Iterable[Operation], resource: Resource, name: str, pattern: Pattern = "literal"
     ) -> None:
@@ -252,20 +245,6 @@ class KafkaAdmin:
         if bindings:
             await self._all(self._client.create_acls(bindings, request_timeout=self._timeout).values())
             await self._until(lambda: self._is_granted(bindings[-1]))
-
-    async def forbid_all(self, user: str) -> None:
-        """Take every right of this user away."""
-        anything: Any = None
-        everything = AclBindingFilter(
-            ResourceType.ANY,
-            anything,
-            ResourcePatternType.ANY,
-            f"User:{user}",
-            anything,
-            AclOperation.ANY,
-            AclPermissionType.ANY,
-        )
-        await self._all(self._client.delete_acls([everything], request_timeout=self._timeout).values())
 
     async def allow_municipality(self, code: str) -> None:
         """Topics of a municipality, its rights on them, and the gateway's right to answer. The user is made apart."""

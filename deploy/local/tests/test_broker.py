@@ -122,6 +122,16 @@ async def test_opening_twice_changes_the_password_and_nothing_else(local_kafka: 
     assert first.password not in repr(first)
 
 
+async def test_what_was_deleted_is_not_there_and_what_was_created_is(local_kafka: LocalKafka) -> None:
+    admin = local_kafka.admin()
+    for number in range(20):
+        names = [f"come-and-go-{number}-{place}" for place in range(3)]
+        await admin.ensure_topics([Topic(name) for name in names])
+        assert set(names) <= (await admin.topics()).keys()
+        await admin.delete_topics(names)
+        assert not set(names) & (await admin.topics()).keys()
+
+
 @pytest.mark.parametrize("name", ["../x", "a.b", "", "*", "a b"])
 async def test_a_name_that_could_reach_further_is_refused(local_kafka: LocalKafka, name: str) -> None:
     with pytest.raises(ValueError, match="clinic id"):
