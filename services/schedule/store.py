@@ -33,7 +33,7 @@ AS_TEXT = frozenset({"plan"})
 COUNTED = tuple(
     f"state.{part}"
     for part in (
-        *("child", "doses", "conditions", "allergies", "reactions", "checkups", "silenced"),
+        *("child", "doses", "conditions", "allergies", "reactions", "checkups", "silenced", "cut_off"),
         *("plan_digest", "reminders", "told"),
     )
 )
@@ -54,8 +54,8 @@ def is_known(state: Doc) -> bool:
     return "birth_date" in state.get("child", ())
 
 
-def history_of(state: Doc) -> History:
-    """What the rules need to know of a child, from its plan document."""
+def history_of(state: Doc, *, of_no_town: bool = False) -> History:
+    """What the rules need to know of a child, from its plan document; `of_no_town`: as if it lived in none."""
     child = state["child"]
     return History(
         birth_date=day(child["birth_date"]),
@@ -93,7 +93,7 @@ def history_of(state: Doc) -> History:
             # Of a dose that was withdrawn meanwhile nothing follows.
             if one["dose"] in state.get("doses", {})
         ),
-        municipality=child["municipality"],
+        municipality=None if of_no_town else child["municipality"],
         gestation_days=child.get("gestation_days"),
         expected_delivery=day(child.get("expected_delivery")),
         checkups=tuple(

@@ -27,6 +27,8 @@ RELEVANT = frozenset(
         r.ConditionRecorded,
         r.ConditionRetracted,
         r.ChildMoved,
+        r.GuardianCutOff,
+        r.CutOffLifted,
         r.ChildDied,
         r.DeathRetracted,
         r.ChildrenUnmerged,
@@ -75,6 +77,8 @@ def subscribe(runtime: Runtime, planning: Planning) -> View:
             r.AdverseReactionRetracted: reaction_retracted,
             r.GuardianAdded: guardian_added,
             r.GuardianRemoved: guardian_removed,
+            r.GuardianCutOff: guardian_cut_off,
+            r.CutOffLifted: cut_off_lifted,
             r.AccessGranted: access_granted,
             r.AccessRevoked: access_revoked,
             r.ConsentGiven: consent_given,
@@ -216,6 +220,16 @@ def guardian_added(doc: Document, event: r.GuardianAdded, envelope: Envelope) ->
 
 def guardian_removed(doc: Document, event: r.GuardianRemoved, envelope: Envelope) -> None:
     doc.state.get("guardians", {}).pop(event.guardian, None)
+    doc.state.get("cut_off", {}).pop(event.guardian, None)
+
+
+def guardian_cut_off(doc: Document, event: r.GuardianCutOff, envelope: Envelope) -> None:
+    """The guardian goes on reading when doses are due, and from nothing in it where the child lives (支援措置)."""
+    doc.state.setdefault("cut_off", {})[event.guardian] = True
+
+
+def cut_off_lifted(doc: Document, event: r.CutOffLifted, envelope: Envelope) -> None:
+    doc.state.get("cut_off", {}).pop(event.guardian, None)
 
 
 def access_granted(doc: Document, event: r.AccessGranted, envelope: Envelope) -> None:
@@ -254,7 +268,7 @@ def children_unmerged(doc: Document, event: r.ChildrenUnmerged, envelope: Envelo
 def merged_away(doc: Document, event: r.MergedAway | r.ChildRetracted, envelope: Envelope) -> None:
     """Another record's plan counts everything, or there never was a child: this one is nobody's, and nothing of it is left."""
     doc.state.update(silenced=True, guardians={}, consents={}, grants={}, doses={}, checkups={}, conditions={})
-    for family in ("allergies", "reactions"):
+    for family in ("allergies", "reactions", "cut_off"):
         doc.state.pop(family, None)
     if "child" in doc.state:
         doc.state["child"] = {"municipality": doc.state["child"]["municipality"]}

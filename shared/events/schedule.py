@@ -77,6 +77,13 @@ class PlanEvent(Event):
     readers = ("notify", "gateway")
 
 
+class NationwidePlan(Data):
+    """The plan by the national rules alone, as if the child lived in no town."""
+
+    items: tuple[PlanItem, ...]
+    doses: tuple[DoseVerdict, ...]
+
+
 class PlanChanged(PlanEvent):
     """The plan is different from before; carries the whole plan and what it was based on."""
 
@@ -85,6 +92,11 @@ class PlanChanged(PlanEvent):
     municipality: str
     items: tuple[PlanItem, ...]
     doses: tuple[DoseVerdict, ...]
+    nationwide: NationwidePlan | None = Field(
+        default=None,
+        description="For a guardian from whom whereabouts are hidden (支援措置): a town's own programmes tell which town it "
+        "is. Only where there is such a guardian and such a programme",
+    )
     reminders: tuple[ArmedReminder, ...] = Field(default=(), description="All that are armed now")
     based_on: dict[str, int] = Field(description="stream:subject -> revision that the plan has seen")
 

@@ -109,8 +109,10 @@ def routes(runtime: Runtime, admission: Admission, forwarder: Forwarder, cursors
         if "on" in request.query_params:
             return await forwarder.forward(request, "schedule")
         doc = await read_your_writes.fresh_plan(passage, plans)
+        hat = shown.seen_as(passage.about.state, passage.who)
         return JSONResponse(
-            shown.plan_json(passage.about.id, doc.state), headers={"ETag": f'"r{doc.state.get("plan_revision", 0)}"'}
+            shown.plan_json(passage.about.id, doc.state["plan"], hat),
+            headers={"ETag": f'"r{doc.state.get("plan_revision", 0)}"'},
         )
 
     @router.get("/v1/children/{child}/reminders")

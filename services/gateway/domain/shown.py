@@ -224,9 +224,10 @@ def arrival_json(child: str, state: Mapping[str, Any]) -> Json:
     return {"id": child, **_only(state["facts"], LINE), **_only(state["move"], ARRIVAL)}
 
 
-def plan_json(child: str, state: Mapping[str, Any]) -> Json:
-    """Today's plan."""
-    return {"child": child, **_only(state["plan"], PLAN)}
+def plan_json(child: str, plan: Mapping[str, Any], hat: str) -> Json:
+    """Today's plan; from whom whereabouts are hidden reads it without the town's own programmes."""
+    seen = {**plan, **plan.get("nationwide", {})} if hat == "cut_off" else plan
+    return {"child": child, **_only(seen, PLAN)}
 
 
 def reminders_json(state: Mapping[str, Any]) -> list[Json]:

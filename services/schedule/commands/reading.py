@@ -6,6 +6,7 @@ from datetime import date
 from services.schedule import store as kept
 from services.schedule.commands.planning import Planning, readable
 from services.schedule.domain.catch_up import catch_up
+from services.schedule.domain.history import History
 from services.schedule.domain.plan import make_plan, plan_to_json
 from services.schedule.opening_days import opening_days
 from shared.auth import Principal
@@ -17,7 +18,7 @@ from shared.store import Doc
 def plan_on(planning: Planning, doc: Document | None, principal: Principal, on: date) -> Doc:
     """The plan as it would be on another day, from the same history."""
     state = readable(planning, doc, principal).state
-    return plan_to_json(make_plan(planning.rules, kept.history_of(state), on))
+    return plan_to_json(make_plan(planning.rules, _history_for(principal, state), on))
 
 
 def pregnancy_plan(planning: Planning, doc: Document | None, principal: Principal) -> Doc:
@@ -29,6 +30,10 @@ def pregnancy_plan(planning: Planning, doc: Document | None, principal: Principa
     return plan
 
 
+def _history_for(principal: Principal, state: Doc) -> History:
+    return kept.history_of(state, of_no_town=principal.subject in state.get("cut_off", ()))
+
+
 def catch_up_of(
     planning: Planning, doc: Document | None, principal: Principal, ill_until: date | None, closed: Sequence[date]
 ) -> Doc:
@@ -38,7 +43,7 @@ def catch_up_of(
     """
     state = readable(planning, doc, principal).state
     found = catch_up(
-        planning.rules, kept.history_of(state), planning.today, opening_days(closed=closed), ill_until=ill_until
+        planning.rules, _history_for(principal, state), planning.today, opening_days(closed=closed), ill_until=ill_until
     )
     return {
         "rule_set": planning.rules.id,

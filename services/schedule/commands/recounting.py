@@ -16,6 +16,7 @@ from shared.events.schedule import (
     CheckupOverdue,
     DoseOverdue,
     DoseVerdict,
+    NationwidePlan,
     PlanChanged,
     PlanConfirmed,
     PlanItem,
@@ -24,7 +25,7 @@ from shared.events.schedule import (
 from shared.ids import derived_id
 from shared.store import Doc
 
-_COMPARED = ("rule_set", "items", "doses")
+_COMPARED = ("rule_set", "items", "doses", "nationwide")
 """What makes a plan another one; the day on which it was counted does not."""
 
 
@@ -50,6 +51,7 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
                 municipality=state["child"]["municipality"],
                 items=tuple(PlanItem.model_validate(item) for item in plan["items"]),
                 doses=tuple(DoseVerdict.model_validate(verdict) for verdict in plan["doses"]),
+                nationwide=NationwidePlan.model_validate(plan["nationwide"]) if "nationwide" in plan else None,
                 reminders=tuple(
                     ArmedReminder(
                         id=reminder_id,
@@ -101,6 +103,9 @@ def _counted(planning: Planning, state: Doc) -> Doc:
     if state.get("silenced"):
         return {"rule_set": planning.rules.id, "as_of": planning.today.isoformat(), "items": [], "doses": []}
     plan: Doc = plan_to_json(make_plan(planning.rules, kept.history_of(state), planning.today))
+    if state.get("cut_off") and planning.rules.of(state["child"]["municipality"]) is not planning.rules:
+        nationwide = plan_to_json(make_plan(planning.rules, kept.history_of(state, of_no_town=True), planning.today))
+        plan["nationwide"] = {part: nationwide[part] for part in ("items", "doses")}
     if state["child"].get("born"):
         # The pregnancy is over: what is left are the mother's own checkups.
         plan["items"] = [item for item in plan["items"] if item["series"].startswith("postnatal_")]
@@ -108,12 +113,12 @@ def _counted(planning: Planning, state: Doc) -> Doc:
 
 
 def _differs(before: Doc, plan: Doc) -> bool:
-    return any(before.get(part) != plan[part] for part in _COMPARED)
+    return any(before.get(part) != plan.get(part) for part in _COMPARED)
 
 
 def _digest(plan: Doc) -> str:
     """The same for two plans that do not differ."""
-    return hashlib.blake2b(orjson.dumps([plan[part] for part in _COMPARED]), digest_size=16).hexdigest()
+    return hashlib.blake2b(orjson.dumps([plan[part] for part in _COMPARED if part in plan]), digest_size=16).hexdigest()
 
 
 def _due_items(plan: Doc) -> list[DueItem]:

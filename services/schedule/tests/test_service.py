@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +23,7 @@ from services.schedule.commands.coverage import assign_follow_up, coverage_of, n
 from services.schedule.commands.day_turn import SETTLED, turn_the_day
 from services.schedule.commands.planning import Planning
 from services.schedule.commands.pre_checks import Question, answer_pre_check, recall_lot
-from services.schedule.commands.reading import catch_up_of, pregnancy_plan
+from services.schedule.commands.reading import catch_up_of, plan_on, pregnancy_plan
 from services.schedule.commands.recounting import plans_and_recounts, recount, stands
 from services.schedule.commands.reminders import fire_reminders
 from services.schedule.domain.legal_points import BIRTH, Point
@@ -34,6 +35,7 @@ from shared.clock import Clock, tokyo_time
 from shared.documents import Command, Document, Documents
 from shared.events import questionnaire as q
 from shared.events import records as r
+from shared.events import schedule as s
 from shared.events.base import Envelope, Event
 from shared.problems import Forbidden, NotFound
 from shared.runtime import Runtime
@@ -681,6 +683,58 @@ async def test_catching_up_waits_for_health_and_open_days(town: Town) -> None:
     assert {"penta", "pcv"} <= {dose["series"] for dose in found["visits"][0]["doses"]}
     with pytest.raises(NotFound):
         catch_up_of(town.planning, doc, Principal("stranger", "guardian"), None, [])
+
+
+OWN_PROGRAMME = """
+kind: overlay
+municipality: "139912"
+name: {ja: 若葉市（架空）, en: Wakaba (invented)}
+sources: {town: 若葉市 予防接種助成要綱（架空）}
+free:
+  - {line: mr1, id: town.mr_late, vaccines: [mr], from: reached 24m, to: reached 5y,
+     effective_from: 2026-04-01, effective_to: null, source: town, confidence: high}
+"""
+
+
+async def test_a_towns_own_programme_does_not_tell_a_hidden_guardian_where_the_child_lives(
+    town: Town, tmp_path: Path
+) -> None:
+    """支援措置: who is cut off reads the plan of a child of no town, as announced, on a day, and of the visits to come."""
+    (tmp_path / "town.yaml").write_text(OWN_PROGRAMME, encoding="utf-8")
+    town.planning.rules = load_rule_set(overlays=tmp_path)
+    father, today = Principal("father", "guardian"), town.clock.today()
+    await town.registers("c1", date(2024, 5, 10))
+    await town.hears("c1", r.GuardianAdded(guardian="father", proven_by="code"))
+
+    async def seen(who: Principal) -> list[str | None]:
+        """When measles and rubella is free until: as it would be on a day, and in the visits to come."""
+        doc = await town.planning.plans.load("c1")
+        (mr,) = (one for one in plan_on(town.planning, doc, who, today)["items"] if one["series"] == "mr1")
+        visits = catch_up_of(town.planning, doc, who, None, [])["visits"]
+        return [mr.get("free_until"), *("mr1" for visit in visits for one in visit["doses"] if one["series"] == "mr1")]
+
+    assert "nationwide" not in (await town.state("c1"))["plan"]
+    assert await seen(father) == await seen(GUARDIAN) == ["2029-05-09", "mr1"]
+    await town.hears("c1", r.GuardianCutOff(guardian="father", by=BY))
+    assert await seen(GUARDIAN) == ["2029-05-09", "mr1"]
+    assert await seen(father) == ["2026-05-09"]
+    assert (await town.item("c1", "mr1"))["free_until"] == "2029-05-09"
+    told = [
+        s.PlanChanged.model_validate_json(one["data"]) for one in await town.announced() if "PlanChanged" in one["type"]
+    ]
+    assert [one.nationwide is not None for one in told] == [False, True]
+    assert told[-1].nationwide is not None
+    assert [one.free_until for one in told[-1].nationwide.items if one.series == "mr1"] == [date(2026, 5, 9)]
+    assert "若葉市" not in told[-1].nationwide.model_dump_json()
+    assert "若葉市" in told[-1].model_dump_json()
+    assert [one async for one in plans_and_recounts(town.planning)] == [("c1", True)]
+
+    await town.hears("c1", r.ChildMoved(from_municipality=TOWN, to_municipality=OTHER_TOWN, effective_on=today, by=BY))
+    assert "nationwide" not in (await town.state("c1"))["plan"]
+    await town.hears("c1", r.ChildMoved(from_municipality=OTHER_TOWN, to_municipality=TOWN, effective_on=today, by=BY))
+    await town.hears("c1", r.CutOffLifted(guardian="father", by=BY))
+    assert "nationwide" not in (await town.state("c1"))["plan"]
+    assert await seen(father) == ["2029-05-09", "mr1"]
 
 
 async def test_a_checkup_that_was_never_done_is_asked_for_again(town: Town) -> None:

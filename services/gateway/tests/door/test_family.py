@@ -27,9 +27,11 @@ from services.gateway.tests.door.world import (
     VISITED_TOWN,
     World,
     dose,
+    plan,
 )
 from shared.clock import tokyo_time
 from shared.events import records as r
+from shared.events import schedule as s
 from shared.ids import binding_id
 from shared.settings import Settings
 
@@ -104,7 +106,6 @@ async def test_whereabouts_are_hidden_from_one_guardian_on_every_path(world: Wor
         "GET /v1/children/{child}",
         "GET /v1/children/{child}/plan",
         "GET /v1/children/{child}/catch-up",
-        "GET /v1/children/{child}/reminders",
     }
     open_to_all = {"GET /v1/municipalities", "GET /v1/clinics"}
     leaks = [
@@ -125,6 +126,20 @@ async def test_whereabouts_are_hidden_from_one_guardian_on_every_path(world: Wor
 
 def _parts(path: str) -> list[str]:
     return re.split(r"(\{[a-z_]+\})", path)
+
+
+async def test_a_plan_with_the_towns_own_programme_is_not_shown_to_whom_whereabouts_are_hidden(world: World) -> None:
+    told = plan(CHILD, N)
+    (item,) = told.items
+    own = item.model_copy(update={"free_until": TODAY, "why": item.why.model_copy(update={"source": f"{TOWN} 要綱"})})
+    nationwide = s.NationwidePlan(items=told.items, doses=())
+    await world.tells(CHILD, told.model_copy(update={"items": (own,), "nationwide": nationwide}), after=1)
+    path = f"/v1/children/{CHILD}/plan"
+    mother, father = [(await world.ask(who, "GET", path)).json() for who in ("mother", "cut_off")]
+    assert set(mother) == set(father) == {"child", "rule_set", "as_of", "items", "doses"}
+    assert mother["items"][0]["free_until"] == TODAY.isoformat()
+    assert TOWN in mother["items"][0]["why"]["source"]
+    assert father["items"] == [told.items[0].model_dump(mode="json", exclude_none=True)]
 
 
 async def test_that_a_guardian_is_cut_off_is_told_to_the_town_alone(world: World) -> None:
