@@ -1,7 +1,6 @@
 """Opaque, signed places in a list: a client can hand one back and nothing else (contracts, section 2)."""
 
 import base64
-import hashlib
 import hmac
 import json
 from typing import Any
@@ -10,10 +9,10 @@ from shared.problems import invalid
 
 
 class Cursors:
-    """Seals and opens cursors with a key that only this service knows."""
+    """Seals and opens the cursors of one kind of list with what only this service knows; those of another do not open."""
 
-    def __init__(self, secret: str) -> None:
-        self._key = hashlib.sha256(b"hagukumi-cursor\x1f" + secret.encode()).digest()
+    def __init__(self, secret: bytes, which: str) -> None:
+        self._key = hmac.digest(secret, f"hagukumi-cursor\x1f{which}".encode(), "sha256")
 
     def seal(self, place: list[Any]) -> str:
         """The cursor of a place in a list: the sort key of the last item that was given."""
@@ -31,4 +30,4 @@ class Cursors:
         return place
 
     def _mac(self, body: bytes) -> str:
-        return hmac.new(self._key, body, hashlib.sha256).hexdigest()[:32]
+        return hmac.digest(self._key, body, "sha256").hex()[:32]

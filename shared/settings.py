@@ -145,6 +145,11 @@ class Settings(BaseSettings):
         keys: dict[str, Any] = json.loads(self.internal_keys_file.read_text(encoding="utf-8"))
         return keys
 
+    @property
+    def own_secret(self) -> bytes:
+        """What only this service knows, for keys that are derived from it; empty where it has no key of its own."""
+        return str((self.internal_keys.get("private") or {}).get("d", "")).encode()
+
     def url_of(self, service: str) -> str:
         """The base URL of another service's internal HTTP API."""
         return str(getattr(self, f"url_{service}"))

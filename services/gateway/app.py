@@ -57,7 +57,7 @@ def create_app(settings: Settings) -> FastAPI:
     listeners = Listeners()
     follow_changes(runtime, listeners, documents, kept.plans_of(runtime))
     forwarder = forwarded.Forwarder(runtime)
-    cursors = Cursors(str(signing_key.get("d", "")))
+    cursors = Cursors(settings.own_secret, "children")
     routers = [
         docs.routes(),
         dev_token.keys(tokens),

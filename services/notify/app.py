@@ -71,7 +71,7 @@ def create_app(settings: Settings) -> FastAPI:
         families=reminders.families,
         texts=reminders.texts,
         clock=runtime.clock,
-        key=str((settings.internal_keys.get("private") or {}).get("d", "")).encode(),
+        key=settings.own_secret,
     )
     contacts = Contacts(runtime.store, runtime.documents(kept.CONTACTS))
     pusher.lost = partial(refresh, contacts)

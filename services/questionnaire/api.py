@@ -85,7 +85,7 @@ class WithdrawalBody(Body):
 def routes(runtime: Runtime, desk: Desk) -> APIRouter:
     """Every route of questionnaire."""
     router = api_router()
-    cursors = Cursors(str((runtime.settings.internal_keys.get("private") or {}).get("d", "")))
+    cursors = Cursors(runtime.settings.own_secret, "responses")
 
     def shown(asked: Asked, sight: Sight) -> dict[str, Any]:
         return response_json(

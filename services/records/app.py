@@ -1,6 +1,5 @@
 """records: the record of each child, its family, its consents."""
 
-import hashlib
 import hmac
 import json
 
@@ -32,7 +31,6 @@ def _handbook_key(settings: Settings) -> ECKey | None:
 def create_app(settings: Settings) -> FastAPI:
     """The service, wired."""
     runtime = Runtime(settings)
-    own_key = (settings.internal_keys.get("private") or {}).get("d", "")
     records = Records(
         children=runtime.documents(kept.collections.CHILDREN),
         organisations=runtime.documents(kept.collections.ORGANISATIONS),
@@ -42,7 +40,7 @@ def create_app(settings: Settings) -> FastAPI:
         files=files_of(settings, runtime.store, "photo_files"),
         import_files=files_of(settings, runtime.store, "import_files"),
         handbook_key=_handbook_key(settings),
-        secret=hmac.digest(own_key.encode(), b"records", hashlib.sha256),
+        secret=hmac.digest(settings.own_secret, b"records", "sha256"),
     )
     subscribe(runtime, records)
 

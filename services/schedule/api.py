@@ -69,8 +69,7 @@ class FollowUpBody(Body):
 def router(runtime: Runtime, planning: Planning) -> APIRouter:
     """The routes of schedule."""
     routes = api_router()
-    keys = runtime.settings.internal_keys.get("private") or {}
-    cursors = Cursors(str(keys.get("d", "")))
+    cursors = Cursors(runtime.settings.own_secret, "not-yet")
 
     @routes.post("/v1/pre-checks", status_code=201)
     async def pre_checks(body: PreCheckBody, asked: Asking) -> JSONResponse:

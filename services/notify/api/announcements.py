@@ -8,11 +8,11 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.notify.api.pages import cursors_of
 from services.notify.commands import announcements as commands
 from services.notify.commands import approval, attachments, corrections
 from services.notify.commands.announcements import Notice, Notices
 from services.notify.commands.ledger import ledger
+from shared.cursors import Cursors
 from shared.runtime import Runtime
 from shared.web import Asking, answer, api_router
 
@@ -79,7 +79,7 @@ class RecallBody(Body):
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
     """The routes of notices."""
     routes = api_router()
-    cursors = cursors_of(runtime, "deliveries")
+    cursors = Cursors(runtime.settings.own_secret, "deliveries")
 
     @routes.post("/v1/announcements/preview")
     async def preview(body: PreviewBody, asked: Asking) -> JSONResponse:

@@ -6,11 +6,11 @@ from fastapi import APIRouter, Path, Query
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from services.notify.api.pages import cursors_of
 from services.notify.commands import disaster as commands
 from services.notify.commands.announcements import Notices
 from services.notify.commands.disaster import Report
 from services.notify.domain.disaster import NEEDS, SUPPLIES
+from shared.cursors import Cursors
 from shared.problems import invalid
 from shared.runtime import Runtime
 from shared.web import Asking, api_router
@@ -57,7 +57,7 @@ class ShelterBody(Body):
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
     """The routes of disasters."""
     routes = api_router()
-    cursors = cursors_of(runtime, "safety")
+    cursors = Cursors(runtime.settings.own_secret, "safety")
 
     @routes.post("/v1/inbox/{item}/safety")
     async def report(item: str, body: SafetyBody, asked: Asking) -> JSONResponse:

@@ -5,9 +5,9 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 from fastapi.responses import JSONResponse
 
-from services.notify.api.pages import cursors_of
 from services.notify.commands.announcements import Notices
 from services.notify.commands.inbox import mark_read, read_inbox
+from shared.cursors import Cursors
 from shared.runtime import Runtime
 from shared.web import Asking, api_router
 
@@ -15,7 +15,7 @@ from shared.web import Asking, api_router
 def router(runtime: Runtime, notices: Notices) -> APIRouter:
     """The routes of the inbox."""
     routes = api_router()
-    cursors = cursors_of(runtime, "inbox")
+    cursors = Cursors(runtime.settings.own_secret, "inbox")
 
     @routes.get("/v1/inbox")
     async def inbox(

@@ -71,7 +71,7 @@ class CorrectionBody(ChildBody):
 def router(records: Records) -> APIRouter:
     """The routes of children."""
     routes = api_router()
-    cursors = Cursors(records.secret.hex())
+    cursors = Cursors(records.secret, "children")
 
     @routes.post("/v1/children", status_code=201)
     async def register(body: ChildBody, asked: Asking) -> JSONResponse:

@@ -47,8 +47,7 @@ def _versioned(doc: Document, body: Doc, status: int = 200, location: str | None
 def router(records: Records) -> APIRouter:
     """The routes of the diary."""
     routes = api_router()
-    # A key of its own: a cursor of another list is no cursor here.
-    cursors = Cursors(f"diary {records.secret.hex()}")
+    cursors = Cursors(records.secret, "diary")
 
     @routes.post("/v1/children/{child}/diary", status_code=201)
     async def write(child: str, body: EntryBody, asked: Asking) -> JSONResponse:

@@ -37,7 +37,7 @@ def _told(row: Doc, language: str) -> Doc:
 def router(records: Records) -> APIRouter:
     """The routes of imports."""
     routes = api_router()
-    cursors = Cursors(f"imports {records.secret.hex()}")
+    cursors = Cursors(records.secret, "imports")
 
     @routes.post("/v1/municipalities/{code}/imports", status_code=202)
     async def begin(code: str, asked: Asking, request: Request, dry_run: bool = False) -> JSONResponse:

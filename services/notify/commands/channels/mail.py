@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import hashlib
 import hmac
 import html
 from dataclasses import dataclass
@@ -106,6 +105,5 @@ def mail_of(message: Message, address: Doc, settings: Settings) -> EmailMessage:
 
 def unsubscribe_token(settings: Settings, address_id: str) -> str:
     """What unsubscribes this address and nothing else; nobody can make one up."""
-    key = str((settings.internal_keys.get("private") or {}).get("d", "")).encode()
-    seal = hmac.new(key, f"unsubscribe\x1f{address_id}".encode(), hashlib.sha256).digest()
+    seal = hmac.digest(settings.own_secret, f"unsubscribe\x1f{address_id}".encode(), "sha256")
     return f"{address_id}.{base64.urlsafe_b64encode(seal[:24]).decode()}"
