@@ -166,17 +166,17 @@ async def publish(notices_: Notices, principal: Principal, notice: Notice, comma
             "state": doc.state["state"],
             "recipients": frozen["count"],
             "fallback": fallback,
-            **_waits(notices_, notice),
+            **pushed_from(notices_, notice.urgency, notice.publish_at or notices_.now),
         }
 
     return await notices_.announcements.create(command.id, decide, command)
 
 
-def _waits(notices_: Notices, notice: Notice) -> Doc:
-    """Until when the pushes of a notice wait that goes out by night; nothing where they go with it."""
-    if notice.urgency == "emergency":
+def pushed_from(notices_: Notices, urgency: str, at: datetime) -> Doc:
+    """Until when the pushes of a notice wait, or of its change, that goes out by night; nothing where they go with it."""
+    if urgency == "emergency":
         return {}
-    morning = notices_.night.quiet_until(notice.publish_at or notices_.now)
+    morning = notices_.night.quiet_until(at)
     return {"pushed_from": wire_instant(morning)} if morning is not None else {}
 
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from services.notify import store as kept
-from services.notify.commands.announcements import Notices, emit_pages, fill_in, the_notice
+from services.notify.commands.announcements import Notices, emit_pages, fill_in, pushed_from, the_notice
 from services.notify.commands.pushing import PushTarget
 from services.notify.commands.words import WORDS
 from services.notify.domain import notices
@@ -31,7 +31,7 @@ async def recall(
         if was_out:
             doc.emit(AnnouncementRecalled(reason=reason), notices_.now)
             _tell(doc, notices_.now)
-        return {"id": doc.id, "state": "recalled"}
+        return {"id": doc.id, "state": "recalled", **_waits(notices_, doc.state, told=was_out)}
 
     return await notices_.announcements.change(announcement, decide, command)
 
@@ -59,14 +59,15 @@ async def correct(
         if doc.state["state"] == "recalled":
             raise Conflict
         doc.state.update({"title": dict(title), "body": dict(body), "corrected": True, "reason": reason})
-        if doc.state["state"] == "published":
+        is_out = doc.state["state"] == "published"
+        if is_out:
             fill_in(doc.state, read_instant(doc.state["as_of"]))
             corrected = AnnouncementCorrected(title=doc.state["title"], body=doc.state["body"], reason=reason)
             doc.emit(corrected, notices_.now)
             _tell(doc, notices_.now)
         if doc.state["urgency"] == "emergency":
             _needs_another(doc.state, principal, reason, notices_.now)
-        return {"id": doc.id, "state": doc.state["state"]}
+        return {"id": doc.id, "state": doc.state["state"], **_waits(notices_, doc.state, told=is_out)}
 
     return await notices_.announcements.change(announcement, decide, if_match=if_match, match_required=True)
 
@@ -87,6 +88,10 @@ def _tell(doc: Document, now: datetime) -> None:
     """Announce the change page by page, in the notice's own lane and behind its own pages."""
     doc.state["changes"] = doc.state.get("changes", 0) + 1
     emit_pages(doc, now)
+
+
+def _waits(notices_: Notices, state: Doc, *, told: bool) -> Doc:
+    return pushed_from(notices_, state["urgency"], notices_.now) if told else {}
 
 
 def told_of_change(notice: Document, recipient: str) -> PushTarget:

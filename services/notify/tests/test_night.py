@@ -83,6 +83,33 @@ async def test_who_publishes_by_night_is_told_from_when_it_is_pushed(
     assert found.get("pushed_from") == (wire_instant(pushed_from) if pushed_from else None)
 
 
+@pytest.mark.parametrize(
+    ("now", "urgency", "pushed_from"),
+    [(EVENING, "info", MORNING), (SIX_PM, "info", None), (EVENING, "emergency", None)],
+)
+async def test_who_corrects_and_recalls_by_night_is_told_from_when_readers_hear_of_it(
+    town: Town, now: datetime, urgency: str, pushed_from: datetime | None
+) -> None:
+    await town.born()
+    town.runtime.clock.move_to(now)
+    path = f"/v1/announcements/{await town.publishes(urgency=urgency)}"
+    words = {"title": NOTICE["title"], "body": NOTICE["body"], "reason": "wrong day"}
+    expected = wire_instant(pushed_from) if pushed_from else None
+    etag = (await town.call(NURSE, "GET", path)).headers["etag"]
+    corrected = await town.does(NURSE, "PUT", path, words, If_Match=etag)
+    assert (corrected["state"], corrected.get("pushed_from")) == ("published", expected)
+    recalled = await town.does(NURSE, "POST", f"{path}/recall", {"reason": "wrong"})
+    assert (recalled["state"], recalled.get("pushed_from")) == ("recalled", expected)
+
+
+async def test_a_notice_that_was_not_out_is_recalled_without_telling_anybody(town: Town) -> None:
+    await town.born()
+    town.runtime.clock.move_to(EVENING)
+    notice = await town.does(NURSE, "POST", "/v1/announcements", {**NOTICE, "publish_at": MORNING.isoformat()})
+    recalled = await town.does(NURSE, "POST", f"/v1/announcements/{notice['id']}/recall", {"reason": "wrong"})
+    assert "pushed_from" not in recalled
+
+
 async def test_an_emergency_wakes(town: Town, providers: Providers) -> None:
     await town.born()
     await is_reached_by(town, "line")

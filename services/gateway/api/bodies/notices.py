@@ -82,17 +82,22 @@ class AnnouncementBody(BaseModel):
     confirm: int | None = Field(default=None, description="The number that the preview gave")
 
 
-class Announced(Created):
-    """A notice that was published, waits for its hour, or for a second person."""
+class NoticeChanged(Created):
+    """A notice as it is after this, and from when its readers hear of it."""
 
     state: str
-    recipients: int
-    fallback: dict[str, int] = Field(
-        default_factory=dict, description="How many read Japanese instead of their own language"
-    )
     pushed_from: datetime | None = Field(
         default=None,
         description="It goes out in the quiet hours (22:00 to 7:00 in Tokyo): inboxes have it at once, pushes wait until then",
+    )
+
+
+class Announced(NoticeChanged):
+    """A notice that was published, waits for its hour, or for a second person."""
+
+    recipients: int
+    fallback: dict[str, int] = Field(
+        default_factory=dict, description="How many read Japanese instead of their own language"
     )
 
 
