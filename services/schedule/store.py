@@ -190,13 +190,17 @@ def stored_plan(state: Doc) -> Plan:
     return Plan(plan["rule_set"], date.fromisoformat(plan["as_of"]), items, (), {})
 
 
+def households(state: Doc) -> list[str]:
+    """The guardians through whom a child has siblings; one from whom it is hidden leads nobody to it."""
+    hidden = state.get("cut_off", ())
+    return [guardian for guardian in state.get("guardians", ()) if guardian not in hidden]
+
+
 def family_rows(doc: Document) -> dict[str, Doc]:
     """Which guardians this child has: how siblings find each other."""
     if is_pregnancy(doc.state):
         return {}
-    return {
-        f"{guardian}:{doc.id}": {"guardian": guardian, "child": doc.id} for guardian in doc.state.get("guardians", {})
-    }
+    return {f"{guardian}:{doc.id}": {"guardian": guardian, "child": doc.id} for guardian in households(doc.state)}
 
 
 def consent_rows(doc: Document) -> dict[str, Doc]:

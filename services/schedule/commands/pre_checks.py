@@ -87,7 +87,7 @@ async def _siblings(planning: Planning, plan: Document) -> tuple[Sibling, ...]:
     """Children of the same guardians, with what they are due for."""
     store = planning.plans.store
     families = await asyncio.gather(
-        *(store.find(kept.FAMILIES, {"guardian": guardian}) for guardian in plan.state.get("guardians", {}))
+        *(store.find(kept.FAMILIES, {"guardian": guardian}) for guardian in kept.households(plan.state))
     )
     others = {row["child"] for rows in families for row in rows if not row["gone"]} - {plan.id}
     docs = await planning.plans.load_many(sorted(others))
