@@ -12,6 +12,7 @@ from opentelemetry import trace
 from shared import metrics
 from shared.bus import Producer, to_message
 from shared.ending import end_all
+from shared.events.base import REGISTRY, Event
 from shared.faults import crash_point
 from shared.ids import new_id
 from shared.store import Doc, Insert, Store, Update
@@ -24,6 +25,7 @@ LEASES = "leases"
 NOTHING_ELSE: dict[str, Any] = {"derive_at": None, "wanted": {}}
 """`pending` marks any unfinished work of a document: it goes when neither rows to derive nor a gap are left either."""
 BATCH = 500
+GATHER_S = 0.25
 PARKED_FROM = 10**15
 """Where the markers of parked documents lie: behind every instant, so that the search for work does not meet them."""
 
@@ -54,6 +56,7 @@ class Relay:
         self._waiting = 0
         self._fresh: set[tuple[str, str]] = set()
         self._wake = asyncio.Event()
+        self._gathering = False
         self._tasks: list[asyncio.Task[None]] = []
         self._holder = new_id()
         self.collections: list[str] = []
@@ -67,6 +70,14 @@ class Relay:
         known = place in self._offered or place in self._working
         self._offered[place] = None if known else entries
         self._fresh.add(place)
+        if entries is None or not all(REGISTRY.get(entry["type"], Event).unhurried for entry in entries):
+            self._wake.set()
+        elif not self._gathering:
+            self._gathering = True
+            asyncio.get_running_loop().call_later(GATHER_S, self._gathered)
+
+    def _gathered(self) -> None:
+        self._gathering = False
         self._wake.set()
 
     def has_room(self) -> bool:
@@ -96,19 +107,20 @@ class Relay:
         while True:
             await self._wake.wait()
             self._wake.clear()
-            while self._offered:
-                batch = dict(list(self._offered.items())[:BATCH])
-                for place in batch:
-                    del self._offered[place]
-                self._working = set(batch)
-                try:
-                    await self.publish(batch)
-                except Exception as error:
-                    # The sweeper finds them again by their marker. Nothing may end this loop: nobody else publishes.
-                    log.warning("relay.failed", error=type(error).__name__, exc_info=error)
-                    await asyncio.sleep(0.5)
-                finally:
-                    self._working = set()
+            batch = dict(list(self._offered.items())[:BATCH])
+            for place in batch:
+                del self._offered[place]
+            if self._offered:
+                self._wake.set()
+            self._working = set(batch)
+            try:
+                await self.publish(batch)
+            except Exception as error:
+                # The sweeper finds them again by their marker. Nothing may end this loop: nobody else publishes.
+                log.warning("relay.failed", error=type(error).__name__, exc_info=error)
+                await asyncio.sleep(0.5)
+            finally:
+                self._working = set()
 
     # The work -----------------------------------------------------------------------------------------------------
 

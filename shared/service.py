@@ -12,6 +12,7 @@ import prometheus_client
 import uvicorn
 from fastapi import APIRouter, FastAPI, Header, Query, Response
 from fastapi.responses import JSONResponse, StreamingResponse
+from fastapi.telemetry import TelemetryConfig
 from starlette.types import Scope
 
 from shared import bus, loops, operations
@@ -24,6 +25,9 @@ from shared.settings import Settings
 from shared.store import StoreError
 from shared.telemetry import start_logging, start_tracing
 from shared.web import Frame, SignedOnly, StrictRoute, api_router, install_problems
+
+NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
+"""FastAPI's own spans carry path and query, which name children; those of `Frame` carry the route."""
 
 
 def create_service(
@@ -71,6 +75,7 @@ def create_service(
         openapi_url=None,
         redirect_slashes=False,
         separate_input_output_schemas=False,
+        telemetry=NO_TELEMETRY,
     )
     app.router.route_class = StrictRoute
     app.state.ready = False
@@ -129,7 +134,7 @@ def _archive_router(runtime: Runtime) -> APIRouter:
 
 def probe_app(app: FastAPI) -> FastAPI:
     """/livez, /readyz and /metrics, on their own port."""
-    probes = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
+    probes = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, telemetry=NO_TELEMETRY)
 
     @probes.get("/livez")
     async def livez(response: Response) -> dict[str, str]:

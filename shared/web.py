@@ -4,7 +4,8 @@ import json
 import re
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import Annotated, Any, Self
 
 import structlog
 from fastapi import APIRouter, Depends, FastAPI, Header, Request, Response
@@ -90,28 +91,37 @@ def revisions_of(header: str) -> dict[tuple[str, str], int]:
     return found
 
 
+@dataclass(frozen=True, slots=True)
 class Asked:
-    """One call: for whom the gateway acts, under which key, in which language, having read which version.
+    """One call: for whom the gateway acts, under which key, in which language, having read which version."""
 
-    A dependency of the handlers, so nobody's body is looked at before the caller.
-    """
+    principal: Principal
+    if_match: str | None
+    wished_language: str | None
+    _request: Request
+    _key: str | None
+    _seen: str
 
-    def __init__(
-        self,
+    @classmethod
+    async def of(
+        cls,
         request: Request,
         authorization: Annotated[str | None, Header()] = None,
         idempotency_key: Annotated[str | None, Header()] = None,
         if_match: Annotated[str | None, Header(max_length=100)] = None,
         accept_language: Annotated[str | None, Header()] = None,
         hagukumi_revision: Annotated[str | None, Header(max_length=1000)] = None,
-    ) -> None:
+    ) -> Self:
+        """A dependency of the handlers, so nobody's body is looked at before the caller. FastAPI runs what is no coroutine in a thread."""
         runtime: Runtime = request.app.state.runtime
-        self.principal: Principal = runtime.principal(authorization)
-        self._request = request
-        self._key = idempotency_key
-        self.if_match = if_match
-        self.wished_language = language_of(accept_language) if accept_language else None
-        self._seen = hagukumi_revision or ""
+        return cls(
+            principal=runtime.principal(authorization),
+            if_match=if_match,
+            wished_language=language_of(accept_language) if accept_language else None,
+            _request=request,
+            _key=idempotency_key,
+            _seen=hagukumi_revision or "",
+        )
 
     @property
     def language(self) -> str:
@@ -132,7 +142,7 @@ class Asked:
         return revisions_of(self._seen).get((stream, subject), 0)
 
 
-Asking = Annotated[Asked, Depends()]
+Asking = Annotated[Asked, Depends(Asked.of)]
 
 
 def answer(doc: Document, stream: str, body: Doc, *, status: int = 200, location: str | None = None) -> JSONResponse:

@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import AsyncIterator, Sequence
+from datetime import date
 from typing import Any, Self
 
 import pytest
@@ -16,12 +17,13 @@ from confluent_kafka.admin import AdminClient
 from deploy.local.broker import LocalKafka
 from deploy.local.client import until
 from deploy.local.store import LocalStore
-from shared import bus
-from shared.bus import Producer, SendFailed, read_envelope
+from shared import bus, outbox
+from shared.bus import Message, Producer, SendFailed, read_envelope
 from shared.clock import Clock
 from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
 from shared.events.records import GuardianAdded
+from shared.events.schedule import PreCheckAnswered
 from shared.ids import event_id, new_id
 from shared.outbox import ARCHIVE, Relay, archived, take_lease
 from shared.runtime import Runtime
@@ -224,6 +226,47 @@ async def test_a5_what_was_written_meanwhile_is_neither_cleared_nor_forgotten(
     assert found is not None
     assert [entry["revision"] for entry in found["outbox"]] == [2]
     assert "pending" in found
+
+
+class Sent(Producer):
+    """A broker at the edge that takes everything: who was sent together."""
+
+    def __init__(self) -> None:
+        self.together: list[set[str]] = []
+
+    async def send(self, messages: Sequence[Message]) -> list[SendFailed | None]:
+        self.together.append({(message.key or b"").decode() for message in messages})
+        return [None] * len(messages)
+
+
+async def test_what_nobody_waits_for_leaves_with_what_comes_meanwhile(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def asked(doc: Document) -> Doc:
+        fact = PreCheckAnswered(check_id="k", organisation="o", code="mr", given_on=date(2026, 4, 1), verdict="allow")
+        doc.emit(fact, Clock().now())
+        return {}
+
+    sent = Sent()
+    relay = Relay(store, sent, "schedule", sweep_after_ms=60_000)
+    documents = Documents(store, "owners", relay=relay, clock=Clock())
+    await relay.start()
+    try:
+        monkeypatch.setattr(outbox, "GATHER_S", 0.05)
+        await documents.create("alone", asked)
+        await until(lambda: _now(len(sent.together) == 1), "it leaves by itself")
+        monkeypatch.setattr(outbox, "GATHER_S", 60.0)
+        await documents.create("first", asked)
+        await documents.create("second", asked)
+        await documents.create("in haste", adding())
+        await until(lambda: _now(len(sent.together) == 2), "one in haste takes the others along")
+        assert sent.together == [{"alone"}, {"first", "second", "in haste"}]
+    finally:
+        await relay.stop()
+
+
+async def _now(holds: bool) -> bool:
+    return holds
 
 
 async def test_a6_the_sweeper_finds_what_a_crash_left_behind(

@@ -83,9 +83,11 @@ MUTATIONS = (
     Mutation("R4", "what was read while the heads were told is an alarm", "shared/reconciling.py",
              "await self._still_ahead(stream, ahead)", "len(ahead)", "shared/tests/test_reconciling.py"),
     Mutation("A6", "an error that nobody foresaw ends the relay", "shared/outbox.py",
-             """                except Exception as error:
-                    # The sweeper""", """                except (TimeoutError, OSError) as error:
-                    # The sweeper""", "shared/tests/test_announcing.py"),
+             """            except Exception as error:
+                # The sweeper""", """            except (TimeoutError, OSError) as error:
+                # The sweeper""", "shared/tests/test_announcing.py"),
+    Mutation("A6", "what nobody waits for leaves only with something else", "shared/outbox.py",
+             "            asyncio.get_running_loop().call_later(GATHER_S, self._gathered)\n", "", "shared/tests/test_announcing.py"),
     Mutation("A3", "what one topic does wrong fails every event of its batch", "shared/bus.py",
              "            raise SendFailed(ABSENT, final=False) from None\n", "            raise\n", "shared/tests/test_announcing.py"),
     Mutation("D5", "a withdrawal is acknowledged before the feed has ended", "services/gateway/store.py",

@@ -84,4 +84,4 @@ class Asked(web.Asked):
         return caller_of(self.principal)
 
 
-Asking = Annotated[Asked, Depends()]
+Asking = Annotated[Asked, Depends(Asked.of)]
