@@ -6,7 +6,7 @@ doses were entered.
 
 from collections.abc import Collection, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.checkups import checkup_items
@@ -26,7 +26,7 @@ from services.schedule.domain.verdicts import Because, DoseVerdict, Sentence
 __all__ = ["OPEN", "Plan", "PlanItem", "Status", "make_plan", "plan_to_json"]
 
 
-_SAME_VISIT = 28
+_SAME_VISIT: Final = 28
 """Days between two recommended days within which it is worth saying that one visit could serve both."""
 
 
