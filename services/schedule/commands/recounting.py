@@ -8,8 +8,8 @@ import orjson
 from services.schedule import store as kept
 from services.schedule.commands.planning import Planning
 from services.schedule.domain.plan import make_plan, plan_to_json
-from services.schedule.domain.reminders import DueItem, overdue, reminders_for, why_cancelled
-from shared.clock import tokyo_time, wire_instant
+from services.schedule.domain.reminders import WAITING, DueItem, overdue, reminders_for, why_cancelled
+from shared.clock import tokyo_day, tokyo_time, wire_instant
 from shared.documents import Document
 from shared.events.schedule import (
     ArmedReminder,
@@ -122,6 +122,7 @@ def _digest(plan: Doc) -> str:
 
 
 def _due_items(plan: Doc) -> list[DueItem]:
+    """What is waiting in the plan: reminders are of nothing else."""
     return [
         DueItem(
             item["series"],
@@ -133,6 +134,7 @@ def _due_items(plan: Doc) -> list[DueItem]:
             kept.day(item.get("free_until")),
         )
         for item in plan["items"]
+        if item["status"] in WAITING
     ]
 
 
@@ -142,16 +144,18 @@ def _rearm(planning: Planning, doc: Document, items: Sequence[DueItem]) -> tuple
     Gives how many were armed, and which were cancelled for what reason.
     """
     reminders: Doc = doc.state.setdefault("reminders", {})
+    now = planning.now
+    today = tokyo_day(now)
     wanted = {
         derived_id("reminder", doc.id, key): (key, reminder)
-        for key, reminder in reminders_for(items, planning.today).items()
-        if tokyo_time(reminder.day, reminder.hour) > planning.now
+        for key, reminder in reminders_for(items, today).items()
+        if reminder.day > today or tokyo_time(reminder.day, reminder.hour) > now
     }
     cancelled: list[tuple[str, str]] = []
     for reminder_id, known in list(reminders.items()):
         if known["state"] == "armed" and reminder_id not in wanted:
             reason = "silenced" if doc.state.get("silenced") else why_cancelled(known["key"], items)
-            if reason == "changed" and known["fires_at"] <= wire_instant(planning.now):
+            if reason == "changed" and known["fires_at"] <= wire_instant(now):
                 # Its time has come and its dose is still waiting: it fires, however late the platform was.
                 continue
             known["state"] = "cancelled"

@@ -1,6 +1,5 @@
 """One child's history as the rules look at it: doses in order, by the lines whose count they add to, observations."""
 
-from collections import defaultdict
 from datetime import date
 from typing import NamedTuple
 
@@ -26,14 +25,6 @@ class Given(Administered):
         self.flawed = False
         self.kind = kind
         self.dose = dose
-
-
-def _canonical(given: Given) -> tuple[int, str, str]:
-    return given.day, given.vaccine, given.key
-
-
-def _proposed_last(given: Given) -> tuple[int, bool]:
-    return given.day, given.dose.provenance == PROPOSED
 
 
 class Starts(NamedTuple):
@@ -76,16 +67,19 @@ class Case(Chart):
             self._observe()
         self.starts: dict[str, Starts] = {}
         self.unknown: list[DoseGiven] = []
-        self.given: list[Given] = []
-        self.live: list[Given] = []
-        self.of_antigen: defaultdict[str, list[int]] = defaultdict(list)
-        self._sort()
+        self.given: tuple[Given, ...] = self._in_order()
         # A Given has every field that the engine reads of a dose; building both would double the work per dose.
         self.doses = self.given
+        self.live: list[Given] = []
+        self.without_line: list[int] = []
+        self.of_antigen: dict[str, list[int]] = {}
+        self._by_line()
 
-    def _sort(self) -> None:
+    def _in_order(self) -> tuple[Given, ...]:
+        """The doses of known vaccines in one canonical order: by day, what is only proposed last, vaccine and id."""
         vaccines, codes, birth = self.law.vaccines, self.law.codes, self.anchors.birth
-        given = self.given
+        given: list[Given] = []
+        order: list[tuple[int, bool, str, str, int]] = []
         for dose in self.history.doses:
             code = dose.code
             vaccine = vaccines.get(code)
@@ -98,19 +92,21 @@ class Case(Chart):
             else:
                 expires = dose.expires_on
                 expiry = None if expires is None else expires.toordinal()
+                order.append((day, dose.provenance == PROPOSED, code, dose.id, len(given)))
                 given.append(Given(day, code, dose.id, expiry, vaccine, dose))
-        given.sort(key=_canonical)
-        if self.history.doses and self.history.doses[-1].provenance == PROPOSED:
-            given.sort(key=_proposed_last)
+        order.sort()
+        return tuple([given[at] for _, _, _, _, at in order])
+
+    def _by_line(self) -> None:
+        """By line, the places of the doses that it counts; the live ones, and those that belong to no line."""
         associations, places, origin = self.rules.associations, self.of_antigen, self.birth
         mother, lines_of = not self.anchors.birth, self.law.lines
         always = self.law.always_in if not mother else {}
-        self.without_line = False
-        for place, one in enumerate(given):
+        for place, one in enumerate(self.given):
             simply = always.get(one.vaccine)
             if simply is not None:
                 for code in simply.lines:
-                    places[code].append(place)
+                    places.setdefault(code, []).append(place)
                 if simply.live:
                     self.live.append(one)
                 continue
@@ -126,9 +122,9 @@ class Case(Chart):
                 if end is not None and one.day >= end.date_ordinal(origin):
                     continue
                 belongs = True
-                places[association.antigen].append(place)
+                places.setdefault(association.antigen, []).append(place)
             if not belongs:
-                self.without_line = True
+                self.without_line.append(place)
 
     def _observe(self) -> None:
         """What is on file on the day of assessment; immunity that needs several findings counts as one of its own."""

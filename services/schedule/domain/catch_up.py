@@ -8,6 +8,7 @@ day, so those days are the only ones that must be looked at. Of the plans with t
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, replace
 from datetime import date, timedelta
+from typing import Final
 
 from services.schedule.domain.history import DoseGiven, History
 from services.schedule.domain.plan import make_plan
@@ -16,9 +17,9 @@ from services.schedule.domain.rule_set import RuleSet
 from services.schedule.domain.verdicts import Because
 
 OpenOn = Callable[[date], bool]
-_MOST_VISITS = 12
-_LONGEST_CLOSURE = 366
-_NOW = frozenset({"due", "overdue"})
+_MOST_VISITS: Final = 12
+_LONGEST_CLOSURE: Final = 366
+_NOW: Final = frozenset({"due", "overdue"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,20 @@ Sources: 年齢計算ニ関スル法律; 民法 143 条; 学校教育法 17 条;
 厚生労働省 第52回予防接種基本方針部会 資料5 (intervals in months and half months).
 """
 
-from array import array
 from calendar import monthrange
 from datetime import date
+from typing import Final
 
-FIRST_YEAR, LAST_YEAR = 1900, 2199
-_COUNTED_TO = LAST_YEAR + 120  # from the last birth on, every age of the rules can still be counted
+FIRST_YEAR: Final = 1900
+LAST_YEAR: Final = 2199
+_COUNTED_TO: Final = LAST_YEAR + 120  # from the last birth on, every age of the rules can still be counted
 _MONTHS = [(year, month) for year in range(FIRST_YEAR, _COUNTED_TO + 1) for month in range(1, 13)]
-FIRST_OF_MONTH: tuple[int, ...] = tuple(date(year, month, 1).toordinal() for year, month in _MONTHS)
-LENGTH_OF_MONTH: tuple[int, ...] = tuple(monthrange(year, month)[1] for year, month in _MONTHS)
-_DAY_ONE = FIRST_OF_MONTH[0]
-_MONTH_OF = array("H", (month for month, length in enumerate(LENGTH_OF_MONTH) for _ in range(length)))
-_HALF_OF_MONTH = {28: 14, 29: 15, 30: 15, 31: 16}
-_EXPECTED_AFTER = 280  # the expected date of delivery is 40 weeks 0 days
+FIRST_OF_MONTH: Final[tuple[int, ...]] = tuple(date(year, month, 1).toordinal() for year, month in _MONTHS)
+LENGTH_OF_MONTH: Final[tuple[int, ...]] = tuple(monthrange(year, month)[1] for year, month in _MONTHS)
+_DAY_ONE: Final = FIRST_OF_MONTH[0]
+_MONTH_OF: Final = tuple(month for month, length in enumerate(LENGTH_OF_MONTH) for _ in range(length))
+_HALF_OF_MONTH: Final = {28: 14, 29: 15, 30: 15, 31: 16}
+_EXPECTED_AFTER: Final = 280  # the expected date of delivery is 40 weeks 0 days
 
 
 class DateOutOfRange(ValueError):

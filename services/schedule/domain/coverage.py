@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 from services.schedule.domain.plan_items import OPEN, Plan, PlanItem
 
@@ -17,7 +17,7 @@ FollowUpState = Literal["unseen", "contacted", "booked", "declined", "done_elsew
 Settled = Literal[
     "done", "upcoming", "window_closed", "not_recommended", "contraindicated", "needs_person", "not_concerned"
 ]
-CLOSING_DAYS = 30
+CLOSING_DAYS: Final = 30
 _SETTLING: frozenset[FollowUpState] = frozenset({"done_elsewhere", "moved"})
 
 

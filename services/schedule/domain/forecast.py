@@ -1,6 +1,7 @@
 """What a series asks for next, and its status (CDSi 4.6 chapter 7)."""
 
 from dataclasses import dataclass
+from typing import Final
 
 from services.schedule.domain.conditional_skip import can_skip
 from services.schedule.domain.contraindications import is_contraindicated
@@ -10,7 +11,7 @@ from services.schedule.domain.rules import Antigen, TargetDose
 from services.schedule.domain.series_walk import Walk
 from services.schedule.domain.statuses import SeriesStatus
 
-NO_DATES = Dates(None, None, None, None)
+NO_DATES: Final = Dates(None, None, None, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
 Sex = Literal["F", "M", "U"]
-PROPOSED = "proposed"
+PROPOSED: Final = "proposed"
 """The provenance of a dose that is about to be given: it comes after every dose on record of its day."""
 
 

@@ -4,6 +4,8 @@ The engine's reasons are translated, the law's come from the windows (legal.py) 
 course. Every failing reason is kept.
 """
 
+from typing import Final
+
 from services.schedule.domain.cases import Case, Given
 from services.schedule.domain.legal import fault, find_window, had_disease, live_before, live_reason, warning
 from services.schedule.domain.legal_points import day_of, first_after
@@ -13,8 +15,8 @@ from services.schedule.domain.statuses import Code, DoseStatus
 from services.schedule.domain.statuses import Reason as Found
 from services.schedule.domain.verdicts import Cited, DoseVerdict, Immunological, Legal, Reason
 
-_NO_REASONS: tuple[Reason, ...] = ()
-_new = tuple.__new__  # a NamedTuple's own constructor costs twice as much, sixty times a plan
+_NO_REASONS: Final[tuple[Reason, ...]] = ()
+_new: Final = tuple.__new__  # a NamedTuple's own constructor costs twice as much, sixty times a plan
 
 
 def judge(case: Case, line: Line, course: Course, walk: Walk, since: int = 0) -> list[tuple[int, DoseVerdict]]:

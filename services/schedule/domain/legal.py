@@ -27,12 +27,12 @@ def because(case: Case, rule: Cited, key: str, *facts: tuple[str, object]) -> Be
 
 def fault(case: Case, says: Says, code: str, rule: Cited, *facts: tuple[str, object]) -> Reason:
     """A failing reason: it refuses where its rule may."""
-    return Reason(says, code, because(case, rule, code, *facts), rule.may_refuse)
+    return Reason(says, code, Because(rule, case.law.sentences[code], facts), rule.may_refuse)
 
 
 def warning(case: Case, says: Says, code: str, rule: Cited, *facts: tuple[str, object], key: str = "") -> Reason:
     """A reason that never refuses; `key` names its sentence where it is not that of the code."""
-    return Reason(says, code, because(case, rule, key or code, *facts), refuses=False)
+    return Reason(says, code, Because(rule, case.law.sentences[key or code], facts), refuses=False)
 
 
 def last_day(case: Case, line: Line, free: Free) -> tuple[int, Cited]:

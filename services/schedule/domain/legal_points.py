@@ -6,17 +6,24 @@ need are worked out once, when the `Anchors` are made.
 
 from dataclasses import dataclass
 from datetime import date
+from typing import Final
 
 from services.schedule.domain import civil_dates
+from services.schedule.domain.offsets import TimePoint
 
-BIRTH, REACHED, AFTER, SCHOOL, FISCAL_START, FISCAL_END, PREGNANCY = range(7)
-NEVER = 10_000_000  # after every day that can be counted
-_AT_DELIVERY = 280
-_FIRST_OF_MONTH, _LENGTH_OF_MONTH = civil_dates.FIRST_OF_MONTH, civil_dates.LENGTH_OF_MONTH
+BIRTH: Final = 0
+REACHED: Final = 1
+AFTER: Final = 2
+SCHOOL: Final = 3
+FISCAL_START: Final = 4
+FISCAL_END: Final = 5
+PREGNANCY: Final = 6
+NEVER: Final = 10_000_000  # after every day that can be counted
+_AT_DELIVERY: Final = 280
 
 
 @dataclass(frozen=True, slots=True)
-class Point:
+class Point(TimePoint):
     """A point: its kind, an amount (days, months or years as the kind has it) and days added at the end.
 
     BIRTH: days after birth. REACHED, AFTER: the day an age in months is reached, the day after it. SCHOOL: years after
@@ -76,10 +83,7 @@ def day_of(point: Point, anchors: Anchors) -> int:
     if not anchors.birth:
         return _of_pregnancy(point, anchors)
     if REACHED <= kind <= AFTER:
-        # civil_dates.reached_from, written out: this is asked for every window of every plan
-        month = anchors.month + amount
-        eve, last = anchors.day - 2, _LENGTH_OF_MONTH[month] - 1
-        return _FIRST_OF_MONTH[month] + min(eve, last) + kind - REACHED + shift
+        return civil_dates.reached_from(anchors.month, anchors.day, amount) + kind - REACHED + shift
     if kind == BIRTH:
         return anchors.birth + amount + shift
     if kind == PREGNANCY:
@@ -94,7 +98,7 @@ def day_of(point: Point, anchors: Anchors) -> int:
 
 
 @dataclass(frozen=True, slots=True)
-class Between:
+class Between(TimePoint):
     """An interval "of N days or more" or "of N months or more"; `half` adds half a month (月半). `grace` is known to counting only."""
 
     days: int

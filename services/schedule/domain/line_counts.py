@@ -23,13 +23,18 @@ class LineCounts:
     def _still_free(self) -> None:
         """A dose that is too late for its line belongs to it all the same where a special measure keeps it free."""
         case = self.case
-        placed = {place for places in case.of_antigen.values() for place in places}
-        for place, given in enumerate(case.given):
-            if place in placed:
-                continue
-            for code in given.kind.counts_in:
-                if given.vaccine in case.law.lines[code].takes and find_window(case, case.law.lines[code], given).free:
-                    case.of_antigen[code] = sorted([*case.of_antigen[code], place])
+        without_line, case.without_line = case.without_line, []
+        for place in without_line:
+            given = case.given[place]
+            free_for = [
+                code
+                for code in given.kind.counts_in
+                if given.vaccine in case.law.lines[code].takes and find_window(case, case.law.lines[code], given).free
+            ]
+            for code in free_for:
+                case.of_antigen[code] = sorted([*case.of_antigen.get(code, ()), place])
+            if not free_for:
+                case.without_line.append(place)
 
     def of(self, line: Line) -> Count:
         """The count of a line; doses that an earlier line had no place for come in here."""

@@ -5,7 +5,6 @@ and intervals, by the age or vaccine of the first) and free windows (定期接�
 Days are ordinals; None as an end means "still in force".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -213,7 +212,7 @@ class Line:
     counting_grace: int
     medical_end: bool
     courses: tuple[Course, ...]
-    takes: Mapping[str, Takes]
+    takes: dict[str, Takes]
     more_go_to: str | None = None
     more_only_at_its_ages: bool = False
     too_young_is_voluntary: bool = False
@@ -227,7 +226,7 @@ class Line:
     excluded: tuple[Excluded, ...] = ()
     immune_if: frozenset[str] = frozenset()
     first_dose_by: tuple[Cited, Point] | None = None
-    windows: Mapping[str, tuple[Free, ...]] = field(init=False)
+    windows: dict[str, tuple[Free, ...]] = field(init=False)
     takes_over_from: tuple[str, ...] = ()
     shown_as: frozenset[str] = frozenset()
 

@@ -6,7 +6,7 @@ and what else must be waited for. Days are ordinals here; 0 stands for "no such 
 
 from collections.abc import Iterable
 from datetime import date
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.counting import Count
@@ -19,8 +19,8 @@ from services.schedule.domain.rule_set import Free, Line
 from services.schedule.domain.statuses import SeriesStatus
 from services.schedule.domain.verdicts import Because, Cited, Sentence
 
-_new = tuple.__new__  # a NamedTuple's own constructor costs twice as much, for each finished series
-_WITHOUT_DATES: dict[SeriesStatus, tuple[Status, str]] = {
+_new: Final = tuple.__new__  # a NamedTuple's own constructor costs twice as much, for each finished series
+_WITHOUT_DATES: Final[dict[SeriesStatus, tuple[Status, str]]] = {
     SeriesStatus.COMPLETE: ("done", "plan_done"),
     SeriesStatus.IMMUNE: ("not_recommended", "plan_immune"),
     SeriesStatus.CONTRAINDICATED: ("contraindicated", "plan_contraindicated"),

@@ -5,13 +5,13 @@ Inside the engine a day is its ordinal (`date.toordinal`): comparing and adding 
 
 from dataclasses import dataclass
 from datetime import date
-from typing import Protocol
+from typing import Final
 
-FIRST_DAY = 1
-LAST_DAY = date.max.toordinal()
+FIRST_DAY: Final = 1
+LAST_DAY: Final = date.max.toordinal()
 
 
-class TimePoint(Protocol):
+class TimePoint:
     """Something that becomes a day once the day it is counted from is known.
 
     The engine asks nothing else of it, so that other calendars (the legal age of a country, school years, weeks of
@@ -20,11 +20,11 @@ class TimePoint(Protocol):
 
     def date_ordinal(self, origin: int) -> int:
         """The ordinal of the point, counted from the ordinal `origin`."""
-        ...
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class Offset:
+class Offset(TimePoint):
     """Months (years are twelve) and days (weeks are seven), added in this order; either may be negative.
 
     CDSi 4.6 Table 3-6: the day of the month is held (CALCDT-1, -2), a day that does not exist becomes the first of the

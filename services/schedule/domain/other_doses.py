@@ -9,9 +9,7 @@ from services.schedule.domain.verdicts import DoseVerdict, Immunological, Legal,
 def other_verdicts(case: Case) -> list[DoseVerdict]:
     """The verdicts on them, in the order of their days: taken as recorded, unless something is plainly wrong."""
     verdicts = [_as_recorded(case, dose) for dose in case.unknown]
-    if case.without_line:
-        placed = {place for places in case.of_antigen.values() for place in places}
-        verdicts += [_of_no_line(case, given) for place, given in enumerate(case.given) if place not in placed]
+    verdicts += [_of_no_line(case, case.given[place]) for place in case.without_line]
     return sorted(verdicts, key=lambda verdict: (verdict.given_on, verdict.series, verdict.id))
 
 

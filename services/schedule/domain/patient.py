@@ -1,7 +1,7 @@
 """One patient as the engine sees them: doses in order, per antigen, and observations (CDSi 4.6 §4.1, §4.2)."""
 
 from bisect import bisect_right, insort
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from services.schedule.domain.offsets import FIRST_DAY, LAST_DAY
@@ -68,7 +68,7 @@ class Chart:
         self.gender = patient.gender
         self.country = patient.country
         self.assessment = assessment
-        self.doses: Sequence[Administered] = tuple(sorted(patient.doses, key=_place))
+        self.doses: tuple[Administered, ...] = tuple(sorted(patient.doses, key=_place))
         self.of_antigen = _by_antigen(rules, patient.birth, self.doses)
         self.active: set[str] = set()
         self.noted: dict[str, list[int]] = {}
@@ -89,7 +89,7 @@ class Chart:
 
     def before(self, place: int) -> "Chart":
         """The chart as it stood on the day of a dose, without this dose and those after it."""
-        earlier = replace(self.patient, doses=tuple(self.doses[:place]))
+        earlier = replace(self.patient, doses=self.doses[:place])
         return Chart(self.rules, earlier, self.doses[place].day)
 
 

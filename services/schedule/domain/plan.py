@@ -6,7 +6,7 @@ doses were entered.
 
 from collections.abc import Collection, Mapping
 from datetime import date
-from typing import Any
+from typing import Any, Final
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.checkups import checkup_items
@@ -21,12 +21,12 @@ from services.schedule.domain.plan_items import OPEN, Plan, PlanItem, Status, no
 from services.schedule.domain.product_choice import with_choice
 from services.schedule.domain.rule_set import Line, RuleSet
 from services.schedule.domain.seasons import by_season, seasonal_item, seasonal_verdicts
-from services.schedule.domain.verdicts import Because, DoseVerdict, Sentence
+from services.schedule.domain.verdicts import Because, DoseVerdict, Sentence, in_words
 
 __all__ = ["OPEN", "Plan", "PlanItem", "Status", "make_plan", "plan_to_json"]
 
 
-_SAME_VISIT = 28
+_SAME_VISIT: Final = 28
 """Days between two recommended days within which it is worth saying that one visit could serve both."""
 
 
@@ -186,10 +186,11 @@ def _item_to_json(item: PlanItem) -> dict[str, Any]:
 
 
 def _because_to_json(why: Because) -> dict[str, Any]:
+    sentence, sentence_en = in_words(why)
     return {
         "rule": why.rule.id,
-        "sentence": why.sentence,
-        "sentence_en": why.sentence_en,
+        "sentence": sentence,
+        "sentence_en": sentence_en,
         "source": why.rule.source,
         "confidence": why.rule.confidence,
     }

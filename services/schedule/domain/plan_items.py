@@ -2,14 +2,14 @@
 
 from collections.abc import Mapping
 from datetime import date, timedelta
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 from services.schedule.domain.verdicts import Because, DoseVerdict, Sentence
 
 Status = Literal[
     "due", "overdue", "upcoming", "done", "window_closed", "not_recommended", "contraindicated", "needs_person"
 ]
-OPEN: frozenset[str] = frozenset({"due", "overdue", "upcoming"})
+OPEN: Final[frozenset[str]] = frozenset({"due", "overdue", "upcoming"})
 
 
 class PlanItem(NamedTuple):

@@ -6,7 +6,7 @@ conditions on file) is asked beside that. The codes are stable: docs/schedule-ru
 
 from dataclasses import dataclass, replace
 from datetime import date
-from typing import Literal
+from typing import Final, Literal
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.codes import known_code, named_vaccine
@@ -22,8 +22,8 @@ from services.schedule.domain.verdicts import Because, Cited, DoseVerdict
 
 Answer = Literal["allow", "warn", "stop"]
 
-_THE_PROPOSAL = "the proposed dose"
-_SAYS_NOTHING = frozenset({"before_rules", "no_series", "unknown_vaccine"})
+_THE_PROPOSAL: Final = "the proposed dose"
+_SAYS_NOTHING: Final = frozenset({"before_rules", "no_series", "unknown_vaccine"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,8 +240,8 @@ def _is_wanted(plan: Plan, code: str, day: date, statuses: frozenset[str]) -> bo
     )
 
 
-_WAITING = frozenset({"due", "overdue", "upcoming"})
-_NOW = frozenset({"due", "overdue"})
+_WAITING: Final = frozenset({"due", "overdue", "upcoming"})
+_NOW: Final = frozenset({"due", "overdue"})
 
 
 def _planned(case: Case, plan: Plan, vaccine: Vaccine, reasons: _Reasons) -> None:

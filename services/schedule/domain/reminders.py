@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Literal
+from typing import Final, Literal
 
 Kind = Literal["eve", "morning", "last_free_30", "last_free_7", "overdue"]
-WAITING = frozenset({"due", "upcoming", "overdue"})
-HORIZON = timedelta(days=120)
+WAITING: Final = frozenset({"due", "upcoming", "overdue"})
+HORIZON: Final = timedelta(days=120)
 """Reminders are armed when their dose comes this near; each day's turn brings the next ones in."""
 
 

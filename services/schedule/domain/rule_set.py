@@ -4,7 +4,6 @@ The law of single lines stands in line_rules.py; here is what lies between them,
 Days are ordinals; None as an end means "still in force".
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -129,7 +128,7 @@ class Extension:
     observations: frozenset[str]
     months: int
     not_for: frozenset[str]
-    upper_age: Mapping[str, Point]
+    upper_age: dict[str, Point]
     effective_from: int
     effective_to: int | None
 
@@ -218,31 +217,31 @@ class RuleSet:
     first_day: int
     reaches_back_to: int
     series: tuple[str, ...]
-    vaccines: Mapping[str, Vaccine]
-    lines: Mapping[str, Line]
+    vaccines: dict[str, Vaccine]
+    lines: dict[str, Line]
     combinations: tuple[Combination, ...]
     live_conflicts: tuple[LiveConflict, ...]
     blood_products: tuple[BloodProduct, ...]
     contraindications: tuple[Contraindication, ...]
     allergens: tuple[Allergen, ...]
     seen_before: tuple[SeenBefore, ...]
-    observations: Mapping[str, Sentence]
+    observations: dict[str, Sentence]
     extensions: tuple[Extension, ...]
     checkups: tuple[Checkup, ...]
     pregnancy_checkups: PregnancyCheckups | None
     mother_checkups: tuple[MotherCheckup, ...]
-    sentences: Mapping[str, Sentence]
+    sentences: dict[str, Sentence]
     engine: Rules
-    codes: Mapping[str, str] = field(default_factory=dict)
-    municipal: Mapping[str, "RuleSet"] = field(default_factory=dict)
+    codes: dict[str, str] = field(default_factory=dict)
+    municipal: dict[str, "RuleSet"] = field(default_factory=dict)
     digest: str = ""
     planned_lines: tuple[Line, ...] = field(init=False)
-    second_periods: Mapping[str, Line] = field(init=False)
-    places_of_series: Mapping[str, int] = field(init=False)
+    second_periods: dict[str, Line] = field(init=False)
+    places_of_series: dict[str, int] = field(init=False)
     own_rule: Cited = field(init=False)
     combined_lines: frozenset[str] = field(init=False)
     checkup_series: frozenset[str] = field(init=False)
-    always_in: Mapping[str, Simply] = field(init=False)
+    always_in: dict[str, Simply] = field(init=False)
 
     def __post_init__(self) -> None:
         checkups = [checkup.series for checkup in self.checkups]

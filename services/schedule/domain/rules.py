@@ -5,13 +5,13 @@ does not say is None or an empty tuple. Days are ordinals, points in time are `T
 whatever list the rules use. Where a rule failed is said by its `ref`, a short text made when it was loaded.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
+from typing import Final
 
 from services.schedule.domain.offsets import FIRST_DAY, LAST_DAY, TimePoint
 
-NO_PREFERENCE = 1_000_000
+NO_PREFERENCE: Final = 1_000_000
 
 
 class SeriesKind(StrEnum):
@@ -261,8 +261,8 @@ class Rules:
     `coded` says which observations a code of another system (SNOMED CT) stands for.
     """
 
-    antigens: Mapping[str, Antigen]
-    vaccine_groups: Mapping[str, VaccineGroup]
-    associations: Mapping[str, tuple[Association, ...]]
-    conflicts: Mapping[str, Mapping[str, Conflict]] = field(default_factory=dict)
-    coded: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    antigens: dict[str, Antigen]
+    vaccine_groups: dict[str, VaccineGroup]
+    associations: dict[str, tuple[Association, ...]]
+    conflicts: dict[str, dict[str, Conflict]] = field(default_factory=dict)
+    coded: dict[str, tuple[str, ...]] = field(default_factory=dict)

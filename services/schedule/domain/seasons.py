@@ -11,35 +11,34 @@ from services.schedule.domain.rule_set import Line, Season
 from services.schedule.domain.verdicts import DoseVerdict
 
 
-def _turning(season: Season, year: int) -> int:
-    return date(year, *season.turns).toordinal()
+def _day_in(year: int, month_and_day: tuple[int, int]) -> int:
+    month, day = month_and_day
+    return date(year, month, day).toordinal()
 
 
 def season_of(season: Season, day: int) -> int:
     """The year in which the season began to which a day belongs."""
     year = date.fromordinal(day).year
-    return year if day >= _turning(season, year) else year - 1
+    return year if day >= _day_in(year, season.turns) else year - 1
 
 
 def season_days(season: Season, year: int) -> tuple[int, int]:
     """First and last ordinal of the season that begins in a year."""
-    first = date(year, *season.first)
-    last = date(year if season.last > season.first else year + 1, *season.last)
-    return first.toordinal(), last.toordinal()
+    return _day_in(year, season.first), _day_in(year if season.last > season.first else year + 1, season.last)
 
 
 def by_season(case: Case, line: Line, season: Season) -> dict[int, list[int]]:
     """The places of the line's doses, by season."""
     seasons: dict[int, list[int]] = {}
-    turns = season.turns
+    places: list[int] = []
+    next_turn = 0
     for place in case.of_antigen.get(line.code, ()):
-        given_on = case.given[place].dose.given_on
-        year = given_on.year if (given_on.month, given_on.day) >= turns else given_on.year - 1
-        known = seasons.get(year)
-        if known is None:
-            seasons[year] = [place]
-        else:
-            known.append(place)
+        day = case.given[place].day
+        if day >= next_turn:
+            year = season_of(season, day)
+            next_turn = _day_in(year + 1, season.turns)
+            places = seasons[year] = []
+        places.append(place)
     return seasons
 
 
@@ -61,7 +60,7 @@ def seasonal_item(case: Case, line: Line, season: Season, seasons: dict[int, lis
         count, _ = count_line(case, line, seasons.get(start, []) if start == year else [], max(on, first))
         if count.counted and not count.needed:
             return _done(case, count, first, last)
-        item = _in_season(case, count, season, max(on, first), on, last)
+        item = _in_season(case, count, season, first, last, on)
         if item is not None:
             return item
     return None
@@ -74,9 +73,9 @@ def _done(case: Case, count: Count, first: int, last: int) -> PlanItem:
     return PlanItem(count.following.series, number, "done", None, None, None, None, on_day(last), (), why)
 
 
-def _in_season(case: Case, count: Count, season: Season, day: int, on: int, last: int) -> PlanItem | None:
+def _in_season(case: Case, count: Count, season: Season, first: int, last: int, on: int) -> PlanItem | None:
     """The item within a season; None where nothing of it can be given any more."""
-    first = season_days(season, season_of(season, last))[0]
+    day = max(on, first)
     item = next_item(case, count, day, offered_for(case, count, day))
     if item is None or item.recommended is None or item.earliest is None:
         return item

@@ -1,12 +1,13 @@
 """What is known while a patient's doses are walked along one series (CDSi 4.6 §4.4, Figure 4-6)."""
 
 from collections.abc import Mapping
+from typing import Final
 
 from services.schedule.domain.patient import Chart
 from services.schedule.domain.rules import Series, TargetDose
 from services.schedule.domain.statuses import DoseStatus, Reason
 
-NONE_COMPLETE: Mapping[int, frozenset[str]] = {}
+NONE_COMPLETE: Final[Mapping[int, frozenset[str]]] = {}
 
 
 class Walk:

@@ -46,25 +46,30 @@ class Because(NamedTuple):
     @property
     def sentence(self) -> str:
         """The sentence in Japanese."""
-        return self.text.ja.format(**{name: _in_japanese(name, fact) for name, fact in self.facts})
+        return in_words(self).ja
 
     @property
     def sentence_en(self) -> str:
         """The sentence in English."""
-        return self.text.en.format(**{name: _in_english(name, fact) for name, fact in self.facts})
+        return in_words(self).en
 
 
-def _in_japanese(name: str, fact: object) -> object:
-    if name.endswith("_day") and isinstance(fact, int) and fact > 0:
-        day = date.fromordinal(fact)
-        return f"{day.year}年{day.month}月{day.day}日"
-    return fact[0] if isinstance(fact, tuple) else fact
-
-
-def _in_english(name: str, fact: object) -> object:
-    if name.endswith("_day") and isinstance(fact, int) and fact > 0:
-        return date.fromordinal(fact).isoformat()
-    return fact[1] if isinstance(fact, tuple) else fact
+def in_words(why: Because) -> Sentence:
+    """The sentence in both languages, its gaps filled."""
+    if not why.facts:
+        return why.text
+    japanese: dict[str, object] = {}
+    english: dict[str, object] = {}
+    for name, fact in why.facts:
+        if isinstance(fact, Sentence):
+            japanese[name], english[name] = fact.ja, fact.en
+        elif isinstance(fact, int) and fact > 0 and name.endswith("_day"):
+            day = date.fromordinal(fact)
+            japanese[name] = f"{day.year}年{day.month}月{day.day}日"
+            english[name] = day.isoformat()
+        else:
+            japanese[name] = english[name] = fact
+    return Sentence(why.text.ja.format_map(japanese), why.text.en.format_map(english))
 
 
 class Reason(NamedTuple):
