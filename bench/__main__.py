@@ -21,6 +21,7 @@ from deploy.local.ports import free_port
 from deploy.local.processes import Supervisor
 from deploy.local.store import LocalStore
 from shared.kafka_admin import Credentials
+from shared.runtime import collect_seldom
 
 NEEDS_BROKER = {"P1", "P4", "P11"}
 RESULTS = Path(__file__).with_name("results")
@@ -52,7 +53,7 @@ def main(
         kafka = LocalKafka(Path(folder), supervisor=supervisor)
         store = LocalStore(Path(folder) / "stores" / "bench", free_port(), supervisor=supervisor)
         works: dict[str, Callable[[], Coroutine[Any, Any, Row]]] = {
-            "P1": lambda: backbone.consumer_frame(kafka, store, 30_000 * scale),
+            "P1": lambda: backbone.consumer_frame(kafka, store, 60_000 * scale),
             "P2": lambda: backbone.view_update(store, 1_000 * scale),
             "P3": lambda: inbox.ingest(store, 4_000 * scale),
             "P4": lambda: backbone.relay(kafka, store, 500 * scale),
@@ -68,6 +69,7 @@ def main(
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
             task = bar.add_task("Starting broker and store …", total=None)
+            collect_seldom()
             store.start()
             if not chosen or chosen & NEEDS_BROKER:
                 kafka.start()

@@ -123,6 +123,7 @@ class Decoding:
 async def consumer_frame(kafka: LocalKafka, store: LocalStore, count: int) -> Row:
     """P1: batch, envelope, decode, metrics, span, explicit commit, against raw batch + commit + pydantic."""
     await fill(kafka, count)
+    cpu: dict[str, list[float]] = {"ours": [], "raw": []}
 
     async def raw() -> float:
         consumer = AIOKafkaConsumer(
@@ -147,6 +148,7 @@ async def consumer_frame(kafka: LocalKafka, store: LocalStore, count: int) -> Ro
             await consumer.commit({place: records[-1].offset + 1 for place, records in found.items()})
         watch.__exit__()
         await consumer.stop()
+        cpu["raw"].append(watch.cpu / count * 1e6)
         return count / watch.wall
 
     async def ours() -> float:
@@ -156,12 +158,20 @@ async def consumer_frame(kafka: LocalKafka, store: LocalStore, count: int) -> Ro
         await runtime.start()
         await sink.done.wait()
         await runtime.stop()
+        cpu["ours"].append(sink.watch.cpu / count * 1e6)
         return count / sink.watch.wall
 
-    # Each joins a group first, which costs seconds.
-    mine, ceiling, runs = await paired(ours, raw, rounds=3)
+    mine, ceiling, runs = await paired(ours, raw)
     return Row(
-        "P1", "consumer frame, no store", "events/s", mine, ceiling, "≥ 0.60", runs=runs, reached=median(runs) >= 0.60
+        "P1",
+        "consumer frame, no store",
+        "events/s",
+        mine,
+        ceiling,
+        "≥ 0.60",
+        costs=f"{min(cpu['ours']):.1f} µs CPU an event, raw {min(cpu['raw']):.1f}",
+        runs=runs,
+        reached=median(runs) >= 0.60,
     )
 
 

@@ -21,7 +21,7 @@ from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.records import DoseRecorded
 from shared.ids import new_id
-from shared.runtime import Runtime
+from shared.runtime import Runtime, collect_seldom
 from shared.settings import Settings
 from shared.store import Doc, Store
 from shared.testing.plugin import service_settings
@@ -62,6 +62,7 @@ def _drain(settings: Settings, group: str, count: int) -> tuple[float, float, fl
 
     async def read() -> tuple[float, float]:
         runtime = Runtime(settings)
+        collect_seldom()
         view = Timed(runtime.documents("views"), count)
         runtime.follow(TOPIC, view, group=group)
         await runtime.start()

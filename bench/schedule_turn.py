@@ -9,6 +9,7 @@ import asyncio
 import multiprocessing
 import os
 import random
+from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ from shared.documents import Document, Documents
 from shared.events.base import Envelope
 from shared.events.records import Actor, ChildFacts, ChildRegistered, Dose, DoseRecorded, PersonName
 from shared.ids import derived_id, new_id
-from shared.runtime import Runtime
+from shared.runtime import Runtime, collect_seldom
 from shared.settings import Settings
 from shared.store import Doc, Store
 from shared.views import Derived
@@ -142,7 +143,7 @@ async def _settle(store: Store, children: int) -> dict[str, int]:
         while len(docs) < min(BATCH, children - len(armed)):
             events = _events(rng)
             first = Document(id=events[0].subject)
-            assert view._fold(first, events) == []
+            assert view._fold(first, events, Counter()) == []
             first.version, first.revision = 1, len(first.outgoing)
             docs += _alike(first, min(TWINS, children - len(armed) - len(docs)))
         armed |= {doc.id: _armed(doc.state) for doc in docs}
@@ -158,6 +159,7 @@ def _in_a_process(url: str, database: str, moment: datetime) -> Day:
     async def turn() -> Day:
         # The bound on a call is the service's own, so that a turn that leans on one long call is seen.
         store = Store.connect(url, database)
+        collect_seldom()
         heard = Heard()
         planning = _planning(store, moment, heard)
         with Stopwatch() as watch:

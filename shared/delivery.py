@@ -35,6 +35,8 @@ IDLE_WAIT_MS = 500
 GATHER_S = 0.25
 BUSY_S = 2.0
 NOT_ALIVE_AFTER_S = 30.0
+MOST_LINKS = 128
+"""A span keeps no more of them, and each costs as much as reading its event."""
 LOOKED_AWAY_S = 20.0
 """Between looks that lie further apart the broker was away, and its readers with it."""
 
@@ -164,7 +166,8 @@ class Follower:
                 continue
             envelopes.append(envelope)
             read[id(envelope)] = record
-        links = [link for link in map(link_to, sorted({e.traceparent for e in envelopes if e.traceparent})) if link]
+        causes = sorted({e.traceparent for e in envelopes if e.traceparent})[:MOST_LINKS]
+        links = [link for link in map(link_to, causes) if link]
         started = time.perf_counter()
         with tracer.start_as_current_span(
             f"{topic} process", links=links, attributes={"messaging.batch.message_count": len(records)}

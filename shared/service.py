@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import dataclasses
-import gc
 import signal
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from typing import Annotated, Any
@@ -20,7 +19,7 @@ from shared.auth import bearer
 from shared.ending import end_all
 from shared.outbox import archived
 from shared.reconciling import as_lines, heads_of
-from shared.runtime import Runtime
+from shared.runtime import Runtime, collect_seldom
 from shared.settings import Settings
 from shared.store import StoreError
 from shared.telemetry import start_logging, start_tracing
@@ -54,9 +53,7 @@ def create_service(
         await runtime.start()
         tasks = loops.start(runtime)
         await operations.describe(runtime)
-        # What start-up made stays until the end: a full collection would walk through all of it amid a request.
-        gc.collect()
-        gc.freeze()
+        collect_seldom()
         app.state.ready = True
         try:
             yield

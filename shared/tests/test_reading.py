@@ -1,8 +1,10 @@
 """Protocol R1, R2, R6, R9: each event once and in order, gaps are held and healed, poison parks its subject alone."""
 
 import asyncio
+import gc
 from collections.abc import Sequence
 
+import prometheus_client
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
 from shared.events.records import GuardianRemoved
+from shared.runtime import collect_seldom
 from shared.store import Store
 from shared.tests.conftest import HANDLERS, facts
 from shared.views import Derived, Gap, Packed, Rejected, View, text_of
@@ -73,6 +76,42 @@ async def test_r1_unused_and_unknown_types_still_advance(views: Documents) -> No
     ]
     assert await view.apply(strange) == []
     assert (await state_of(views, "c1")).read_to("records.child", "c1") == 4
+
+
+def _counted() -> list[float]:
+    read = prometheus_client.REGISTRY.get_sample_value
+    return [
+        read("hagukumi_events_consumed_total", {"topic": "records.child", "outcome": outcome}) or 0.0
+        for outcome in ("applied", "unused", "known", "held")
+    ]
+
+
+async def test_what_became_of_each_event_of_a_batch_is_counted(views: Documents) -> None:
+    events, others = facts("c1", 6), facts("c2", 2)
+    before = _counted()
+    await View(views, HANDLERS).apply([
+        *events[:2], _retyped(events[2], "jp.hagukumi.records.SomethingNewer.v1"), events[0], events[5], *others
+    ])  # fmt: skip
+    assert [now - then for now, then in zip(_counted(), before, strict=True)] == [4, 1, 1, 1]
+
+
+async def test_the_collector_does_not_walk_through_a_batch_again_and_again(views: Documents) -> None:
+    events = [facts(f"c{number}", 1)[0] for number in range(500)]
+    walks: list[str] = []
+    usual = gc.get_threshold()
+
+    def walked(phase: str, _: dict[str, int]) -> None:
+        walks.append(phase)
+
+    collect_seldom()
+    gc.callbacks.append(walked)
+    try:
+        await View(views, HANDLERS).apply(events)
+    finally:
+        gc.callbacks.remove(walked)
+        gc.set_threshold(*usual)
+        gc.unfreeze()
+    assert walks.count("start") <= 1
 
 
 async def test_r1_an_unknown_major_version_of_a_used_type_parks_the_subject_and_nobody_else(views: Documents) -> None:

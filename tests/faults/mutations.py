@@ -55,8 +55,8 @@ MUTATIONS = (
              "if doc.parked or envelope.revision > at + 1:", "if doc.parked:", "F5-forgotten"),
     Mutation("R1", "forget a gap", "shared/views.py",
              """doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
-                metrics.consumed_as(envelope.stream, "held").inc()""",
-             'metrics.consumed_as(envelope.stream, "held").inc()', "F5-forgotten"),
+                outcomes[envelope.stream, "held"] += 1""",
+             'outcomes[envelope.stream, "held"] += 1', "F5-forgotten"),
     Mutation("R3", "commit before it is applied", "shared/delivery.py",
              "                rejected = await self._into(sinks, envelopes)\n",
              "                await self._commit(message, records)\n"

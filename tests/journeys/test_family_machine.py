@@ -1,6 +1,7 @@
 """Whatever families, towns and desks do, in whichever order the news arrives: one record of each child, and the right readers."""
 
 import random
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
@@ -69,7 +70,7 @@ class Readers:
 
     def hears(self, envelope: Envelope) -> None:
         doc = self.docs.setdefault(envelope.subject, Document(id=envelope.subject))
-        assert self._view._fold(doc, [envelope]) == []
+        assert self._view._fold(doc, [envelope], Counter()) == []
 
     def read(self, child: str) -> int:
         return self.docs[child].applied.get(mark(STREAM, child), 0) if child in self.docs else 0
