@@ -145,7 +145,9 @@ class Stage:
         """What is derived says something else under the version that it has, or is not there: for that one rebuilds."""
         for collection in self.case.derived:
             for number, row in enumerate(await self.runtime.store.find(collection, {})):
-                spoilt = {f"lines.{key}": f"{line}~" for key, line in row.get("lines", {}).items()} or {"gone": True}
+                spoilt: dict[str, Any] = {f"lines.{key}": f"{line}~" for key, line in row.get("lines", {}).items()} or {
+                    "gone": True
+                }
                 if number % 2:
                     await self.runtime.store.delete(collection, {"_id": row["_id"]})
                 else:
