@@ -12,7 +12,6 @@ from opentelemetry import trace
 from shared import metrics
 from shared.bus import Producer, to_message
 from shared.ending import end_all
-from shared.events.base import REGISTRY, Event
 from shared.faults import crash_point
 from shared.ids import new_id
 from shared.store import Doc, Insert, Store, Update
@@ -60,6 +59,8 @@ class Relay:
         self._tasks: list[asyncio.Task[None]] = []
         self._holder = new_id()
         self.collections: list[str] = []
+        self.unhurried: set[str] = set()
+        """Types of events that nobody waits for: those of a quarter of a second are announced together (ADR 78)."""
         self.stopped_subjects: dict[tuple[str, str], str] = {}
 
     # What a commit sees -------------------------------------------------------------------------------------------
@@ -70,7 +71,7 @@ class Relay:
         known = place in self._offered or place in self._working
         self._offered[place] = None if known else entries
         self._fresh.add(place)
-        if entries is None or not all(REGISTRY.get(entry["type"], Event).unhurried for entry in entries):
+        if entries is None or not all(entry["type"] in self.unhurried for entry in entries):
             self._wake.set()
         elif not self._gathering:
             self._gathering = True

@@ -12,6 +12,7 @@ from services.schedule.commands.recounting import plans_and_recounts
 from services.schedule.commands.reminders import fire_reminders
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import subscribe
+from shared.events.schedule import PreCheckAnswered
 from shared.runtime import Runtime
 from shared.service import create_service
 from shared.settings import Settings
@@ -27,6 +28,7 @@ def create_app(settings: Settings) -> FastAPI:
         rules=rules, plans=runtime.documents(kept.PLANS, as_text=kept.AS_TEXT), lots=runtime.documents(kept.LOTS)
     )
     planning.view = subscribe(runtime, planning)
+    runtime.relay.unhurried.add(PreCheckAnswered.event_type())
 
     async def time_passes() -> None:
         await turn_the_day(planning)

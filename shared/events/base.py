@@ -20,8 +20,6 @@ class Event(Data):
     stream: ClassVar[str] = ""
     major: ClassVar[int] = 1
     readers: ClassVar[tuple[str, ...]] = ()
-    unhurried: ClassVar[bool] = False
-    """Nobody waits for it: such facts of a quarter of a second are announced together."""
 
     @classmethod
     def topic(cls) -> str:

@@ -154,8 +154,6 @@ class FollowUpChanged(PlanEvent):
 class PreCheckAnswered(PlanEvent):
     """A clinic asked before the needle; the question and the answer are kept."""
 
-    unhurried = True
-
     check_id: str
     organisation: str
     code: str

@@ -249,6 +249,7 @@ async def test_what_nobody_waits_for_leaves_with_what_comes_meanwhile(
 
     sent = Sent()
     relay = Relay(store, sent, "schedule", sweep_after_ms=60_000)
+    relay.unhurried.add(PreCheckAnswered.event_type())
     documents = Documents(store, "owners", relay=relay, clock=Clock())
     await relay.start()
     try:

@@ -29,6 +29,15 @@ TYPES = (
 )
 
 
+def type_of(happened: str) -> str:
+    """The CloudEvents type of one of these."""
+    return f"jp.hagukumi.clinic.{happened}.v1"
+
+
+UNHURRIED = frozenset(type_of(happened) for happened in TYPES if happened != "ConsentEnded")
+"""Nobody waits for these; the end of a consent is what its withdrawal waits for (D5)."""
+
+
 @dataclass(frozen=True, slots=True)
 class FeedItem:
     """One record of a clinic's feed: which clinic, what happened, and the FHIR resource."""
@@ -40,7 +49,7 @@ class FeedItem:
     @property
     def type(self) -> str:
         """Its CloudEvents type."""
-        return f"jp.hagukumi.clinic.{self.happened}.v1"
+        return type_of(self.happened)
 
 
 def announce(state: State, child: str, *, today: date, now: datetime) -> list[FeedItem]:

@@ -176,6 +176,7 @@ def _read(envelope: Envelope) -> Event | None:
 def follow_children(runtime: Runtime) -> ChildView:
     """Subscribe to records and questionnaires, and end feeds when a consent's last day has passed."""
     view = ChildView(runtime)
+    runtime.relay.unhurried |= clinic_feed.UNHURRIED
 
     async def every_minute() -> None:
         await view.end_expired()

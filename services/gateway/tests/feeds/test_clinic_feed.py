@@ -8,6 +8,7 @@ from itertools import permutations
 import pytest
 from fhir.resources.R4B import get_fhir_model_class
 
+from services.gateway.domain import clinic_feed
 from services.gateway.tests.feeds.family import CHILD, DOCTOR, GUARDIAN, TODAY, Told, decided, dose, facts, submitted
 from shared.events import questionnaire as q
 from shared.events import records as r
@@ -223,3 +224,9 @@ def test_fhir_resources_accepts_everything_that_leaves(told: Told) -> None:
     assert len(records) >= 9
     for item in records:
         get_fhir_model_class(item.resource["resourceType"]).model_validate(item.resource)
+
+
+def test_a_withdrawal_waits_for_nothing_but_its_own_end() -> None:
+    assert {f"jp.hagukumi.clinic.{happened}.v1" for happened in clinic_feed.TYPES} - clinic_feed.UNHURRIED == {
+        "jp.hagukumi.clinic.ConsentEnded.v1"
+    }
