@@ -30,15 +30,11 @@ def season_days(season: Season, year: int) -> tuple[int, int]:
 def by_season(case: Case, line: Line, season: Season) -> dict[int, list[int]]:
     """The places of the line's doses, by season."""
     seasons: dict[int, list[int]] = {}
-    places: list[int] = []
-    next_turn = 0
+    turns = season.turns
     for place in case.of_antigen.get(line.code, ()):
-        day = case.given[place].day
-        if day >= next_turn:
-            year = season_of(season, day)
-            next_turn = _day_in(year + 1, season.turns)
-            places = seasons[year] = []
-        places.append(place)
+        given_on = case.given[place].dose.given_on
+        year = given_on.year if (given_on.month, given_on.day) >= turns else given_on.year - 1
+        seasons.setdefault(year, []).append(place)
     return seasons
 
 
