@@ -58,6 +58,7 @@ def broker(settings: Settings, **options: Any) -> KafkaBroker:
         security=security(settings),
         client_id=f"hagukumi-{settings.service}",
         logger=None,
+        apply_types=False,
         graceful_timeout=10.0,
         **options,
     )

@@ -12,8 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import structlog
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.errors import KafkaError
-from faststream.kafka import KafkaRouter
-from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka import KafkaMessage, KafkaRouter
 from faststream.message import AckStatus
 from opentelemetry import trace
 
@@ -99,7 +98,9 @@ class Follower:
 
         group_id = f"{self._settings.service}.{family}"
 
-        async def handle(body: Any, message: KafkaMessage) -> None:
+        async def handle(message: Any) -> None:
+            # Else it would hold itself, and its records with it, until a collection.
+            message.clear_cache()
             await self._batch(group_id, topic, sinks, message)
 
         handle.__name__ = f"on_{family.replace('.', '_')}"
@@ -119,7 +120,7 @@ class Follower:
             # A process that is started again under its name takes its partitions back at once, without a rebalance.
             group_instance_id=f"{self._settings.instance}.{family}" if self._settings.instance else None,
             parser=_unparsed,
-            decoder=_undecoded,
+            decoder=_itself,
             title=f"{self._settings.service}: {topic}",
         )
         subscriber(handle)
@@ -280,8 +281,9 @@ async def _unparsed(records: Any, parse: Callable[[Any], Awaitable[Any]]) -> Any
     return message
 
 
-async def _undecoded(message: Any) -> Any:
-    return None
+async def _itself(message: Any) -> Any:
+    """Undecoded: the handler gets the whole message. To ask FastStream for it costs each batch a task group and a worker thread."""
+    return message
 
 
 def _letter(record: ConsumerRecord[bytes | None, bytes | None], code: str, reader: str) -> Message:
