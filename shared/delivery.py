@@ -1,7 +1,6 @@
 """What stands around each handler: decode, apply, put aside what can never work, commit exactly what is durable (R3, R6, G6)."""
 
 import asyncio
-import contextlib
 import dataclasses
 import time
 from collections import Counter
@@ -36,8 +35,14 @@ BUSY_S = 2.0
 NOT_ALIVE_AFTER_S = 30.0
 MOST_LINKS = 128
 """A span keeps no more of them, and each costs as much as reading its event."""
+COMMIT_WITHIN_S = 10.0
+GIVEN_UP_AFTER = 3
+"""Polls in a row that fail, five seconds apart, until a reader's client is taken for one that does not come back."""
+BEGUN_AGAIN_WITHIN_S = 30.0
 LOOKED_AWAY_S = 20.0
 """Between looks that lie further apart the broker was away, and its readers with it."""
+
+Poll = Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRecord[Any, Any], ...]]]
 
 
 class Sink(Protocol):
@@ -72,6 +77,8 @@ class Follower:
         self.stopped: str | None = None
         self.silent: set[str] = set()
         """Groups with something to read to which nothing comes any more: only a new process helps (aiokafka #1037)."""
+        self.given_up: set[str] = set()
+        """Groups whose client only fails any more, for what coordinates it has ended: it is made anew."""
         self._begun: Counter[str] = Counter()
         self._working: set[str] = set()
         self._unheard: dict[str, _Unheard] = {}
@@ -124,7 +131,40 @@ class Follower:
             title=f"{self._settings.service}: {topic}",
         )
         subscriber(handle)
-        subscriber.get_msg = _polling(most, GATHER_S if patient else 0.0)  # type: ignore[method-assign, assignment]
+        subscriber.get_msg = self._heard(  # type: ignore[method-assign, assignment]
+            group_id, _polling(most, GATHER_S if patient else 0.0)
+        )
+
+    def _heard(self, group: str, poll: Poll) -> Poll:
+        """The same poll, which notes a client that fails time after time."""
+        failed = 0
+
+        async def noted(consumer: Any) -> tuple[ConsumerRecord[Any, Any], ...]:
+            nonlocal failed
+            try:
+                found = await poll(consumer)
+            except KafkaError:
+                failed += 1
+                if failed >= GIVEN_UP_AFTER:
+                    self.given_up.add(group)
+                raise
+            failed = 0
+            return found
+
+        return noted
+
+    async def begin_again(self, subscriber: Any) -> None:
+        """Another client in the place of one that has given up; where the broker is away it is tried again at the next look."""
+        group = subscriber.group_id
+        try:
+            async with asyncio.timeout(BEGUN_AGAIN_WITHIN_S):
+                await subscriber.stop()
+                await subscriber.start()
+        except (KafkaError, OSError, TimeoutError) as error:
+            log.warning("consumer.not_begun_again", group=group, error=type(error).__name__)
+        else:
+            self.given_up.discard(group)
+            log.warning("consumer.begun_again", group=group)
 
     def look(self, group: str, behind: int, now: float) -> None:
         """Learn how many records wait for a group. Such as nobody hands over, look after look, while no batch is worked, mean silence."""
@@ -233,12 +273,15 @@ class Follower:
         offsets = {TopicPartition(*place): end for place, end in ends.items() if place in mine}
         message.committed = AckStatus.ACKED
         if offsets:
-            with contextlib.suppress(KafkaError):
-                # A refused commit means a rebalance: the new owner reads again, and known revisions are dropped.
-                await consumer.commit(offsets)
+            try:
+                async with asyncio.timeout(COMMIT_WITHIN_S):
+                    await consumer.commit(offsets)
+            except (KafkaError, TimeoutError) as error:
+                # Refused after a rebalance, or for ever unanswered: what is read again is known, and dropped.
+                log.info("consumer.not_committed", error=type(error).__name__)
 
 
-def _polling(most: int, gather_s: float) -> Callable[[Any], Coroutine[Any, Any, tuple[ConsumerRecord[Any, Any], ...]]]:
+def _polling(most: int, gather_s: float) -> Poll:
     """How a reader asks for what has arrived; one that may wait `gather_s` does so after the first of many.
 
     After a poll in vain FastStream's own would sleep for as long again, deaf to what arrives: half of an idle reader's time.

@@ -84,6 +84,8 @@ async def _watch_lag(runtime: Runtime) -> None:
     subscribers: list[Any] = list(runtime.broker.subscribers)
     behind: Counter[str] = Counter()
     for subscriber in subscribers:
+        if subscriber.group_id in runtime.follower.given_up:
+            await runtime.follower.begin_again(subscriber)
         consumer = subscriber.consumer
         if consumer is None:
             continue

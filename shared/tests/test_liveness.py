@@ -1,10 +1,13 @@
-"""A consumer that has something to read and is handed nothing makes its process not alive (aiokafka #1037, #575)."""
+"""A consumer that has something to read and is handed nothing makes its process not alive (aiokafka #1037, #575); one that has given up is made anew."""
 
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import httpx
 import pytest
+import pytest_asyncio
 
 from deploy.local.broker import LocalKafka
 from deploy.local.store import LocalStore
@@ -78,3 +81,83 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
         assert await until(partial(lives, 200), WITHIN_S)
         assert await until(partial(read, second), WITHIN_S)
     await producer.stop()
+
+
+@dataclass(slots=True)
+class Reading:
+    """A service with one reader, whose events come from an owner."""
+
+    runtime: Runtime
+    happens: Callable[[], Awaitable[str]]
+    seen: list[str] = field(default_factory=list)
+
+    @property
+    def subscriber(self) -> Any:
+        """The one that follows."""
+        subscribers: list[Any] = list(self.runtime.broker.subscribers)
+        (found,) = (one for one in subscribers if one.consumer is not None)
+        return found
+
+    async def hears(self) -> bool:
+        """Whether what happens now arrives."""
+        subject = await self.happens()
+
+        async def arrived() -> bool:
+            return subject in self.seen
+
+        return await until(arrived, WITHIN_S)
+
+
+@pytest_asyncio.fixture
+async def reading(
+    local_kafka: LocalKafka, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Reading]:
+    monkeypatch.setattr(loops, "LOOK_EVERY_S", 0.2)
+    runtime = Runtime(service_settings("questionnaire", local_kafka, local_store, f"t{new_id()[:12]}"))
+    producer = bus.Producer(service_settings("records", local_kafka, local_store, "unused"))
+
+    async def happens() -> str:
+        doc = Document(id=new_id())
+        doc.emit(GuardianAdded(guardian="g1", proven_by="code"), Clock().now())
+        assert await producer.send([bus.to_message(entry, "records") for entry in doc.outgoing]) == [None]
+        return doc.id
+
+    found = Reading(runtime, happens)
+
+    async def see(batch: Any) -> list[tuple[Envelope, str]]:
+        found.seen.extend(event.subject for event in batch)
+        return []
+
+    runtime.follow("records.child.v1", Each("seen", see), group=f"records.child.{new_id()[:8]}")
+    app = create_service(runtime, [], title="reader")
+    async with app.router.lifespan_context(app):
+        yield found
+    await producer.stop()
+
+
+async def test_a_reader_whose_client_has_given_up_reads_on_with_another(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What coordinates a group in aiokafka ends for good by an error that it did not foresee; each poll fails then."""
+    monkeypatch.setattr(delivery, "GIVEN_UP_AFTER", 1)
+    assert await reading.hears()
+    given_up = reading.subscriber.consumer
+
+    async def fails() -> None:
+        raise ValueError("not foreseen")
+
+    monkeypatch.setattr(given_up._coordinator, "ensure_coordinator_known", fails)
+    given_up._coordinator.coordinator_dead()
+    assert await reading.hears()
+    assert reading.subscriber.consumer is not given_up
+    assert reading.runtime.follower.given_up == set()
+
+
+async def test_an_offset_that_is_never_acknowledged_holds_up_no_reader(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(delivery, "COMMIT_WITHIN_S", 0.2)
+    assert await reading.hears()
+    async with reading.subscriber.consumer._coordinator._commit_lock:
+        assert await reading.hears()
+        assert await reading.hears()
