@@ -61,7 +61,7 @@ class Stage:
         self.report.rows.append(row)
         assert row.injected > 0
         assert not loaded or row.acknowledged >= ENOUGH
-        assert found.all() == []
+        assert found.all() == [], found.all()[:10]
         return found
 
     async def quiet(self) -> None:
@@ -72,6 +72,8 @@ class Stage:
             left[:] = await self.rig.off(lambda: checker.behind(self.rig))
             if not left:
                 left.extend((await checker.check_lag(self.rig)).unhealed)
+            if not left:
+                left.extend((await self.rig.off(lambda: checker.check_health(self.rig))).unhealed)
             return not left
 
         try:
