@@ -17,6 +17,7 @@ from opentelemetry import trace
 
 from shared import metrics
 from shared.bus import BadRecord, Message, Producer, next_of, read_envelope, rewind
+from shared.ending import end_all
 from shared.events.base import Envelope
 from shared.faults import crash_point
 from shared.healing import remember
@@ -143,10 +144,11 @@ class Follower:
             nonlocal failed
             try:
                 found = await poll(consumer)
-            except KafkaError:
+            except KafkaError as error:
                 failed += 1
-                if failed >= GIVEN_UP_AFTER:
+                if failed >= GIVEN_UP_AFTER and group not in self.given_up:
                     self.given_up.add(group)
+                    log.warning("consumer.given_up", group=group, error=str(error))
                 raise
             failed = 0
             return found
@@ -156,9 +158,13 @@ class Follower:
     async def begin_again(self, subscriber: Any) -> None:
         """Another client in the place of one that has given up; where the broker is away it is tried again at the next look."""
         group = subscriber.group_id
+        # A task of its own: aiokafka waits for what it has just cancelled, and its cancellation would be this one's.
+        stopping = asyncio.create_task(subscriber.stop(), name=f"stop of {group}")
+        await asyncio.wait({stopping}, timeout=BEGUN_AGAIN_WITHIN_S)
+        await end_all([stopping])
+        subscriber.consumer = None
         try:
             async with asyncio.timeout(BEGUN_AGAIN_WITHIN_S):
-                await subscriber.stop()
                 await subscriber.start()
         except (KafkaError, OSError, TimeoutError) as error:
             log.warning("consumer.not_begun_again", group=group, error=type(error).__name__)

@@ -1,5 +1,6 @@
 """A consumer that has something to read and is handed nothing makes its process not alive (aiokafka #1037, #575); one that has given up is made anew."""
 
+import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -146,7 +147,11 @@ async def test_a_reader_whose_client_has_given_up_reads_on_with_another(
     async def fails() -> None:
         raise ValueError("not foreseen")
 
+    async def waits_for_what_it_cancelled() -> None:
+        raise asyncio.CancelledError
+
     monkeypatch.setattr(given_up._coordinator, "ensure_coordinator_known", fails)
+    monkeypatch.setattr(given_up._fetcher, "close", waits_for_what_it_cancelled)
     given_up._coordinator.coordinator_dead()
     assert await reading.hears()
     assert reading.subscriber.consumer is not given_up
