@@ -1,14 +1,15 @@
 """Broker, router, producer and header factories: every safe default in one place (what bites without them: pitfalls, ADR 3)."""
 
 import asyncio
-import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
 from aiokafka import AIOKafkaProducer, TopicPartition
+from aiokafka.conn import AIOKafkaConnection, CloseReason
 from aiokafka.errors import (
+    KafkaConnectionError,
     KafkaError,
     MessageSizeTooLargeError,
     TopicAuthorizationFailedError,
@@ -19,6 +20,7 @@ from faststream.kafka import KafkaBroker, KafkaRouter
 from faststream.security import BaseSecurity, SASLScram256
 
 from shared import metrics
+from shared.ending import closed
 from shared.events.base import Envelope
 from shared.ids import event_id
 from shared.settings import Settings
@@ -77,6 +79,25 @@ class SendFailed(Exception):
         self.final = final
 
 
+def _broken(send: Callable[..., Any]) -> Callable[..., Any]:
+    """Sending on a connection that is gone, as aiokafka 0.14 expects it to fail.
+
+    asyncio raises OSError there or warns, uvloop RuntimeError, which ends what coordinates a group, or sends for a producer, for good (ADR 82).
+    """
+
+    def guarded(connection: AIOKafkaConnection, *args: Any, **named: Any) -> Any:
+        try:
+            return send(connection, *args, **named)
+        except RuntimeError as error:
+            connection.close(reason=CloseReason.CONNECTION_BROKEN)
+            raise KafkaConnectionError(f"the connection is gone: {error}") from error
+
+    return guarded
+
+
+AIOKafkaConnection.send = _broken(AIOKafkaConnection.send)
+
+
 class Producer:
     """An idempotent producer that is thrown away and built anew when it hangs (aiokafka #1101, #1017)."""
 
@@ -102,8 +123,7 @@ class Producer:
                 try:
                     await asyncio.wait_for(producer.start(), SEND_TIMEOUT_S)
                 except BaseException:
-                    with contextlib.suppress(Exception):
-                        await asyncio.wait_for(producer.stop(), 1.0)
+                    await closed(producer.stop(), "producer", within=1.0)
                     raise
                 self._producer = producer
             return self._producer
@@ -161,15 +181,13 @@ class Producer:
         """Drop the producer object: after a time-out an idempotent one may hang for ever."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 1.0)
+            await closed(producer.stop(), "producer", within=1.0)
 
     async def stop(self) -> None:
         """Flush and close, bounded."""
         producer, self._producer = self._producer, None
         if producer is not None:
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(producer.stop(), 5.0)
+            await closed(producer.stop(), "producer", within=5.0)
 
 
 class Message:

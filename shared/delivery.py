@@ -17,7 +17,7 @@ from opentelemetry import trace
 
 from shared import metrics
 from shared.bus import BadRecord, Message, Producer, next_of, read_envelope, rewind
-from shared.ending import end_all
+from shared.ending import closed
 from shared.events.base import Envelope
 from shared.faults import crash_point
 from shared.healing import remember
@@ -158,10 +158,7 @@ class Follower:
     async def begin_again(self, subscriber: Any) -> None:
         """Another client in the place of one that has given up; where the broker is away it is tried again at the next look."""
         group = subscriber.group_id
-        # A task of its own: aiokafka waits for what it has just cancelled, and its cancellation would be this one's.
-        stopping = asyncio.create_task(subscriber.stop(), name=f"stop of {group}")
-        await asyncio.wait({stopping}, timeout=BEGUN_AGAIN_WITHIN_S)
-        await end_all([stopping])
+        await closed(subscriber.stop(), f"reader of {group}", within=BEGUN_AGAIN_WITHIN_S)
         subscriber.consumer = None
         try:
             async with asyncio.timeout(BEGUN_AGAIN_WITHIN_S):

@@ -1,7 +1,8 @@
 """Ending tasks for sure: one cancellation may be lost, so it is repeated until the task has ended (guarantee G9)."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Coroutine, Iterable
+from typing import Any
 
 import structlog
 
@@ -10,7 +11,19 @@ log = structlog.get_logger(__name__)
 AGAIN_AFTER_S = 0.2
 
 
-async def end_all(tasks: Iterable[asyncio.Task[None]], *, within: float = 5.0) -> None:
+async def closed(closing: Coroutine[Any, Any, Any], name: str, *, within: float) -> None:
+    """Let something foreign close itself, in a task of its own and for so long at most; how it failed is nobody's concern.
+
+    aiokafka loses a cancellation while it closes, and then waits for a connection that is gone, or passes on one of its own.
+    """
+    task = asyncio.create_task(closing, name=name)
+    await asyncio.wait({task}, timeout=within)
+    await end_all([task], within=1.0)
+    if not task.cancelled() and task.done() and (error := task.exception()) is not None:
+        log.info("close.failed", what=name, error=type(error).__name__)
+
+
+async def end_all(tasks: Iterable[asyncio.Task[Any]], *, within: float = 5.0) -> None:
     """Cancel these tasks and wait until they have ended; what they raised is nobody's concern any more.
 
     `asyncio.wait_for` of Python 3.11 drops a cancellation that arrives when what it waits for is just done (python/cpython

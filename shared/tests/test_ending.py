@@ -1,8 +1,9 @@
 """Tasks end, also those whose cancellation was lost once."""
 
 import asyncio
+import contextlib
 
-from shared.ending import end_all
+from shared.ending import closed, end_all
 
 
 async def test_a_task_that_lost_its_first_cancellation_ends_with_the_next() -> None:
@@ -54,3 +55,23 @@ async def test_what_an_ended_task_raised_is_swallowed() -> None:
     await asyncio.sleep(0)
     await end_all([task])
     assert isinstance(task.exception(), ValueError)
+
+
+async def test_what_closes_is_waited_for_so_long_and_its_own_cancellation_stays_its_own() -> None:
+    stop = asyncio.Event()
+
+    async def never() -> None:
+        while not stop.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await stop.wait()
+
+    async def cancels_itself() -> None:
+        raise asyncio.CancelledError
+
+    async def fails() -> None:
+        raise OSError
+
+    async with asyncio.timeout(5):
+        for closing in (never(), cancels_itself(), fails()):
+            await closed(closing, "something", within=0.1)
+    stop.set()

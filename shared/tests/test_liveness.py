@@ -1,6 +1,7 @@
 """A consumer that has something to read and is handed nothing makes its process not alive (aiokafka #1037, #575); one that has given up is made anew."""
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -9,6 +10,10 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
+import uvloop
+from aiokafka.conn import AIOKafkaConnection
+from aiokafka.errors import KafkaConnectionError
+from aiokafka.protocol.admin import ApiVersionRequest
 
 from deploy.local.broker import LocalKafka
 from deploy.local.store import LocalStore
@@ -82,6 +87,27 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
         assert await until(partial(lives, 200), WITHIN_S)
         assert await until(partial(read, second), WITHIN_S)
     await producer.stop()
+
+
+async def _sends_where_nobody_is() -> None:
+    server = await asyncio.start_server(lambda _, writer: writer.transport.abort(), "127.0.0.1", 0)
+    reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+    with contextlib.suppress(ConnectionError):
+        await reader.read()
+    writer.transport.abort()
+    await asyncio.sleep(0)
+    connection = AIOKafkaConnection("127.0.0.1", 1)
+    connection._writer, connection._reader, connection._closed_fut = writer, reader, asyncio.Future()
+    connection._read_task = asyncio.create_task(asyncio.sleep(0))
+    with pytest.raises(KafkaConnectionError, match="gone"):
+        connection.send(ApiVersionRequest())
+    assert not connection.connected()
+    server.close()
+
+
+def test_a_connection_that_is_gone_is_a_broken_one_for_the_client_on_the_services_own_loop() -> None:
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_sends_where_nobody_is())
 
 
 @dataclass(slots=True)

@@ -12,7 +12,7 @@ from aiokafka.errors import KafkaError
 from services.gateway.commands.intake import Intake
 from services.gateway.domain.intake import TOPICS, Received
 from shared import bus, metrics
-from shared.ending import end_all
+from shared.ending import closed, end_all
 from shared.problems import Busy
 from shared.runtime import Runtime
 from shared.store import StoreError
@@ -59,8 +59,7 @@ class Reader(ConsumerRebalanceListener):  # type: ignore[misc]  # aiokafka ships
                 metrics.last_poll.labels(GROUP).set(time.time())
         finally:
             await self._end(list(self._workers))
-            with contextlib.suppress(Exception):
-                await asyncio.wait_for(self._consumer.stop(), 5.0)
+            await closed(self._consumer.stop(), "intake", within=5.0)
 
     async def _poll(self) -> dict[TopicPartition, list[Row]]:
         """What has arrived. A record that the client cannot decode is stepped over, and takes nothing of other towns with it."""
