@@ -7,6 +7,7 @@ from typing import Any
 
 from services.notify import store as kept
 from services.notify.commands.attachments import attachments_of
+from services.notify.commands.filling import Filling
 from services.notify.commands.pushing import Pusher
 from services.notify.commands.together import Together
 from services.notify.domain import audience as audiences
@@ -37,6 +38,7 @@ class Notices:
     pages: Documents
     pusher: Pusher
     night: Night = field(default_factory=Night)
+    filling: Filling = field(default_factory=Filling)
     standing: Together[str, Doc | None] = field(init=False)
     """By a notice's id, what has to be known of it before each push: its state, when it ends, how often it was changed."""
 

@@ -55,7 +55,8 @@ async def expand_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tupl
             rejected.append((envelope, "announcement-unknown"))
         else:
             work.append(_Page(doc, page.page, page.change))
-    await _work(notices, work)
+    async with notices.filling.of(envelope.type for envelope, _ in pages):
+        await _work(notices, work)
     return rejected
 
 
@@ -152,8 +153,9 @@ async def push_pages(notices: Notices, batch: Sequence[Envelope]) -> list[tuple[
     """Push the notice to the devices of these pages: in a group of its own, so that a slow provider delays no inbox."""
     # What cannot be read is set aside by the group that fills the inboxes.
     pages, _ = _read(batch)
-    for _envelope, page in pages:
+    for envelope, page in pages:
         await push_page(notices, page.announcement, page.page, page.change)
+        await notices.filling.over(envelope.type)
     return []
 
 

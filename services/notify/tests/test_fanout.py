@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from services.notify import store as kept
+from services.notify.commands import filling
 from services.notify.commands.announcements import emit_pages
 from services.notify.commands.fanout import expand_pages, finish_pages, push_pages
 from services.notify.tests.test_pushing import subscribes
@@ -16,6 +17,7 @@ from shared.documents import Document
 from shared.events.notify import FanoutPage
 from shared.ids import new_id
 from shared.testing.push_service import PushService
+from shared.waiting import until
 
 pytestmark = pytest.mark.integration
 GUARDIANS = [MOTHER.subject, *(f"z{number:04}" for number in range(1100))]
@@ -147,3 +149,27 @@ async def test_a_large_city_is_not_too_much_for_one_notice(town: Town) -> None:
         assert await town.notices.announcements.commit(doc)
     pages = await town.pages(doc.id)
     assert len({page.id for page in pages}) == len(pages) == 1_200
+
+
+async def test_while_inboxes_of_the_lane_are_filled_pushes_go_one_page_at_a_time(
+    town: Town, push: PushService, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first page goes at once; the next when what it leads to is there, in every inbox of the lane."""
+    monkeypatch.setattr(filling, "LONGEST_S", 60.0)
+    await town.born()
+    await subscribes(town, push)
+    notices = [await town.publishes() for _ in range(2)]
+    pages = [page for notice in notices for page in await town.pages(notice)]
+
+    async def first_is_pushed() -> bool:
+        return len(push.requests) == 1
+
+    async with town.notices.filling.of([FanoutPage.event_type()]):
+        pushing = asyncio.create_task(push_pages(town.notices, pages))
+        assert await until(first_is_pushed, 20.0)
+        _, waiting = await asyncio.wait({pushing}, timeout=0.3)
+        assert waiting
+        assert len(push.requests) == 1
+    async with asyncio.timeout(20):
+        await pushing
+    assert len(push.requests) == 2
