@@ -7,6 +7,8 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import ExitStack, asynccontextmanager
 from datetime import date, timedelta
+from functools import reduce
+from operator import getitem
 from pathlib import Path
 
 from pymongo import AsyncMongoClient, WriteConcern
@@ -206,26 +208,20 @@ async def _raw_writes(database: AsyncDatabase[Doc], documents: int, count: int, 
     return count / (time.perf_counter() - begun)
 
 
+async def _heard(owner: Store, collection: str, gateway: Store, field: str, stream: str) -> None:
+    """Wait until this field of the gateway's plans has seen all that an owner said of its documents."""
+    while True:
+        heads = {doc["_id"]: doc["revision"] for doc in await owner.find(collection, {}, fields=["revision"])}
+        plans = await gateway.find("plans", {}, fields=[field])
+        marks = {doc["_id"]: reduce(getitem, field.split("."), doc) for doc in plans}
+        if all(marks.get(key, {}).get(f"{stream}:{key}", 0) == head for key, head in heads.items()):
+            return
+        await asyncio.sleep(0.2)
+
+
 async def _drained(records: Store, gateway: Store) -> None:
     """Wait until the gateway's plans have seen every child's record."""
-    while True:
-        heads = {doc["_id"]: doc["revision"] for doc in await records.find("children", {}, fields=["revision"])}
-        plans = await gateway.find("plans", {}, fields=["state.based_on"])
-        seen = {doc["_id"]: doc["state"]["based_on"].get(f"records/child:{doc['_id']}", 0) for doc in plans}
-        if all(seen.get(child) == head for child, head in heads.items()):
-            return
-        await asyncio.sleep(0.2)
-
-
-async def _told(schedule: Store, gateway: Store) -> None:
-    """Wait until the gateway has heard all that schedule said of its plans: half load begins with nothing waiting."""
-    while True:
-        heads = {doc["_id"]: doc["revision"] for doc in await schedule.find("plans", {}, fields=["revision"])}
-        plans = await gateway.find("plans", {}, fields=["applied"])
-        heard = {doc["_id"]: doc["applied"].get(f"schedule/plan:{doc['_id']}", 0) for doc in plans}
-        if all(heard.get(child) == head for child, head in heads.items()):
-            return
-        await asyncio.sleep(0.2)
+    await _heard(records, "children", gateway, "state.based_on", "records/child")
 
 
 async def _plan_after_dose(town: Town, connection: Connection, number: int) -> float | None:
@@ -310,7 +306,8 @@ async def measure(platform: Platform, scale: int) -> list[Row]:
         spent = Spent(platform)
         fastest = await as_fast_as_it_goes(url, lambda n: town.check(n, "warm"), 400 * scale, 16, _success)
         costs = spent.costs(400 * scale, "check")
-        await _told(schedule, store)
+        # Half load begins with nothing waiting.
+        await _heard(schedule, "plans", store, "applied", "schedule/plan")
         checks = await at_a_rate(fastest.rate / 2, 10.0 * scale, lambda c, n: _pre_check(town, c, n), url)
         rows.append(
             Row("P13", f"pre-check over HTTP, p99 at {checks.rate:,.0f}/s (half load)", "ms", checks.percentile(99), None,

@@ -15,6 +15,7 @@ from shared.auth import InternalTokens, Principal, bearer
 from shared.clock import Clock
 from shared.delivery import Follower, Sink
 from shared.documents import Documents
+from shared.ending import closed
 from shared.healing import Healer
 from shared.ids import new_id
 from shared.internal_calls import InternalCalls
@@ -128,8 +129,7 @@ class Runtime:
 
     async def stop(self) -> None:
         """Reader first, then the relay, then the producer (`broker.stop()` would not wait for it); each bounded."""
-        with contextlib.suppress(Exception):
-            await asyncio.wait_for(self.broker.stop(), 8.0)
+        await closed(self.broker.stop(), "readers", within=8.0)
         for finish in self.on_stop:
             with contextlib.suppress(Exception):
                 await asyncio.wait_for(finish(), 4.0)

@@ -33,8 +33,26 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow]
 WITHIN_S = 60.0
 
 
+Happens = Callable[[], Awaitable[str]]
+
+
+@pytest_asyncio.fixture
+async def happens(local_kafka: LocalKafka, local_store: LocalStore) -> AsyncIterator[Happens]:
+    """An owner says something of another child; which."""
+    producer = bus.Producer(service_settings("records", local_kafka, local_store, "unused"))
+
+    async def one() -> str:
+        doc = Document(id=new_id())
+        doc.emit(GuardianAdded(guardian="g1", proven_by="code"), Clock().now())
+        assert await producer.send([bus.to_message(entry, "records") for entry in doc.outgoing]) == [None]
+        return doc.id
+
+    yield one
+    await producer.stop()
+
+
 async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
-    local_kafka: LocalKafka, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    local_kafka: LocalKafka, local_store: LocalStore, happens: Happens, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loops, "LOOK_EVERY_S", 0.2)
     monkeypatch.setattr(delivery, "NOT_ALIVE_AFTER_S", 5.0)
@@ -56,7 +74,6 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
     # Another group of the same topic reads on: it must not speak for the one that is silent.
     runtime.follow("records.child.v1", Each("beside", see_beside), group=f"records.child-beside.{mark}")
     app = create_service(runtime, [], title="reader")
-    producer = bus.Producer(service_settings("records", local_kafka, local_store, "unused"))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(probe_app(app)), base_url="http://probes") as probes,
@@ -67,12 +84,6 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
 
         async def lives(status: int) -> bool:
             return (await probes.get("/livez")).status_code == status
-
-        async def happens() -> str:
-            doc = Document(id=new_id())
-            doc.emit(GuardianAdded(guardian="g1", proven_by="code"), Clock().now())
-            assert await producer.send([bus.to_message(entry, "records") for entry in doc.outgoing]) == [None]
-            return doc.id
 
         first = await happens()
         assert await until(partial(read, first), WITHIN_S)
@@ -86,7 +97,6 @@ async def test_a_reader_that_goes_silent_is_not_alive_until_it_reads_again(
         consumer.resume(*consumer.assignment())
         assert await until(partial(lives, 200), WITHIN_S)
         assert await until(partial(read, second), WITHIN_S)
-    await producer.stop()
 
 
 async def _sends_where_nobody_is() -> None:
@@ -115,7 +125,7 @@ class Reading:
     """A service with one reader, whose events come from an owner."""
 
     runtime: Runtime
-    happens: Callable[[], Awaitable[str]]
+    happens: Happens
     seen: list[str] = field(default_factory=list)
 
     @property
@@ -137,18 +147,10 @@ class Reading:
 
 @pytest_asyncio.fixture
 async def reading(
-    local_kafka: LocalKafka, local_store: LocalStore, monkeypatch: pytest.MonkeyPatch
+    local_kafka: LocalKafka, local_store: LocalStore, happens: Happens, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Reading]:
     monkeypatch.setattr(loops, "LOOK_EVERY_S", 0.2)
     runtime = Runtime(service_settings("questionnaire", local_kafka, local_store, f"t{new_id()[:12]}"))
-    producer = bus.Producer(service_settings("records", local_kafka, local_store, "unused"))
-
-    async def happens() -> str:
-        doc = Document(id=new_id())
-        doc.emit(GuardianAdded(guardian="g1", proven_by="code"), Clock().now())
-        assert await producer.send([bus.to_message(entry, "records") for entry in doc.outgoing]) == [None]
-        return doc.id
-
     found = Reading(runtime, happens)
 
     async def see(batch: Any) -> list[tuple[Envelope, str]]:
@@ -159,7 +161,6 @@ async def reading(
     app = create_service(runtime, [], title="reader")
     async with app.router.lifespan_context(app):
         yield found
-    await producer.stop()
 
 
 async def test_a_reader_whose_client_has_given_up_reads_on_with_another(

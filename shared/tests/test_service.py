@@ -6,9 +6,6 @@ from typing import Any
 import httpx
 import pytest
 from fastapi import FastAPI
-from opentelemetry import trace
-from opentelemetry.sdk.trace import TracerProvider
-from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -125,16 +122,12 @@ async def test_not_now_says_when(toys: httpx.AsyncClient) -> None:
     assert (await toys.get("/busy")).headers["retry-after"] == "1"
 
 
-async def test_a_request_has_one_span_and_it_names_its_route_alone(toys: httpx.AsyncClient) -> None:
+async def test_a_request_has_one_span_and_it_names_its_route_alone(
+    toys: httpx.AsyncClient, spans: InMemorySpanExporter
+) -> None:
     """FastAPI's own would carry path and query, which name children."""
-    kept = InMemorySpanExporter()
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        provider = TracerProvider(shutdown_on_exit=False)
-        trace.set_tracer_provider(provider)
-    provider.add_span_processor(SimpleSpanProcessor(kept))
     await toys.get("/busy?patient=c1")
-    found = kept.get_finished_spans()
+    found = spans.get_finished_spans()
     assert [span.name for span in found] == ["GET /busy"]
     assert set(found[0].attributes or ()) == {"http.response.status_code"}
 

@@ -7,8 +7,8 @@ import orjson
 
 from services.schedule import store as kept
 from services.schedule.commands.planning import Planning
-from services.schedule.domain.plan import make_plan, plan_to_json
-from services.schedule.domain.reminders import WAITING, DueItem, overdue, reminders_for, why_cancelled
+from services.schedule.domain.plan import OPEN, make_plan, plan_to_json
+from services.schedule.domain.reminders import DueItem, overdue, reminders_for, why_cancelled
 from shared.clock import tokyo_day, tokyo_time, wire_instant
 from shared.documents import Document
 from shared.events.schedule import (
@@ -134,7 +134,7 @@ def _due_items(plan: Doc) -> list[DueItem]:
             kept.day(item.get("free_until")),
         )
         for item in plan["items"]
-        if item["status"] in WAITING
+        if item["status"] in OPEN
     ]
 
 

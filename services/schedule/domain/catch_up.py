@@ -12,14 +12,13 @@ from typing import Final
 
 from services.schedule.domain.history import DoseGiven, History
 from services.schedule.domain.plan import make_plan
-from services.schedule.domain.plan_items import OPEN, PlanItem
+from services.schedule.domain.plan_items import NOW, OPEN, PlanItem
 from services.schedule.domain.rule_set import RuleSet
 from services.schedule.domain.verdicts import Because
 
 OpenOn = Callable[[date], bool]
 _MOST_VISITS: Final = 12
 _LONGEST_CLOSURE: Final = 366
-_NOW: Final = frozenset({"due", "overdue"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +161,7 @@ def catch_up(
     start = on if ill_until is None else max(on, ill_until + timedelta(days=1))
     plan = make_plan(rules, history, start)
     items = [item for item in plan.items if item.vaccines or item.status in {"window_closed", "contraindicated"}]
-    wanted = {item.series for item in items if item.status in _NOW and item.free_until is not None}
+    wanted = {item.series for item in items if item.status in NOW and item.free_until is not None}
     if series is not None:
         wanted = {item.series for item in items if item.status in OPEN and item.series in series}
     undecided = [

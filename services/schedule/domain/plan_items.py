@@ -10,6 +10,7 @@ Status = Literal[
     "due", "overdue", "upcoming", "done", "window_closed", "not_recommended", "contraindicated", "needs_person"
 ]
 OPEN: Final[frozenset[str]] = frozenset({"due", "overdue", "upcoming"})
+NOW: Final[frozenset[str]] = frozenset({"due", "overdue"})
 
 
 class PlanItem(NamedTuple):

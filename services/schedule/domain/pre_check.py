@@ -15,7 +15,7 @@ from services.schedule.domain.legal import because
 from services.schedule.domain.legal_points import first_after
 from services.schedule.domain.line_counts import LineCounts
 from services.schedule.domain.plan import judge_lines, make_plan
-from services.schedule.domain.plan_items import Plan
+from services.schedule.domain.plan_items import NOW, OPEN, Plan
 from services.schedule.domain.rule_set import RuleSet, Vaccine
 from services.schedule.domain.statuses import Code
 from services.schedule.domain.verdicts import Because, Cited, DoseVerdict
@@ -240,10 +240,6 @@ def _is_wanted(plan: Plan, code: str, day: date, statuses: frozenset[str]) -> bo
     )
 
 
-_WAITING: Final = frozenset({"due", "overdue", "upcoming"})
-_NOW: Final = frozenset({"due", "overdue"})
-
-
 def _planned(case: Case, plan: Plan, vaccine: Vaccine, reasons: _Reasons) -> None:
     """Another vaccine than the one that the plan has for the same need, and what only a person can decide."""
     law = case.law
@@ -253,7 +249,7 @@ def _planned(case: Case, plan: Plan, vaccine: Vaccine, reasons: _Reasons) -> Non
     for combination in law.combinations:
         if vaccine.leads not in combination.lines or any(stops for _, stops in reasons.found.values()):
             continue
-        shown = {code for item in plan.items if item.status in _WAITING for code in item.vaccines}
+        shown = {code for item in plan.items if item.status in OPEN for code in item.vaccines}
         others = {product.series for product in combination.products} & shown
         if others and vaccine.code not in shown:
             rule: Cited = combination.switch
@@ -265,10 +261,10 @@ def _meant_for_sibling(
     rules: RuleSet, case: Case, plan: Plan, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons
 ) -> None:
     """This child is not due for it and a sibling is: perhaps the wrong child stands before the needle."""
-    if not proposal.siblings or _is_wanted(plan, vaccine.code, proposal.on, _WAITING):
+    if not proposal.siblings or _is_wanted(plan, vaccine.code, proposal.on, OPEN):
         return
     for sibling in proposal.siblings:
-        if _is_wanted(make_plan(rules, sibling.history, proposal.on), vaccine.code, proposal.on, _NOW):
+        if _is_wanted(make_plan(rules, sibling.history, proposal.on), vaccine.code, proposal.on, NOW):
             why = because(case, case.law.own_rule, "sibling_likely", ("vaccine", vaccine.names))
             reasons.add("sibling_likely", why, stops=False)
             return

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Final, Literal
 
+from services.schedule.domain.plan_items import OPEN
+
 Kind = Literal["eve", "morning", "last_free_30", "last_free_7", "overdue"]
-WAITING: Final = frozenset({"due", "upcoming", "overdue"})
 HORIZON: Final = timedelta(days=120)
 """Reminders are armed when their dose comes this near; each day's turn brings the next ones in."""
 
@@ -49,7 +50,7 @@ def reminders_for(items: Iterable[DueItem], today: date) -> dict[str, Reminder]:
     """
     wanted: dict[str, Reminder] = {}
     for item in items:
-        if item.status not in WAITING or (item.earliest is not None and item.earliest > today + HORIZON):
+        if item.status not in OPEN or (item.earliest is not None and item.earliest > today + HORIZON):
             continue
         days: list[tuple[Kind, date | None, int]] = [
             ("eve", _before(item.recommended, 1), 18),
@@ -72,7 +73,7 @@ def _before(day: date | None, days: int) -> date | None:
 def why_cancelled(reminder_key: str, items: Iterable[DueItem]) -> Literal["done", "changed"]:
     """Why an armed reminder lost its reason: its dose is no longer waiting, or its day moved."""
     series, dose, _, _ = reminder_key.split(":", 3)
-    waiting = {(item.series, str(item.dose_number)) for item in items if item.status in WAITING}
+    waiting = {(item.series, str(item.dose_number)) for item in items if item.status in OPEN}
     return "changed" if (series, dose) in waiting else "done"
 
 
@@ -81,5 +82,5 @@ def overdue(items: Iterable[DueItem], today: date) -> dict[str, date]:
     return {
         f"{item.series}:{item.dose_number}": item.overdue_from
         for item in items
-        if item.status in WAITING and item.overdue_from is not None and item.overdue_from <= today
+        if item.status in OPEN and item.overdue_from is not None and item.overdue_from <= today
     }

@@ -29,6 +29,7 @@ from services.schedule.commands.reminders import fire_reminders
 from services.schedule.domain.legal_points import BIRTH, Point
 from services.schedule.rule_files import load_rule_set
 from services.schedule.subscribers import dose_recorded, subscribe
+from services.schedule.tests.japan.test_rule_files import OVERLAY
 from shared.auth import Principal
 from shared.bus import envelope_of
 from shared.clock import Clock, tokyo_time
@@ -695,15 +696,7 @@ async def test_catching_up_waits_for_health_and_open_days(town: Town) -> None:
         catch_up_of(town.planning, doc, Principal("stranger", "guardian"), None, [])
 
 
-OWN_PROGRAMME = """
-kind: overlay
-municipality: "139912"
-name: {ja: 若葉市（架空）, en: Wakaba (invented)}
-sources: {town: 若葉市 予防接種助成要綱（架空）}
-free:
-  - {line: mr1, id: town.mr_late, vaccines: [mr], from: reached 24m, to: reached 5y,
-     effective_from: 2026-04-01, effective_to: null, source: town, confidence: high}
-"""
+OWN_PROGRAMME = OVERLAY.replace("999016", TOWN).replace("育見町", "若葉市")
 
 
 async def test_a_towns_own_programme_does_not_tell_a_hidden_guardian_where_the_child_lives(
