@@ -19,18 +19,19 @@ COPY deploy deploy
 USER 1000:1000
 ENTRYPOINT ["python", "-m"]
 
-# The schedule's rules, compiled; empty for the other services.
+# What runs as native code: what reads events, and the schedule's rules in its own image.
 FROM python:${PYTHON} AS engine
 ARG SERVICE
 WORKDIR /app
 COPY requirements/engine.txt /requirements.txt
+RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement /requirements.txt
+COPY shared/__init__.py shared/compiled.py shared/
+COPY shared/native shared/native
 COPY services/__init__.p[y] services/
 COPY services/${SERVICE} services/${SERVICE}
 COPY deploy/__init__.p[y] deploy/engine.py deploy/
-RUN mkdir -p build && if [ "${SERVICE}" = schedule ]; then \
-      apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev \
-      && pip install --no-cache-dir --disable-pip-version-check --require-hashes --requirement /requirements.txt \
-      && python -m deploy.engine && test -e build/engine-*/.complete; fi
+RUN python -m deploy.engine --must
 
 FROM base AS service
 ARG SERVICE

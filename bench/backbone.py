@@ -1,14 +1,14 @@
 """P1 to P4, P10: consumer frame, view update, inbox ingest, relay, and what telemetry costs on them."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from statistics import median
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer
 from opentelemetry import trace
 from opentelemetry.sdk.trace import TracerProvider
 
-from bench.harness import Row, Stopwatch, paired
+from bench.harness import DriverTime, Row, Stopwatch, paired
 from deploy.local.broker import LocalKafka
 from deploy.local.store import LocalStore
 from shared.bus import Producer, envelope_of, to_message
@@ -27,7 +27,8 @@ TOPIC = "records.child.v1"
 BATCH = 500
 ROUNDS_OF_SPANS = 9
 CPU_US = 15
-"""What a view may cost an event outside the store and its driver."""
+"""What a view may cost an event outside the store and its driver, on a machine where pydantic decodes it in DECODE_US."""
+DECODE_US = 2.4
 NOW = Clock().now()
 
 
@@ -209,7 +210,7 @@ async def raw_updates(client: Store, collection: str, ids: Sequence[str], versio
                     {
                         "$inc": {"version": 1},
                         "$set": {
-                            f"state.doses.d{version}": {"given_on": "2026-04-01", "code": "penta"},
+                            f"state.doses.{version:032x}": {"given_on": "2026-04-01", "code": "penta"},
                             f"applied.records/child:{key}": version,
                             "write": key,
                         },
@@ -230,41 +231,56 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
     padding = "x" * 800
     made = events(subjects, 5)
     ids = list(dict.fromkeys(event.subject for event in made))
-    cpu: dict[str, list[float]] = {"ours": [], "raw": []}
-    await client.insert_many(
-        "views",
-        [
-            {"_id": key, "version": 1, "revision": 0, "state": {"padding": padding}, "applied": {}, "outbox": []}
-            for key in ids
-        ],
-    )
-    await client.insert_many("raw", [{"_id": key, "version": 1, "state": {"padding": padding}} for key in ids])
+    outside: list[float] = []
+    inside: list[float] = []
+    decoding: list[float] = []
+    for collection in ("views", "raw"):
+        await client.insert_many(
+            collection,
+            [
+                {"_id": key, "version": 1, "revision": 0, "state": {"padding": padding}, "applied": {}, "outbox": []}
+                for key in ids
+            ],
+        )
     turn = {"ours": 0, "raw": 1}
-
-    async def timed(who: str, batch: Callable[[int], Awaitable[object]]) -> float:
-        """Events a second; of CPU the batch that others disturbed least is looked at, for a whole round never goes undisturbed."""
-        wall = 0.0
-        for start in range(0, subjects, BATCH):
-            with Stopwatch() as watch:
-                await batch(start)
-            cpu[who].append(watch.cpu / min(BATCH, subjects - start))
-            wall += watch.wall
-        return subjects / wall
+    driver = DriverTime()
 
     async def ours() -> float:
         number = turn["ours"]
         turn["ours"] += 1
         part = made[number * subjects : (number + 1) * subjects]
-        return await timed("ours", lambda start: view.apply(part[start : start + BATCH]))
+        wall = 0.0
+        for start in range(0, subjects, BATCH):
+            batch = part[start : start + BATCH]
+            before = await decode(batch)
+            driver.begin()
+            with Stopwatch() as watch:
+                await view.apply(batch)
+            wall += watch.wall
+            outside.append((watch.cpu - driver.cpu) / len(batch) * 1e6)
+            inside.append(driver.cpu / len(batch) * 1e6)
+            decoding.append((before + await decode(batch)) / 2)
+        return subjects / wall
+
+    async def decode(batch: Sequence[Envelope]) -> float:
+        """CPU of pydantic alone for these events, on a processor that has waited for the store as it has for a view."""
+        await client.get_many("views", [event.subject for event in batch])
+        with Stopwatch() as watch:
+            for event in batch:
+                DoseRecorded.model_validate_json(event.data)
+        return watch.cpu / len(batch) * 1e6
 
     async def raw() -> float:
         number = turn["raw"]
         turn["raw"] += 1
-        return await timed("raw", lambda start: raw_updates(client, "raw", ids[start : start + BATCH], number))
+        with Stopwatch() as watch:
+            await raw_updates(client, "raw", ids, number)
+        return subjects / watch.wall
 
-    mine, ceiling, runs = await paired(ours, raw)
+    with driver:
+        mine, ceiling, runs = await paired(ours, raw)
     await client.close()
-    beside = (min(cpu["ours"]) - min(cpu["raw"])) * 1e6
+    beside = DECODE_US * median(ours / bare for ours, bare in zip(outside, decoding, strict=True))
     return Row(
         "P2",
         f"view update, {subjects:,} documents",
@@ -272,7 +288,8 @@ async def view_update(store: LocalStore, subjects: int) -> Row:
         mine,
         ceiling,
         f"≥ 0.80, CPU ≤ {CPU_US} µs",
-        costs=f"1 read and 1 bulk write per {BATCH}; {beside:.0f} µs CPU an event beside the driver's {min(cpu['raw']) * 1e6:.0f}",
+        costs=f"1 read and 1 bulk write per {BATCH}; {beside:.1f} µs CPU an event outside the driver where pydantic decodes it in "
+        f"{DECODE_US} (here {median(outside):.1f} and {median(decoding):.1f}, the driver {median(inside):.0f})",
         runs=runs,
         reached=median(runs) >= 0.80 and beside <= CPU_US,
     )

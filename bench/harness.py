@@ -1,5 +1,6 @@
 """Rows of the bench: ours, the ceiling, their ratio and the target; a table for people, JSON for comparison."""
 
+import inspect
 import json
 import os
 import platform
@@ -14,6 +15,8 @@ from typing import Any, Self
 import bson
 import httpx
 from pymongo import MongoClient
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.cursor import AsyncCursor
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 from rich.console import Console
 from rich.table import Table
@@ -74,6 +77,59 @@ class Stopwatch:
     def __exit__(self, *_: object) -> None:
         self.wall = time.perf_counter() - self._wall
         self.cpu = time.process_time() - self._cpu
+
+
+class DriverTime:
+    """CPU seconds that the driver itself used since `begin`, in calls of this process that run one after the other."""
+
+    _CALLS = (
+        (AsyncCollection, "find"),
+        (AsyncCollection, "find_one"),
+        (AsyncCollection, "bulk_write"),
+        (AsyncCursor, "to_list"),
+    )
+
+    def begin(self) -> None:
+        """Nothing was used yet."""
+        self.cpu = 0.0
+
+    def __enter__(self) -> Self:
+        self.begin()
+        self._inside = False
+        self._kept = [(cls, name, getattr(cls, name)) for cls, name in self._CALLS]
+        for cls, name, call in self._kept:
+            setattr(cls, name, self._timed_wait(call) if inspect.iscoroutinefunction(call) else self._timed(call))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for cls, name, call in self._kept:
+            setattr(cls, name, call)
+
+    def _timed(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def timed(*args: Any, **named: Any) -> Any:
+            if self._inside:  # the driver's calls call one another
+                return call(*args, **named)
+            self._inside, began = True, time.process_time()
+            try:
+                return call(*args, **named)
+            finally:
+                self.cpu += time.process_time() - began
+                self._inside = False
+
+        return timed
+
+    def _timed_wait(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        async def timed(*args: Any, **named: Any) -> Any:
+            if self._inside:
+                return await call(*args, **named)
+            self._inside, began = True, time.process_time()
+            try:
+                return await call(*args, **named)
+            finally:
+                self.cpu += time.process_time() - began
+                self._inside = False
+
+        return timed
 
 
 class Counter(CommandListener):

@@ -1,7 +1,7 @@
-"""Compiles the schedule's rules to native code with mypyc, where there is a C compiler; says so where there is none.
+"""Compiles what is asked most often to native code with mypyc, where there is a C compiler; says so where there is none.
 
-`make setup` and the image's build run it. The result is looked for by services/schedule/compiled.py; without it the
-same files run as Python, with the same answers, at a third of the speed.
+`make setup` and the image's build run it. The result is looked for by shared/compiled.py; without it the same files run
+as Python, with the same answers, at a third of the speed.
 """
 
 import fcntl
@@ -13,9 +13,9 @@ import sysconfig
 import tempfile
 from pathlib import Path
 
-from services.schedule.compiled import ROOT, home, sources
+from shared.compiled import PACKAGES, ROOT, home, sources
 
-WITHOUT = "The rules of the schedule run as Python, at a third of their speed: {why}."
+WITHOUT = "The rules of the schedule and what reads events run as Python, at a third of their speed: {why}."
 
 
 def complaint() -> str | None:
@@ -27,9 +27,9 @@ def complaint() -> str | None:
     return None
 
 
-def ensure() -> str | None:
-    """Make the compiled code of the present sources unless it is there; why not, where it cannot be made."""
-    made = home()
+def ensure(package: str) -> str | None:
+    """Make the compiled code of a package's present sources unless it is there; why not, where it cannot be made."""
+    made = home(package)
     if (made / ".complete").exists():
         return None
     found = complaint()
@@ -39,20 +39,20 @@ def ensure() -> str | None:
     with made.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not (made / ".complete").exists():
-            print(f"Compiling the schedule's rules to {made.relative_to(ROOT)} …", flush=True)
-            failure = _compile(made)
+            print(f"Compiling {package} to {made.relative_to(ROOT)} …", flush=True)
+            failure = _compile(package, made)
             if failure is not None:
                 return failure
     made.with_suffix(".lock").unlink(missing_ok=True)
     return None
 
 
-def _compile(made: Path) -> str | None:
+def _compile(package: str, made: Path) -> str | None:
     """Compile aside, then put the whole in its place; the last line of what went wrong otherwise."""
-    with tempfile.TemporaryDirectory(dir=made.parent, prefix=".engine-") as aside:
+    with tempfile.TemporaryDirectory(dir=made.parent, prefix=".native-") as aside:
         # A folder of its own: setuptools reads the project file of the folder it stands in.
         done = subprocess.run(  # noqa: S603 # nosec B603 - this Python and module, our folder
-            [sys.executable, "-m", "deploy.engine", "--build", aside],
+            [sys.executable, "-m", "deploy.engine", "--build", aside, package],
             cwd=aside,
             env={**os.environ, "PYTHONPATH": str(ROOT)},
             capture_output=True,
@@ -69,18 +69,18 @@ def _compile(made: Path) -> str | None:
     return None
 
 
-def _build(aside: Path) -> None:
+def _build(aside: Path, package: str) -> None:
     from mypyc.build import mypycify
     from setuptools import setup
 
-    (aside / "services" / "schedule").mkdir(parents=True)
-    shutil.copytree(sources()[0].parent, aside / "services" / "schedule" / "domain")
-    for name in ("services", "services/schedule"):
-        (aside / name / "__init__.py").write_text("")
-    names = [str(path.relative_to(ROOT)) for path in sources()]
+    place = Path(*package.split("."))
+    shutil.copytree(ROOT / place, aside / place)
+    for folder in place.parents[:-1]:
+        (aside / folder / "__init__.py").write_text("")
+    names = [str(path.relative_to(ROOT)) for path in sources(package)]
     options = ["--config-file=", "--explicit-package-bases", "--ignore-missing-imports", "--follow-imports=silent"]
     setup(
-        name="hagukumi-engine",
+        name="hagukumi-native",
         packages=[],
         # Level 2: 4 % faster than level 1 for a quarter of a minute more of compiling; level 3 gains nothing on top.
         ext_modules=mypycify([*options, *names], opt_level="2", debug_level="0"),
@@ -89,13 +89,15 @@ def _build(aside: Path) -> None:
 
 
 def main() -> int:
-    """Compile; what is missing is said and is no failure: the platform works without."""
+    """Compile; what is missing is said and is no failure, unless `--must`: the platform works without."""
     if sys.argv[1:2] == ["--build"]:
-        _build(Path(sys.argv[2]))
+        _build(Path(sys.argv[2]), sys.argv[3])
         return 0
-    why = ensure()
-    if why is not None:
-        print(WITHOUT.format(why=why), file=sys.stderr)
+    for package in filter(sources, PACKAGES):
+        why = ensure(package)
+        if why is not None:
+            print(WITHOUT.format(why=why), file=sys.stderr)
+            return int(sys.argv[1:2] == ["--must"])
     return 0
 
 

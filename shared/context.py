@@ -3,6 +3,7 @@
 from contextvars import ContextVar
 from typing import NamedTuple
 
+from shared.events.base import Envelope
 from shared.ids import new_id
 
 
@@ -13,14 +14,17 @@ class Cause(NamedTuple):
     causation: str = ""
 
 
-_cause: ContextVar[Cause | None] = ContextVar("hagukumi_cause", default=None)
+_cause: ContextVar[Cause | Envelope | None] = ContextVar("hagukumi_cause", default=None)
 
 
 def cause() -> Cause:
     """The cause at hand; work that nobody asked for (a timer) is its own."""
-    return _cause.get() or Cause(correlation=new_id())
+    found = _cause.get()
+    if isinstance(found, Envelope):
+        return Cause(found.correlation, found.id)
+    return found or Cause(correlation=new_id())
 
 
-def set_cause(value: Cause) -> None:
-    """From here on, in this task, this is the cause."""
+def set_cause(value: Cause | Envelope) -> None:
+    """From here on, in this task, this is the cause: a request, or the event that is being read."""
     _cause.set(value)

@@ -3,10 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Protocol
 from weakref import WeakValueDictionary
 
@@ -18,6 +19,7 @@ from shared.context import cause
 from shared.events.base import Event
 from shared.faults import crash_point
 from shared.ids import derived_id, new_id
+from shared.native.changes import copied, diff, diff_flat, refuse_operators
 from shared.problems import Busy, Conflict, KeyReused, NotFound, PreconditionFailed, PreconditionRequired, TooLarge
 from shared.store import Doc, Insert, Store, Update, unanswered
 
@@ -27,12 +29,16 @@ ATTEMPTS = 12
 WRITES_AT_ONCE = 2
 GROUP = 50
 _DIFF_DEPTH = 3
-_NESTED = frozenset({dict, list})
 
 
 def mark(stream: str, subject: str) -> str:
     """The name under which a view document keeps how far it has read a subject: `records/child:<id>`."""
-    return f"{stream.replace('.', '/')}:{subject}"
+    return _prefix(stream) + subject
+
+
+@cache
+def _prefix(stream: str) -> str:
+    return f"{stream.replace('.', '/')}:"
 
 
 def unmark(name: str) -> tuple[str, str]:
@@ -160,20 +166,11 @@ class Document:
         return self.applied.get(mark(stream, subject), 0)
 
 
-def _copied(value: Any) -> Any:
-    """A copy of what the store gives: dicts, lists and values that nobody changes. copy.deepcopy takes five times as long."""
-    if isinstance(value, dict):
-        return {key: _copied(one) if type(one) in _NESTED else one for key, one in value.items()}
-    if isinstance(value, list):
-        return [_copied(one) if type(one) in _NESTED else one for one in value]
-    return value
-
-
 def from_store(doc: Doc, as_text: Iterable[str] = ()) -> Document:
     """The document as the store holds it; the parts of its state that are kept as text are read."""
     loaded = doc.get("state", _NOTHING)
     texts = {name: loaded[name] for name in as_text if isinstance(loaded.get(name), str)} if as_text else {}
-    state = _copied(_without(loaded, texts.keys()) if texts else loaded)
+    state = copied(_without(loaded, texts.keys()) if texts else loaded)
     if texts:
         parts = {name: orjson.loads(text) for name, text in texts.items()}
         doc = {**doc, "state": {**loaded, **parts}}
@@ -203,7 +200,6 @@ class _Waiting:
 
     doc_id: str
     write: Insert | Update
-    token: str
     done: "asyncio.Future[bool]"
 
     def settle(self, done: bool) -> None:
@@ -351,7 +347,7 @@ class Documents:
         if write is None:
             return True
         if token is not None:
-            done = await self._in_group(doc.id, write, token)
+            done = await self._in_group(doc.id, write)
         else:
             self._writing += 1
             try:
@@ -367,9 +363,9 @@ class Documents:
             return await self.store.insert(self.collection, write.doc)
         return await self.store.update(self.collection, write.where, write.change)
 
-    async def _in_group(self, doc_id: str, write: Insert | Update, token: str) -> bool:
+    async def _in_group(self, doc_id: str, write: Insert | Update) -> bool:
         """Written with all that come while the store is writing: one round trip, one journal for many (ADR 75)."""
-        waiting = _Waiting(doc_id, write, token, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(doc_id, write, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         # Whoever asked may go away: their write is under way all the same.
         return await asyncio.shield(waiting.done)
@@ -393,7 +389,7 @@ class Documents:
 
     async def _write_group(self, group: list["_Waiting"]) -> None:
         try:
-            lost = await self._bulk({one.doc_id: (one.write, one.token) for one in group})
+            lost = await self._bulk([one.write for one in group])
         except Exception as error:
             for one in group:
                 if unanswered(error):
@@ -409,32 +405,37 @@ class Documents:
 
     async def _write_after_all(self, one: "_Waiting") -> None:
         try:
-            one.settle(not await self._bulk({one.doc_id: (one.write, one.token)}))
+            one.settle(not await self._bulk([one.write]))
         except Exception as error:
             one.fail(error)
 
     async def commit_many(self, docs: list[Document]) -> list[Document]:
         """Commit many documents in one round trip; those that somebody else committed first come back."""
         token = new_id()
-        writes = {doc.id: (write, token) for doc in docs if (write := self._write(doc, None, None, token)) is not None}
+        writes: list[Insert | Update] = []
+        written: list[Document] = []
+        for doc in docs:
+            write = self._write(doc, None, None, token)
+            if write is not None:
+                writes.append(write)
+                written.append(doc)
         if not writes:
             return []
         lost = await self._bulk(writes)
-        written = [doc for doc in docs if doc.id in writes]
         for doc in written:
             if doc.id not in lost:
                 self._committed(doc)
         return [doc for doc in written if doc.id in lost]
 
-    async def _bulk(self, writes: Mapping[str, tuple[Insert | Update, str]]) -> set[str]:
-        """Write these documents, each with the token that its write carries; those that somebody else wrote first come back."""
-        ids = list(writes)
-        done, taken = await self.store.bulk(self.collection, [write for write, _ in writes.values()])
-        lost = {ids[position] for position in taken}
-        if done + len(taken) < len(ids):
+    async def _bulk(self, writes: Sequence[Insert | Update]) -> set[str]:
+        """Write these documents, each with a token; the ids of those that somebody else wrote first come back."""
+        done, taken = await self.store.bulk(self.collection, writes)
+        lost = {_id_of(writes[position]) for position in taken}
+        if done + len(taken) < len(writes):
             # The server says how many guarded updates matched, not which: our own carry the token.
-            seen = await self.store.get_many(self.collection, ids, ["write"])
-            lost |= {doc_id for doc_id, (_, token) in writes.items() if seen.get(doc_id, {}).get("write") != token}
+            tokens = {_id_of(write): _token_of(write) for write in writes}
+            seen = await self.store.get_many(self.collection, tokens, ["write"])
+            lost |= {doc_id for doc_id, token in tokens.items() if seen.get(doc_id, {}).get("write") != token}
         return lost
 
     def _committed(self, doc: Document) -> None:
@@ -469,7 +470,7 @@ class Documents:
                 "last_commands": remembered,
                 "write": token,
             }
-            _refuse_operators(body["state"])
+            refuse_operators(body["state"])
             if doc.outgoing or doc.wanted or doc.derive:
                 body["pending"] = _now_ms()
             if doc.passed:
@@ -486,11 +487,15 @@ class Documents:
             texts = self.as_text & state.keys()
             before, state = _without(before, texts), _without(state, texts)
             sets |= {f"state.{name}": text for name, text in self._texts(doc).items() if text != doc.texts.get(name)}
-        _diff(before, state, "state", sets, unsets, _DIFF_DEPTH)
-        for name in _MARKS:
-            now, was = getattr(doc, name), doc.loaded.get(name, _NOTHING)
-            if now != was:
-                _diff(was, now, name, sets, unsets, 1)
+        diff(before, state, "state", sets, unsets, _DIFF_DEPTH)
+        marks = {
+            "heads": doc.heads,
+            "applied": doc.applied,
+            "wanted": doc.wanted,
+            "passed": doc.passed,
+            "parked": doc.parked,
+        }
+        diff_flat(doc.loaded, marks, sets, unsets)
         if doc.tenant != doc.loaded.get("tenant", ""):
             sets["tenant"] = doc.tenant
         if not (sets or unsets or doc.outgoing or remembered):
@@ -526,6 +531,16 @@ class Documents:
         }
 
 
+def _id_of(write: Insert | Update) -> str:
+    found: str = write.doc["_id"] if isinstance(write, Insert) else write.where["_id"]
+    return found
+
+
+def _token_of(write: Insert | Update) -> str:
+    found: str = write.doc["write"] if isinstance(write, Insert) else write.change["$set"]["write"]
+    return found
+
+
 def _now_ms() -> int:
     return int(time.time() * 1000)
 
@@ -552,37 +567,4 @@ def _remembered(doc: Document, command: Command) -> Doc | None:
     return None
 
 
-def _refuse_operators(value: Any) -> None:
-    """No key that the store could take for an operator or a path is ever written (S11)."""
-    if isinstance(value, dict):
-        for key, inner in value.items():
-            if not isinstance(key, str) or not key or key[0] == "$" or "." in key:
-                raise ValueError(f"a stored key may not be empty, begin with $ or have a dot: {key!r}")
-            if isinstance(inner, _KEYED):
-                _refuse_operators(inner)
-    elif isinstance(value, list | tuple):
-        for inner in value:
-            if isinstance(inner, _KEYED):
-                _refuse_operators(inner)
-
-
-def _diff(old: Mapping[str, Any], new: Mapping[str, Any], path: str, sets: Doc, unsets: Doc, depth: int) -> None:
-    """What has to be set and unset below `path` so that old becomes new; never the whole document (W1)."""
-    for key, value in new.items():
-        before = old.get(key, _ABSENT)
-        if before is value or before == value:
-            continue
-        if depth > 1 and isinstance(value, dict) and isinstance(before, dict) and before and value:
-            _diff(before, value, f"{path}.{key}", sets, unsets, depth - 1)
-            continue
-        _refuse_operators({key: value})
-        sets[f"{path}.{key}"] = value
-    for key in old:
-        if key not in new:
-            unsets[f"{path}.{key}"] = ""
-
-
-_ABSENT = object()
 _NOTHING: Doc = {}
-_KEYED = (dict, list, tuple)
-_MARKS = ("heads", "applied", "wanted", "passed", "parked")

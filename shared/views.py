@@ -12,7 +12,7 @@ import structlog
 from pydantic import ValidationError
 
 from shared import metrics
-from shared.context import Cause, set_cause
+from shared.context import set_cause
 from shared.documents import Document, Documents, from_store, mark, unmark
 from shared.events.base import REGISTRY, Envelope, Event
 from shared.outbox import BATCH, NOTHING_ELSE, PARKED_FROM, unfinished
@@ -239,9 +239,11 @@ class View:
     async def _apply(self, batch: Sequence[Envelope]) -> list[tuple[Envelope, str]]:
         waiting: dict[str, list[Envelope]] = {}
         for envelope in batch:
-            target = self.target(envelope)
-            if target is not None:
-                waiting.setdefault(target, []).append(envelope)
+            target = envelope.subject if self._by_subject else self.target(envelope)
+            if target in waiting:
+                waiting[target].append(envelope)
+            elif target is not None:
+                waiting[target] = [envelope]
         rejected: list[tuple[Envelope, str]] = []
         for _ in range(ATTEMPTS):
             if not waiting:
@@ -275,44 +277,46 @@ class View:
         if len(envelopes) > 1:
             envelopes = sorted(envelopes, key=lambda e: (e.stream, e.subject, e.revision))
         for envelope in envelopes:
-            name = mark(envelope.stream, envelope.subject)
+            stream, revision = envelope.stream, envelope.revision
+            name = mark(stream, envelope.subject)
             at = doc.applied.get(name, 0)
-            if envelope.revision <= at:
+            if revision <= at:
                 if not self._passed_over(doc, name, envelope):
-                    outcomes[envelope.stream, "known"] += 1
+                    outcomes[stream, "known"] += 1
                     continue
-                self._go_back(doc, name, envelope.revision - 1)
-                at = envelope.revision - 1
+                self._go_back(doc, name, revision - 1)
+                at = revision - 1
                 if not envelope.from_archive:
-                    outcomes[envelope.stream, "held"] += 1
+                    outcomes[stream, "held"] += 1
                     continue
-            if doc.parked or envelope.revision > at + 1:
-                doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
-                outcomes[envelope.stream, "held"] += 1
+            if revision > at + 1 or doc.parked:
+                doc.wanted[name] = max(doc.wanted.get(name, 0), revision)
+                outcomes[stream, "held"] += 1
                 continue
             why, used = self._apply_one(doc, envelope)
             if why is not None:
                 self._undo(doc, done)
                 # Put aside now; the subject is parked when its owner's archive gives the same, else goes on (R6).
                 if envelope.from_archive:
-                    doc.parked = {"mark": name, "revision": envelope.revision, "reason": why}
-                doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
+                    doc.parked = {"mark": name, "revision": revision, "reason": why}
+                doc.wanted[name] = max(doc.wanted.get(name, 0), revision)
                 failed.append((envelope, why))
                 continue
-            doc.applied[name] = envelope.revision
-            if used:
-                doc.passed.pop(name, None)
-            else:
+            doc.applied[name] = revision
+            if not used:
                 doc.passed[name] = doc.passed.get(name, 0) + 1
-            outcomes[envelope.stream, "applied" if used else "unused"] += 1
-            if doc.wanted.get(name, 0) <= envelope.revision:
+            elif doc.passed:
+                doc.passed.pop(name, None)
+            outcomes[stream, "applied" if used else "unused"] += 1
+            if doc.wanted and doc.wanted.get(name, 0) <= revision:
                 doc.wanted.pop(name, None)
             done.append(envelope)
         if done:
             try:
                 if self._finish is not None:
                     self._finish(doc, done)
-                self.mark_derived(doc)
+                if self._derived:
+                    self.mark_derived(doc)
             except Exception as error:
                 log.error("view.finish_failed", view=self.name, exc_info=error)
                 return self._park_whole(doc, done, f"finish-failed-{type(error).__name__}")
@@ -369,8 +373,6 @@ class View:
 
     def mark_derived(self, doc: Document) -> None:
         """Have the derived rows written after this document's commit, if they differ from those of what was loaded."""
-        if not self._derived:
-            return
         before = dataclasses.replace(doc, state=doc.loaded.get("state", {})) if doc.exists else None
         doc.derive = any(
             derived.rows(doc) != (derived.rows(before) if before is not None else {}) for derived in self._derived
@@ -430,7 +432,7 @@ class View:
             event = validate(envelope.data)
         except ValidationError:
             return "schema-broken", True
-        set_cause(Cause(envelope.correlation, envelope.id))
+        set_cause(envelope)
         try:
             apply(doc, event, envelope)
         except Rejected as error:

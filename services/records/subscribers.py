@@ -6,7 +6,7 @@ from pydantic import ValidationError
 
 from services.records.commands.filing import file_questionnaire
 from services.records.commands.records import Records
-from shared.context import Cause, set_cause
+from shared.context import set_cause
 from shared.delivery import Each
 from shared.documents import Document
 from shared.events.base import Envelope
@@ -49,7 +49,7 @@ async def file_all(records: Records, batch: Sequence[Envelope]) -> list[tuple[En
         except ValidationError:
             refused.append((envelope, "schema-broken"))
             continue
-        set_cause(Cause(correlation=envelope.correlation, causation=envelope.id))
+        set_cause(envelope)
         try:
             await file_questionnaire(records, envelope.subject, submitted, envelope.id)
         except NotFound:

@@ -1,6 +1,6 @@
 """The schedule: what is due when, why, and who is late."""
 
-from services.schedule import compiled
+from shared import compiled
 
-COMPILED = compiled.use()
+COMPILED = compiled.use("services.schedule.domain")
 """Whether the rules run as compiled code in this process."""

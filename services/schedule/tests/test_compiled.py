@@ -9,8 +9,8 @@ import pytest
 
 import services.schedule
 from deploy.engine import complaint
-from services.schedule.compiled import ROOT
 from services.schedule.domain import plan
+from shared.compiled import ROOT
 
 WITHOUT = complaint()
 
