@@ -36,6 +36,9 @@ MUTATIONS = (
     Mutation("W1", "drop the version guard", "shared/documents.py",
              'return Update({"_id": doc.id, "version": doc.version}, change)',
              'return Update({"_id": doc.id}, change)', "F1"),
+    Mutation("W1", "the copy shares what can change with what was read", "shared/native/changes.py",
+             "                found[key] = copied(one)\n", "                pass\n",
+             "shared/tests/test_changes.py::test_a_copy_shares_nothing_that_can_change"),
     Mutation("W2", "a repeated command is another one", "shared/web.py",
              'return Command.of(principal.subject, key, f"{request.method} {request.url.path}", body)',
              'return Command.of(principal.subject, new_id(), f"{request.method} {request.url.path}", body)', "F2"),
@@ -50,13 +53,13 @@ MUTATIONS = (
              "shared/tests/test_announcing.py::test_a4_what_was_left_goes_before_what_is_new"),
     Mutation("A5", "clear the outbox unguarded", "shared/outbox.py",
              '{"_id": doc_id, "revision": place, **NOTHING_ELSE}', '{"_id": doc_id}', "F1,F4"),
-    Mutation("R1", "apply what is known", "shared/views.py", "if envelope.revision <= at:", "if False:", "F8"),
+    Mutation("R1", "apply what is known", "shared/views.py", "if revision <= at:", "if False:", "F8"),
     Mutation("R1", "apply over a gap", "shared/views.py",
-             "if doc.parked or envelope.revision > at + 1:", "if doc.parked:", "F5-forgotten"),
+             "if revision > at + 1 or doc.parked:", "if doc.parked:", "F5-forgotten"),
     Mutation("R1", "forget a gap", "shared/views.py",
-             """doc.wanted[name] = max(doc.wanted.get(name, 0), envelope.revision)
-                outcomes[envelope.stream, "held"] += 1""",
-             'outcomes[envelope.stream, "held"] += 1', "F5-forgotten"),
+             """doc.wanted[name] = max(doc.wanted.get(name, 0), revision)
+                outcomes[stream, "held"] += 1""",
+             'outcomes[stream, "held"] += 1', "F5-forgotten"),
     Mutation("R3", "commit before it is applied", "shared/delivery.py",
              "                rejected = await self._into(sinks, envelopes)\n",
              "                await self._commit(message, records)\n"
