@@ -22,15 +22,13 @@ from faststream.security import BaseSecurity, SASLScram256
 from shared import metrics
 from shared.ending import closed
 from shared.events.base import Envelope
-from shared.ids import event_id
+from shared.native.envelopes import event_id
 from shared.settings import Settings
 from shared.store import Doc
 
 log = structlog.get_logger(__name__)
 
 MAX_RECORD_BYTES = 1_048_576
-MOST_REVISIONS = 2**53
-LONGEST_SUBJECT = 100
 SEND_TIMEOUT_S = 15.0
 TOPIC_WITHIN_S = 3.0
 ABSENT_FOR_S = 30.0
@@ -267,60 +265,6 @@ async def next_of(consumer: Any, place: TopicPartition) -> Any:
         log.error("consumer.stepped_over", topic=place.topic, partition=place.partition, offset=offset)
         return None
     return next((records[0] for records in found.values() if records), None)
-
-
-class BadRecord(Exception):
-    """A record that is not an event of ours; `code` says why, without quoting it."""
-
-    def __init__(self, code: str, *, subject: str = "", revision: int = 0) -> None:
-        super().__init__(code)
-        self.code = code
-        self.subject = subject
-        self.revision = revision
-
-
-_NEEDED = frozenset({"ce_id", "ce_type", "ce_subject", "ce_revision"})
-
-
-def read_envelope(topic: str, key: bytes | None, value: bytes | None, headers: Sequence[tuple[str, bytes]]) -> Envelope:
-    """The envelope of a record of an internal topic; raises BadRecord. Half of what a reader costs beside its store."""
-    try:
-        found = {name: raw.decode() for name, raw in headers}
-        subject = found.get("ce_subject", "")
-        revision = int(found.get("ce_revision", "0"))
-        if revision > MOST_REVISIONS:
-            raise ValueError
-    except (UnicodeDecodeError, ValueError, AttributeError):
-        raise BadRecord("headers-unreadable") from None
-    if not found.keys() >= _NEEDED or found.get("ce_specversion") != "1.0":
-        raise BadRecord("headers-missing", subject=subject, revision=revision)
-    if revision < 1:
-        raise BadRecord("revision-impossible", subject=subject)
-    if "." in subject or "\0" in subject or len(subject) > LONGEST_SUBJECT:
-        # It becomes the name of a field in what is built from it: a store that refuses one refuses its whole batch.
-        raise BadRecord("subject-impossible")
-    if key is None or key != found.get("ce_partitionkey", subject).encode():
-        raise BadRecord("key-wrong", subject=subject, revision=revision)
-    id_, stream = found["ce_id"], topic.rpartition(".v")[0]
-    if id_ != event_id(stream, subject, revision):
-        raise BadRecord("id-wrong", subject=subject, revision=revision)
-    if not value:
-        raise BadRecord("value-empty", subject=subject, revision=revision)
-    told = found.get
-    return Envelope(
-        id_,
-        found["ce_type"],
-        stream,
-        subject,
-        revision,
-        told("ce_time", ""),
-        told("ce_tenant", ""),
-        told("ce_correlationid", ""),
-        told("ce_causationid", ""),
-        told("traceparent", ""),
-        told("ce_source", ""),
-        value,
-    )
 
 
 def envelope_of(entry: Mapping[str, Any], service: str) -> Envelope:

@@ -16,11 +16,12 @@ from faststream.message import AckStatus
 from opentelemetry import trace
 
 from shared import metrics
-from shared.bus import BadRecord, Message, Producer, next_of, read_envelope, rewind
+from shared.bus import Message, Producer, next_of, rewind
 from shared.ending import closed
 from shared.events.base import Envelope
 from shared.faults import crash_point
 from shared.healing import remember
+from shared.native.envelopes import BadRecord, read_envelope
 from shared.settings import Settings
 from shared.store import Store
 from shared.telemetry import link_to
@@ -200,7 +201,7 @@ class Follower:
             await asyncio.sleep(LONGEST_PAUSE_S)
             raise RuntimeError(self.stopped)
         envelopes: list[Envelope] = []
-        read: dict[int, ConsumerRecord[bytes | None, bytes | None]] = {}
+        read: list[ConsumerRecord[bytes | None, bytes | None]] = []
         bad: list[tuple[ConsumerRecord[bytes | None, bytes | None], BadRecord]] = []
         for record in records:
             try:
@@ -209,7 +210,7 @@ class Follower:
                 bad.append((record, error))
                 continue
             envelopes.append(envelope)
-            read[id(envelope)] = record
+            read.append(record)
         causes = sorted({e.traceparent for e in envelopes if e.traceparent})[:MOST_LINKS]
         links = [link for link in map(link_to, causes) if link]
         started = time.perf_counter()
@@ -218,7 +219,10 @@ class Follower:
         ):
             try:
                 rejected = await self._into(sinks, envelopes)
-                await self._put_aside(sinks, bad, {id(event): (read[id(event)], why) for event, why in rejected})
+                if bad or rejected:
+                    # By the object: two records may carry the same envelope.
+                    of = dict(zip(map(id, envelopes), read, strict=True))
+                    await self._put_aside(sinks, bad, {id(event): (of[id(event)], why) for event, why in rejected})
             except Exception as error:
                 # Nothing was committed: the router seeks back and the batch comes again.
                 log.warning("consumer.batch_failed", topic=topic, error=type(error).__name__, exc_info=error)
@@ -248,8 +252,6 @@ class Follower:
         """Dead-letter alone what is unreadable or unusable; the subject waits for the owner's archive, others go on (R6)."""
         letters = [_letter(record, error.code, self._settings.service) for record, error in bad]
         letters += [_letter(record, why, self._settings.service) for record, why in rejected.values()]
-        if not letters:
-            return
         outcomes = await self._producer.send(letters)
         if any(outcome is not None for outcome in outcomes):
             raise RuntimeError("a dead letter was not acknowledged")

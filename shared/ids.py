@@ -5,21 +5,10 @@ import re
 import secrets
 import uuid
 
-_NAMESPACE = uuid.UUID("5f0d2c52-64a3-5d5c-9f5b-6a1a6a1d7a10").bytes
-_VARIANT = dict(zip("0123456789abcdef", "89ab" * 4, strict=True))
-
 
 def new_id() -> str:
     """A new random identifier: 32 hexadecimal digits."""
     return uuid.uuid4().hex
-
-
-def event_id(stream: str, subject: str, revision: int) -> str:
-    """The id of the event that has this place in this stream (protocol W3): a version 5 UUID (RFC 9562)."""
-    # uuid.uuid5 gives the same in three times the time, and every event that is read is checked against this.
-    digest = hashlib.sha1(_NAMESPACE + f"{stream}\x1f{subject}\x1f{revision}".encode(), usedforsecurity=False)
-    found = digest.hexdigest()
-    return f"{found[:8]}-{found[8:12]}-5{found[13:16]}-{_VARIANT[found[16]]}{found[17:20]}-{found[20:32]}"
 
 
 def derived_id(*parts: str) -> str:

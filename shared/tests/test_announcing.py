@@ -18,13 +18,14 @@ from deploy.local.broker import LocalKafka
 from deploy.local.client import until
 from deploy.local.store import LocalStore
 from shared import bus, outbox
-from shared.bus import Message, Producer, SendFailed, read_envelope
+from shared.bus import Message, Producer, SendFailed
 from shared.clock import Clock
 from shared.documents import Document, Documents, mark
 from shared.events.base import Envelope
 from shared.events.records import GuardianAdded
 from shared.events.schedule import PreCheckAnswered
-from shared.ids import event_id, new_id
+from shared.ids import new_id
+from shared.native.envelopes import event_id, read_envelope
 from shared.outbox import ARCHIVE, Relay, archived, take_lease
 from shared.runtime import Runtime
 from shared.store import Doc, Store

@@ -1,6 +1,5 @@
 """What of a document changed (protocol W1, security S11), as native code and as Python: same files, same answers."""
 
-import importlib.util
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
@@ -12,23 +11,15 @@ from hypothesis import strategies as st
 
 import shared.native
 from deploy.engine import complaint
-from shared.compiled import ROOT
 from shared.native import changes
+from shared.testing.interpreted import as_python
 
 WITHOUT = complaint()
 Doc = dict[str, Any]
 
 
-def _as_python() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("changes_as_python", ROOT / "shared" / "native" / "changes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    found = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(found)
-    return found
-
-
-BOTH = pytest.mark.parametrize("form", [changes, _as_python()], ids=["as imported", "as Python"])
+FORMS = (changes, as_python(changes))
+BOTH = pytest.mark.parametrize("form", FORMS, ids=["as imported", "as Python"])
 
 keys = st.sampled_from(["a", "b", "c", "日本", "0"])
 scalars = st.none() | st.booleans() | st.integers(-2, 2) | st.sampled_from(["", "x", "$x", "a.b"]) | st.floats(0, 1)
@@ -149,7 +140,7 @@ def test_a_key_that_a_store_could_take_for_its_own_is_refused(
 @given(old=documents, new=documents)
 def test_both_forms_say_the_same(old: Doc, new: Doc) -> None:
     said = []
-    for form in (changes, _as_python()):
+    for form in FORMS:
         sets: Doc = {}
         unsets: Doc = {}
         form.diff(old, new, "state", sets, unsets, 3)

@@ -9,7 +9,7 @@ import pytest
 from shared.clock import Clock
 from shared.documents import Command, Document, Documents
 from shared.events.records import GuardianAdded
-from shared.ids import event_id
+from shared.native.envelopes import event_id
 from shared.problems import Busy, Conflict, KeyReused, NotFound, PreconditionFailed, TooLarge
 from shared.store import Doc, Store
 from shared.tests.conftest import RememberingRelay

@@ -25,7 +25,7 @@ from deploy.local.environment import ROOT
 from deploy.local.platform import Service
 from deploy.local.ports import HOST, free_port
 from deploy.local.processes import Process
-from shared.ids import event_id
+from shared.native.envelopes import event_id
 from tests.faults.checker import Letter, behind, dead_letters, heads, read_all
 from tests.faults.load import PATIENCE_S, Load
 from tests.faults.proxy import Network, Proxy

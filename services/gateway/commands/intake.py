@@ -32,7 +32,8 @@ from shared.events.municipal import (
     NoticeRequested,
     PastDosesReported,
 )
-from shared.ids import event_id, new_id
+from shared.ids import new_id
+from shared.native.envelopes import event_id
 from shared.problems import Busy, Conflict
 from shared.runtime import Runtime
 from shared.store import Doc

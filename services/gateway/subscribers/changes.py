@@ -13,6 +13,7 @@ from shared.events.base import Envelope
 from shared.events.notify import AlarmTaken, DeliveryEvent, DutyCalled, PageDelivered
 from shared.events.records import ChildEvent
 from shared.events.schedule import PlanEvent
+from shared.native.envelopes import BadRecord, read_envelope
 from shared.runtime import Runtime
 from shared.waiting import FRESH_WAIT_S, until
 
@@ -64,8 +65,8 @@ def follow_changes(runtime: Runtime, listeners: Listeners, children: Documents, 
 
     def hear(record: "ConsumerRecord[bytes | None, bytes | None]") -> None:
         try:
-            envelope = bus.read_envelope(record.topic, record.key, record.value, record.headers)
-        except bus.BadRecord:
+            envelope = read_envelope(record.topic, record.key, record.value, record.headers)
+        except BadRecord:
             return
         task = asyncio.create_task(tell(TOPICS[record.topic], envelope))
         telling.add(task)

@@ -24,6 +24,7 @@ from shared.events.gateway import MunicipalityOpened, StaffAssigned
 from shared.events.records import ChildFacts, ChildRegistered, PersonName, PregnancyRegistered
 from shared.events.schedule import PlanChanged, PlanItem, ReminderDue
 from shared.ids import new_id
+from shared.native.envelopes import read_envelope
 from shared.settings import Settings
 from shared.testing.plugin import service_settings
 from shared.testing.push_service import PushService, Receiver
@@ -231,7 +232,7 @@ async def _heard(kafka: LocalKafka, *notices: str) -> list[Envelope]:
     found: list[Envelope] = []
     try:
         async for record in reader:
-            envelope = bus.read_envelope(record.topic, record.key, record.value, record.headers)
+            envelope = read_envelope(record.topic, record.key, record.value, record.headers)
             if envelope.subject == MOTHER.subject or envelope.subject.partition(":")[0] in notices:
                 found.append(envelope)
             if len(found) == 4:

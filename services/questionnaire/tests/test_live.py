@@ -16,6 +16,7 @@ from shared.auth import InternalTokens
 from shared.clock import Clock
 from shared.documents import Document
 from shared.ids import new_id
+from shared.native.envelopes import read_envelope
 from shared.settings import Settings
 from shared.testing.plugin import service_settings
 
@@ -70,7 +71,7 @@ async def _heard(settings: Settings, response: str) -> list[tuple[str, int, dict
     found: list[tuple[str, int, dict[str, object]]] = []
     try:
         async for record in reader:
-            event = bus.read_envelope(record.topic, record.key, record.value, record.headers)
+            event = read_envelope(record.topic, record.key, record.value, record.headers)
             if event.subject == response:
                 found.append((event.type.split(".")[-2], event.revision, json.loads(event.data)))
             if len(found) == 2:

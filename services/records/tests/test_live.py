@@ -22,6 +22,7 @@ from shared.events.base import Envelope, Event
 from shared.events.gateway import ClinicRegistered
 from shared.events.questionnaire import QuestionnaireSubmitted
 from shared.ids import new_id
+from shared.native.envelopes import read_envelope
 from shared.settings import Settings
 from shared.testing.plugin import service_settings
 
@@ -97,7 +98,7 @@ async def _heard(kafka: LocalKafka, child: str, count: int) -> list[Envelope]:
     try:
         async for record in reader:
             if record.key == child.encode():
-                found.append(bus.read_envelope(record.topic, record.key, record.value, record.headers))
+                found.append(read_envelope(record.topic, record.key, record.value, record.headers))
             if len(found) == count:
                 break
     finally:

@@ -17,7 +17,7 @@ from shared.bus import envelope_of
 from shared.documents import Document, from_store
 from shared.events.base import REGISTRY, Envelope
 from shared.events.questionnaire import QuestionnaireSubmitted
-from shared.ids import event_id
+from shared.native.envelopes import event_id
 
 pytestmark = pytest.mark.integration
 
