@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.admin import AIOKafkaAdminClient
+from aiokafka.coordinator.protocol import ConsumerProtocolMemberAssignment
 
 from services.schedule import store as schedule_documents
 from services.schedule.domain.plan import make_plan, plan_to_json
@@ -236,7 +237,7 @@ async def check_topics(rig: Rig, topics: Iterable[str] = ("records.child.v1", "s
 
 
 async def check_lag(rig: Rig) -> Findings:
-    """I5: every group of every service stands at the end of what it follows."""
+    """I5: every group of every service stands at the end of what it follows; where it has committed nothing, at the beginning."""
     found = Findings()
     options = rig.platform.kafka_options("operator")
     admin = AIOKafkaAdminClient(**options)
@@ -246,14 +247,29 @@ async def check_lag(rig: Rig) -> Findings:
     try:
         for group, *_ in await admin.list_consumer_groups():
             committed = await admin.list_consumer_group_offsets(group)
-            ends = await consumer.end_offsets(list(committed))
-            for place, offset in committed.items():
-                if ends[place] != offset.offset and ends[place] > 0:
-                    found.unhealed.append(f"{group} stands at {offset.offset} of {ends[place]} in {place.topic}")
+            followed = [*{*committed, *await _assigned(admin, group)}]
+            begins, ends = await consumer.beginning_offsets(followed), await consumer.end_offsets(followed)
+            for place in followed:
+                stands = committed[place].offset if place in committed else begins[place]
+                if stands != ends[place] and ends[place] > 0:
+                    found.unhealed.append(f"{group} stands at {stands} of {ends[place]} in {place.topic}")
     finally:
         await consumer.stop()
         await admin.close()
     return found
+
+
+async def _assigned(admin: AIOKafkaAdminClient, group: str) -> list[TopicPartition]:
+    """What the members of a group read, whether they have committed anything there or not."""
+    (described,) = await admin.describe_consumer_groups([group])
+    members = described.groups[0][5]
+    assignments = [ConsumerProtocolMemberAssignment.decode(assignment) for *_, assignment in members if assignment]
+    return [
+        TopicPartition(topic, partition)
+        for assignment in assignments
+        for topic, partitions in assignment.assignment
+        for partition in partitions
+    ]
 
 
 async def dead_letters(rig: Rig) -> list[Letter]:
