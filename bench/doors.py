@@ -287,9 +287,13 @@ async def measure(platform: Platform, scale: int) -> list[Row]:
         rows.append(
             Row("P8", "acknowledged write at 64 connections", "/s", writes.rate, raw, "≥ 0.70",
                 f"p99 {writes.percentile(99):,.0f} ms, refused {writes.refused}; until all have read it: "
-                f"{sustained:,.0f}/s, {spent.costs(count, 'dose')}; {each:.1f} documents written a dose, "
-                f"{sustained * each:,.0f}/s of them, {sustained * each / raw:.2f} of the raw rate",
+                f"{sustained:,.0f}/s, {spent.costs(count, 'dose')}",
                 reached=writes.rate / raw >= 0.70 and not writes.refused)
+        )  # fmt: skip
+        rows.append(
+            Row("P8 documents", f"what those writes led to, {each:.1f} documents each, in five stores", "/s", sustained * each, raw,
+                "≥ 0.70", f"the store's own rate allows {raw / each:,.0f} doses/s, whatever the services cost",
+                reached=sustained * each / raw >= 0.70)
         )  # fmt: skip
         pairs = await _pairs(town, url, count // 2)
         await _drained(records, store)

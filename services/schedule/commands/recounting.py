@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import AsyncIterator, Sequence
+from datetime import date
 
 import orjson
 
@@ -38,7 +39,8 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
     if "child" not in state:
         return
     before = state.get("plan")
-    plan = _counted(planning, state)
+    today = _day(planning, state)
+    plan = _counted(planning, state, today)
     state["plan"] = plan if before is None or _differs(before, plan) else before
     state["plan_digest"] = _digest(plan)
     items = _due_items(plan)
@@ -70,8 +72,8 @@ def recount(planning: Planning, doc: Document, *, after_events: bool) -> None:
         for reminder_id, reason in cancelled:
             doc.emit(ReminderCancelled(reminder_id=reminder_id, reason=reason), planning.now)
     elif after_events:
-        doc.emit(PlanConfirmed(as_of=planning.today, based_on=kept.stream_marks(doc)), planning.now)
-    _tell_overdue(planning, doc, items)
+        doc.emit(PlanConfirmed(as_of=today, based_on=kept.stream_marks(doc)), planning.now)
+    _tell_overdue(planning, doc, items, today)
 
 
 def stands(planning: Planning, doc: Document) -> bool:
@@ -79,12 +81,12 @@ def stands(planning: Planning, doc: Document) -> bool:
     state = doc.state
     if "child" not in state:
         return True
-    plan = _counted(planning, state)
+    plan = _counted(planning, state, planning.today)
     if state.get("plan_digest") != _digest(plan):
         return False
     items = _due_items(plan)
     armed, cancelled = _rearm(planning, doc, items)
-    _tell_overdue(planning, doc, items)
+    _tell_overdue(planning, doc, items, planning.today)
     return not (armed or cancelled or doc.outgoing)
 
 
@@ -95,16 +97,22 @@ async def plans_and_recounts(planning: Planning) -> AsyncIterator[tuple[str, boo
             doc = await planning.plans.load(child)
             if doc is None or "child" not in doc.state or doc.state.get("silenced"):
                 continue
-            plan = _counted(planning, doc.state)
+            plan = _counted(planning, doc.state, _day(planning, doc.state))
             yield doc.id, "plan" in doc.state and not _differs(doc.state["plan"], plan)
 
 
-def _counted(planning: Planning, state: Doc) -> Doc:
+def _day(planning: Planning, state: Doc) -> date:
+    """The day to count for: today, or that of the plan that stands, where another replica's clock is ahead of midnight."""
+    standing = kept.day(state["plan"]["as_of"]) if "plan" in state else None
+    return max(planning.today, standing) if standing is not None else planning.today
+
+
+def _counted(planning: Planning, state: Doc, today: date) -> Doc:
     if state.get("silenced"):
-        return {"rule_set": planning.rules.id, "as_of": planning.today.isoformat(), "items": [], "doses": []}
-    plan: Doc = plan_to_json(make_plan(planning.rules, kept.history_of(state), planning.today))
+        return {"rule_set": planning.rules.id, "as_of": today.isoformat(), "items": [], "doses": []}
+    plan: Doc = plan_to_json(make_plan(planning.rules, kept.history_of(state), today))
     if state.get("cut_off") and planning.rules.of(state["child"]["municipality"]) is not planning.rules:
-        nationwide = plan_to_json(make_plan(planning.rules, kept.history_of(state, of_no_town=True), planning.today))
+        nationwide = plan_to_json(make_plan(planning.rules, kept.history_of(state, of_no_town=True), today))
         plan["nationwide"] = {part: nationwide[part] for part in ("items", "doses")}
     if state["child"].get("born"):
         # The pregnancy is over: what is left are the mother's own checkups.
@@ -176,10 +184,10 @@ def _rearm(planning: Planning, doc: Document, items: Sequence[DueItem]) -> tuple
     return armed, cancelled
 
 
-def _tell_overdue(planning: Planning, doc: Document, items: Sequence[DueItem]) -> None:
+def _tell_overdue(planning: Planning, doc: Document, items: Sequence[DueItem], today: date) -> None:
     """Announce each dose or checkup once when it becomes overdue; forget it when it no longer is."""
     told: Doc = doc.state.setdefault("told", {})
-    late = overdue(items, planning.today)
+    late = overdue(items, today)
     for name, since in late.items():
         if name in told:
             continue

@@ -306,6 +306,27 @@ async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town)
     assert "DoseOverdue" not in await town.news()
 
 
+async def test_r2_a_replica_whose_clock_is_behind_midnight_does_not_bring_yesterday_back(town: Town) -> None:
+    """What became late with the new day stays late, and is told once, whoever's clock counts the next fact."""
+    await town.registers("c1", date(2026, 9, 22))
+    late = date.fromisoformat((await town.item("c1", "hepb"))["overdue_from"])
+    town.clock.move_to(tokyo_time(late - timedelta(days=1), 12))
+    await turn_the_day(town.planning)
+    town.clock.move_to(tokyo_time(late, 0) + timedelta(seconds=20))
+    await turn_the_day(town.planning)
+    assert "DoseOverdue" in await town.news()
+    turned = (await town.state("c1"))["plan"]
+
+    town.clock.move_to(tokyo_time(late, 0) - timedelta(seconds=40))
+    await town.hears("c1", town.dose(1, "bcg", late - timedelta(days=1)))
+    plan = (await town.state("c1"))["plan"]
+    assert (plan["as_of"], turned["as_of"]) == (late.isoformat(), late.isoformat())
+    assert plan["doses"] != turned["doses"]
+    town.clock.move_to(tokyo_time(late, 12))
+    await town.hears("c1", town.dose(2, "rota", late))
+    assert "DoseOverdue" not in await town.news()
+
+
 async def test_other_rules_recount_every_plan_once_and_tell_only_of_those_that_changed(town: Town) -> None:
     await town.registers("c1", date(2026, 9, 22))
     await town.registers("c2", date(2012, 5, 10))
