@@ -68,17 +68,24 @@ def main(
         }
         columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
         with Progress(*columns, console=console, transient=True) as bar:
-            task = bar.add_task("Starting broker and store …", total=None)
-            collect_seldom()
+            task = bar.add_task("Starting the store …", total=None)
             store.start()
-            if not chosen or chosen & NEEDS_BROKER:
-                kafka.start()
-                asyncio.run(_prepare(kafka))
-            for name, work in works.items():
+            # Those that need no broker go before it is started: what it does beside them is no part of them.
+            for name in sorted(works, key=NEEDS_BROKER.__contains__):
                 if chosen and name not in chosen:
                     continue
+                if name in NEEDS_BROKER and not kafka.process.alive:
+                    bar.update(task, description="Starting the broker …")
+                    kafka.start()
+                    asyncio.run(_prepare(kafka))
                 bar.update(task, description=f"{name} …")
-                rows.append(asyncio.run(work()))
+                # Each begins as a service that has just started: what others left is not walked through again.
+                collect_seldom()
+                rows.append(asyncio.run(works[name]()))
+            rows.sort(key=lambda row: [*works].index(row.id))
+            # The platforms that follow bring their own.
+            kafka.stop()
+            store.stop()
             if not chosen or chosen & {"P7", "P8", "P9", "P13"}:
                 bar.update(task, description="P7, P8, P9, P13 at the door …")
                 rows += [

@@ -2,8 +2,8 @@
 
 import asyncio
 import multiprocessing
+import os
 import random
-import resource
 import statistics
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -12,7 +12,7 @@ import uvloop
 from aiokafka import AIOKafkaConsumer
 
 from bench.backbone import BATCH, NOW, TOPIC, Silent, add_dose, dose_event, entries, produce, raw_updates
-from bench.harness import Row, Stopwatch
+from bench.harness import Row, Stopwatch, peak_rss_mb
 from deploy.local.broker import LocalKafka
 from deploy.local.store import LocalStore
 from shared.bus import envelope_of
@@ -72,7 +72,7 @@ def _drain(settings: Settings, group: str, count: int) -> tuple[float, float, fl
         return count / view.watch.wall, view.watch.cpu / count * 1e6
 
     rate, cpu = uvloop.run(read())
-    return rate, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return rate, cpu, peak_rss_mb(os.getpid())
 
 
 async def _begin_here(kafka: LocalKafka, group: str) -> None:
