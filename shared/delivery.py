@@ -81,6 +81,8 @@ class Follower:
         """Groups with something to read to which nothing comes any more: only a new process helps (aiokafka #1037)."""
         self.given_up: set[str] = set()
         """Groups whose client only fails any more, for what coordinates it has ended: it is made anew."""
+        self._late: dict[str, dict[TopicPartition, int]] = {}
+        """By group: offsets whose commit nobody answered, of what is durable; they are committed before the next poll."""
         self._begun: Counter[str] = Counter()
         self._working: set[str] = set()
         self._unheard: dict[str, _Unheard] = {}
@@ -144,6 +146,8 @@ class Follower:
         async def noted(consumer: Any) -> tuple[ConsumerRecord[Any, Any], ...]:
             nonlocal failed
             try:
+                if group in self._late:
+                    await self._commit_late(group, consumer)
                 found = await poll(consumer)
             except KafkaError as error:
                 failed += 1
@@ -191,11 +195,11 @@ class Follower:
         self._begun[group] += 1
         self._working.add(group)
         try:
-            await self._work(topic, sinks, message)
+            await self._work(group, topic, sinks, message)
         finally:
             self._working.discard(group)
 
-    async def _work(self, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
+    async def _work(self, group: str, topic: str, sinks: Sequence[Sink], message: KafkaMessage) -> None:
         records: Sequence[ConsumerRecord[bytes | None, bytes | None]] = message.raw_message
         if self.stopped is not None:
             await asyncio.sleep(LONGEST_PAUSE_S)
@@ -233,7 +237,7 @@ class Follower:
         metrics.batch_seconds.labels(topic).observe(time.perf_counter() - started)
         self._count_rejections(len(bad) + len(rejected), len(records))
         crash_point("after_bulk_before_commit")
-        await self._commit(message, records)
+        await self._commit(group, message, records)
         metrics.last_poll.labels(topic).set(time.time())
 
     async def _into(self, sinks: Sequence[Sink], envelopes: list[Envelope]) -> list[tuple[Envelope, str]]:
@@ -269,21 +273,37 @@ class Follower:
             self.stopped = f"{self._rejections} records in a row were rejected"
             log.error("consumer.stopped", reason="rejections-in-a-row")
 
-    async def _commit(self, message: KafkaMessage, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
+    async def _commit(self, group: str, message: KafkaMessage, records: Sequence[ConsumerRecord[Any, Any]]) -> None:
         """Commit explicit offsets of what is durable, never «all consumed», never for a revoked partition (R3)."""
         consumer: Any = message.consumer
         # Of one partition they come in order: the last one stays.
-        ends = {(record.topic, record.partition): record.offset + 1 for record in records}
+        ends = {TopicPartition(record.topic, record.partition): record.offset + 1 for record in records}
         mine = consumer.assignment()
-        offsets = {TopicPartition(*place): end for place, end in ends.items() if place in mine}
         message.committed = AckStatus.ACKED
-        if offsets:
-            try:
-                async with asyncio.timeout(COMMIT_WITHIN_S):
-                    await consumer.commit(offsets)
-            except (KafkaError, TimeoutError) as error:
-                # Refused after a rebalance, or for ever unanswered: what is read again is known, and dropped.
-                log.info("consumer.not_committed", error=type(error).__name__)
+        await self._commit_offsets(group, consumer, {place: end for place, end in ends.items() if place in mine})
+
+    async def _commit_late(self, group: str, consumer: Any) -> None:
+        """Try again what was not committed, where the reader still stands there; else another reads it, or it was read again."""
+        mine = consumer.assignment()
+        late = {place: end for place, end in self._late.pop(group).items() if place in mine}
+        try:
+            async with asyncio.timeout(COMMIT_WITHIN_S):
+                stands = {place: await consumer.position(place) for place in late}
+        except (KafkaError, TimeoutError):
+            self._late[group] = late
+            return
+        await self._commit_offsets(group, consumer, {place: end for place, end in late.items() if stands[place] == end})
+
+    async def _commit_offsets(self, group: str, consumer: Any, offsets: dict[TopicPartition, int]) -> None:
+        if not offsets:
+            return
+        try:
+            async with asyncio.timeout(COMMIT_WITHIN_S):
+                await consumer.commit(offsets)
+        except (KafkaError, TimeoutError) as error:
+            # Refused after a rebalance, or unanswered: what is read again is known, and dropped.
+            log.info("consumer.not_committed", error=type(error).__name__)
+            self._late[group] = self._late.get(group, {}) | offsets
 
 
 def _polling(most: int, gather_s: float) -> Poll:

@@ -193,3 +193,28 @@ async def test_an_offset_that_is_never_acknowledged_holds_up_no_reader(
     async with reading.subscriber.consumer._coordinator._commit_lock:
         assert await reading.hears()
         assert await reading.hears()
+
+
+async def test_an_offset_that_was_not_acknowledged_is_committed_though_nothing_more_is_read(
+    reading: Reading, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the group stands still for all who look, and its next owner reads again what it has."""
+    monkeypatch.setattr(delivery, "COMMIT_WITHIN_S", 0.2)
+    consumer = reading.subscriber.consumer
+    assert await reading.hears()
+    async with consumer._coordinator._commit_lock:
+        assert await reading.hears()
+        async with asyncio.timeout(20):
+            while not reading.runtime.follower._late:
+                await asyncio.sleep(0.05)
+
+    async def all_committed() -> bool:
+        for place in consumer.assignment():
+            stands = await consumer.position(place)
+            if stands and await consumer.committed(place) != stands:
+                return False
+        return True
+
+    async with asyncio.timeout(20):
+        while not await all_committed():
+            await asyncio.sleep(0.05)

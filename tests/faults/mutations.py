@@ -62,7 +62,7 @@ MUTATIONS = (
              'outcomes[stream, "held"] += 1', "F5-forgotten"),
     Mutation("R3", "commit before it is applied", "shared/delivery.py",
              "                rejected = await self._into(sinks, envelopes)\n",
-             "                await self._commit(message, records)\n"
+             "                await self._commit(group, message, records)\n"
              '                crash_point("after_bulk_before_commit")\n'
              "                rejected = await self._into(sinks, envelopes)\n", "F2-last"),
     Mutation("R6", "drop what cannot be read", "shared/delivery.py",
@@ -106,7 +106,11 @@ MUTATIONS = (
     Mutation("G9", "a reader whose client has given up keeps it", "shared/loops.py",
              "            await runtime.follower.begin_again(subscriber)\n", "            pass\n", "shared/tests/test_liveness.py"),
     Mutation("G9", "a commit is waited for for ever", "shared/delivery.py",
-             "async with asyncio.timeout(COMMIT_WITHIN_S):", "async with asyncio.timeout(None):", "shared/tests/test_liveness.py"),
+             "async with asyncio.timeout(COMMIT_WITHIN_S):\n                await consumer.commit(offsets)",
+             "async with asyncio.timeout(None):\n                await consumer.commit(offsets)",
+             "shared/tests/test_liveness.py"),
+    Mutation("R3", "an offset that was not acknowledged is forgotten", "shared/delivery.py",
+             "                if group in self._late:\n", "                if False:\n", "shared/tests/test_liveness.py"),
     Mutation("W4", "no bound on an outbox", "shared/documents.py",
              "doc.depth + len(doc.outgoing) > self._max_depth or not self._relay.has_room()", "False",
              "shared/tests/test_writing.py"),

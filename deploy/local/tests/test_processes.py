@@ -49,6 +49,8 @@ def test_a_process_that_dies_is_started_again_and_one_that_was_stopped_is_not(tm
     assert first is not None
     os.kill(first, signal.SIGKILL)
     assert until(lambda: process.alive and process.pid != first)
+    # It is noted a moment after it began.
+    assert until(lambda: len(noted) == 2)
     assert noted == [first, process.pid]
     process.stop()
     starts = process.starts
