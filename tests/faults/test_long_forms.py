@@ -108,6 +108,8 @@ async def test_a_fan_out_killed_on_its_way(tmp_path: Path, report: Report) -> No
         on.report.rows[-1].fault = f"{fault}, kills at {', '.join(f'{items:,}' for items in there)}"
         # A kill after the last page has shown nothing.
         assert there[0] < there[1] < guardians
+        # Whose push was under way at a kill may have none: its outcome is unknown, and it is not sent again.
+        assert len(on.push.requests) > 0.9 * len(on.receivers)
 
 
 @pytest.mark.skipif(not os.environ.get("SOAK"), reason="a soak is asked for: make faults SOAK=600")
@@ -146,6 +148,7 @@ async def _killed_on_its_way(on: Stage, guardians: int, there: list[int]) -> int
         await injected.wait_until(lambda: on.rig.platform.is_ready("notify"), "notify is back")
     await notice
     await injected.wait_until(partial(holds, guardians), "every item is there", patience)
+    # The pushes go in a group of their own, behind the items.
     await injected.wait_async(all_is_read, "every page is pushed", patience)
     return len(there)
 
