@@ -34,6 +34,7 @@ from shared.auth import Principal
 from shared.bus import envelope_of
 from shared.clock import Clock, tokyo_time
 from shared.documents import Command, Document, Documents
+from shared.ending import end_all
 from shared.events import questionnaire as q
 from shared.events import records as r
 from shared.events import schedule as s
@@ -61,11 +62,16 @@ class NobodyPublishes:
 
     room = sys.maxsize
 
+    def __init__(self) -> None:
+        self.full = asyncio.Event()
+
     def offer(self, collection: str, doc_id: str, entries: list[Doc] | None) -> None:
         """Nothing leaves."""
 
     def has_room(self) -> bool:
         self.room -= 1
+        if self.room < 0:
+            self.full.set()
         return self.room >= 0
 
 
@@ -415,8 +421,9 @@ async def test_a_turn_that_was_stopped_goes_on_where_it_was_and_tells_nothing_tw
         await town.registers(f"c{number}", date(2026, 9, 22))
     town.clock.move_to(tokyo_time(date(2027, 6, 1), 12))
     town.relay.room = 7
-    with pytest.raises(TimeoutError):
-        await asyncio.wait_for(turn_the_day(town.planning), 1.0)
+    turning = asyncio.create_task(turn_the_day(town.planning))
+    await town.relay.full.wait()
+    await end_all([turning])
     begun = await town.planning.plans.store.get(kept.DAYS, "turn")
     assert begun is not None
     assert len(begun["buckets"]) >= 5
