@@ -12,6 +12,7 @@ from typing import NamedTuple
 from services.schedule.cdsi_cases import Case
 from services.schedule.domain.engine import Assessment, assess, is_risk
 from services.schedule.domain.forecast import counted_places
+from services.schedule.domain.patient_series import PatientSeries
 from services.schedule.domain.rules import Rules, VaccineGroup
 from services.schedule.domain.statuses import Code, DoseStatus, SeriesStatus
 from services.schedule.domain.vaccine_groups import GroupForecast
@@ -130,17 +131,28 @@ def _judged_for_antigen(found: Assessment, antigen: str, place: int, risk: bool)
     rules = found.chart.rules
     assessed = found.antigens[antigen]
     for chosen in (assessed.best, assessed.prioritized):
-        verdicts = [
-            DoseAnswer(
-                each.walk.statuses[place],
-                tuple(REASON_WORDS[reason.code] for reason in each.walk.reasons.get(place, ())),
-            )
-            for each in chosen
-            if is_risk(each.series, rules) is risk and place in each.walk.statuses
-        ]
-        if verdicts:
-            return _joined(verdicts, _WITHIN_ANTIGEN)
+        judging = [each for each in chosen if is_risk(each.series, rules) is risk and place in each.walk.statuses]
+        if judging:
+            return _joined([_verdict(each, place) for each in _in_its_time(judging, place)], _WITHIN_ANTIGEN)
     return None
+
+
+def _in_its_time(judging: list[PatientSeries], place: int) -> list[PatientSeries]:
+    """A series that a dose came too late for says nothing of it where another had begun by then (for adults, say)."""
+    in_time = [
+        each for each in judging if all(reason.code is not Code.TOO_OLD for reason in each.walk.reasons.get(place, ()))
+    ]
+    return in_time if any(_had_begun(each, place) for each in in_time) else judging
+
+
+def _had_begun(each: PatientSeries, place: int) -> bool:
+    start, chart = each.series.min_age_to_start, each.walk.chart
+    return start is None or start.date_ordinal(chart.birth) <= chart.doses[place].day
+
+
+def _verdict(each: PatientSeries, place: int) -> DoseAnswer:
+    reasons = tuple(REASON_WORDS[reason.code] for reason in each.walk.reasons.get(place, ()))
+    return DoseAnswer(each.walk.statuses[place], reasons)
 
 
 def _joined(verdicts: list[DoseAnswer], order: tuple[DoseStatus, ...]) -> DoseAnswer | None:
