@@ -53,11 +53,15 @@ _LATEST_YEAR = 2199
 
 
 class CaseError(ValueError):
-    """A case file that cannot be read: names the row (the header is row 1) and the column."""
+    """A case, or a whole file, that cannot be read: names the row (the header is row 1) and the column, and the case if it has a name."""
 
-    def __init__(self, row: int, column: str, why: str) -> None:
+    def __init__(self, row: int, column: str, why: str, case_id: str | None = None) -> None:
         super().__init__(f"row {row}, column {column}: {why}")
-        self.row, self.column, self.why = row, column, why
+        self.row, self.column, self.why, self.case_id = row, column, why, case_id
+
+    def as_json(self) -> dict[str, object]:
+        """In the place of the case: nothing was found, and why."""
+        return {"id": self.case_id, "all_right": None, "got": None, "fields": {}, "error": str(self)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +80,17 @@ class Case:
 
 
 def read_cases(path: Path, rules: Rules) -> list[Case]:
-    """The cases of a file in its order; CaseError where the file cannot be understood."""
+    """The cases of a file in its order; CaseError where the file or one of them cannot be understood."""
+    cases: list[Case] = []
+    for row in read_rows(path, rules):
+        if isinstance(row, CaseError):
+            raise row
+        cases.append(row)
+    return cases
+
+
+def read_rows(path: Path, rules: Rules) -> list[Case | CaseError]:
+    """The cases of a file in its order, and what is wrong with those that cannot be understood; CaseError where the file cannot."""
     try:
         text = text_of(path.read_bytes())
     except FileNotFoundError:
@@ -87,10 +101,17 @@ def read_cases(path: Path, rules: Rules) -> list[Case]:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise CaseError(1, "-", f"{path} is not a table of comma-separated values: {error}") from None
-    cases = [_Row(number, row).case(rules) for number, row in enumerate(rows, 2) if any(row.values())]
-    if not cases:
+    found = [_case(_Row(number, row), rules) for number, row in enumerate(rows, 2) if any(row.values())]
+    if not found:
         raise CaseError(1, "-", f"{path} holds no case")
-    return cases
+    return found
+
+
+def _case(row: "_Row", rules: Rules) -> Case | CaseError:
+    try:
+        return row.case(rules)
+    except CaseError as error:
+        return error
 
 
 def letters(text: str) -> str:
@@ -123,11 +144,10 @@ class _Row:
         self.columns = {
             name.strip().lower(): value.strip() if isinstance(value, str) else "" for name, value in row.items() if name
         }
-        if None in row:
-            raise self.error("-", "has more fields than the header has columns")
+        self.too_long = None in row
 
     def error(self, column: str, why: str) -> CaseError:
-        return CaseError(self.number, column, why)
+        return CaseError(self.number, column, why, self.text("CDC_Test_ID") or None)
 
     def text(self, column: str) -> str:
         text = self.columns.get(column.lower(), "")
@@ -149,6 +169,8 @@ class _Row:
             raise self.error(column, str(error)) from None
 
     def case(self, rules: Rules) -> Case:
+        if self.too_long:
+            raise self.error("-", "has more fields than the header has columns")
         birth = self.day("DOB")
         assessment = self.day("Assessment_Date")
         if assessment < birth:

@@ -107,7 +107,7 @@ def _expected_day(case: Case, column: str) -> str:
     try:
         return read_day(text).isoformat() if text else ""
     except ValueError as error:
-        raise CaseError(case.row, column, str(error)) from None
+        raise CaseError(case.row, column, str(error), case.id) from None
 
 
 def _words(expected: str, got: str | None) -> Field:

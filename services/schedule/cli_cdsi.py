@@ -8,12 +8,14 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from services.schedule.cdsi_answers import answer
-from services.schedule.cdsi_cases import CaseError, read_cases
+from services.schedule.cdsi_answers import Answer, answer
+from services.schedule.cdsi_cases import Case, CaseError, read_rows
 from services.schedule.cdsi_grading import Graded, grade
 from services.schedule.domain.rule_set import RuleError
 from services.schedule.domain.rules import Rules
 from services.schedule.rule_files.cdsi_xml import load_supporting_data
+
+_MOST_SAID = 20
 
 
 def cdsi(
@@ -21,29 +23,53 @@ def cdsi(
     cases: Annotated[Path, typer.Option("--cases", help="Test cases in the CDC's columns (CSV)")],
     json_out: Annotated[Path | None, typer.Option("--json", help="Write every case with what was found")] = None,
 ) -> None:
-    """Run CDC test cases. What is found never depends on the expected columns, which may be empty."""
+    """Run CDC test cases. What is found never depends on the expected columns, which may be empty.
+
+    A case that cannot be understood is said, and takes no other's answer away; the exit code is 2 then.
+    """
     try:
         rules = load_supporting_data(supporting_data)
-        read = read_cases(cases, rules)
-        began = time.perf_counter()
-        answers = [answer(rules, case) for case in read]
-        seconds = time.perf_counter() - began
-        graded = [grade(case, found) for case, found in zip(read, answers, strict=True)]
+        rows = read_rows(cases, rules)
     except CaseError as error:
         _bad_input(f"{cases}: {error}")
     except RuleError as error:
         _bad_input(str(error))
+    began = time.perf_counter()
+    answers = iter([answer(rules, row) for row in rows if isinstance(row, Case)])
+    seconds = time.perf_counter() - began
+    graded = [_graded(row, next(answers)) if isinstance(row, Case) else row for row in rows]
     if json_out is not None:
         try:
             json_out.write_text(json.dumps([each.as_json() for each in graded], indent=1) + "\n", encoding="utf-8")
         except OSError as error:
             _bad_input(f"--json: {json_out} cannot be written: {error.strerror}")
     _print_missing(rules)
-    _print_table(graded)
-    for each in graded:
+    done = [each for each in graded if isinstance(each, Graded)]
+    if done:
+        _print_table(done)
+    for each in done:
         if each.all_right is False:
             _print_failure(each)
-    typer.echo(f"{len(graded)} cases in {seconds:.2f} s, {seconds / len(graded) * 1e6:.0f} microseconds per case")
+    if done:
+        typer.echo(f"{len(done)} cases in {seconds:.2f} s, {seconds / len(done) * 1e6:.0f} microseconds per case")
+    _say_bad_rows(cases, [each for each in graded if isinstance(each, CaseError)])
+
+
+def _graded(case: Case, found: Answer) -> Graded | CaseError:
+    try:
+        return grade(case, found)
+    except CaseError as error:
+        return error
+
+
+def _say_bad_rows(cases: Path, errors: list[CaseError]) -> None:
+    """Each case that was not understood, the first ones in full; exit code 2 where there is one."""
+    for error in errors[:_MOST_SAID]:
+        typer.echo(f"error: {cases}: {error}", err=True)
+    if len(errors) > _MOST_SAID:
+        typer.echo(f"error: {len(errors) - _MOST_SAID} more rows cannot be understood", err=True)
+    if errors:
+        raise typer.Exit(2)
 
 
 def _print_missing(rules: Rules) -> None:

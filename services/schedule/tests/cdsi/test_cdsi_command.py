@@ -235,13 +235,26 @@ def test_numbers_that_went_through_a_spreadsheet_are_read(tmp_path: Path) -> Non
         ("Earliest_Date", "tomorrow", "row 3, column Earliest_Date: 'tomorrow' is not a day"),
     ],
 )
-def test_bad_input_names_row_and_column(tmp_path: Path, column: str, value: str, said: str) -> None:
-    bad = CASE | EXPECTED | {"Observation_Code_1": "020"} | {column: value}
-    result, found = run(tmp_path, CASE | EXPECTED, bad)
+def test_bad_input_names_row_and_column_and_takes_no_other_answer_away(
+    tmp_path: Path, column: str, value: str, said: str
+) -> None:
+    _, (alone,) = run(tmp_path, CASE | EXPECTED)
+    bad = CASE | EXPECTED | {"CDC_Test_ID": "T-2", "Observation_Code_1": "020"} | {column: value}
+    result, found = run(tmp_path, CASE | EXPECTED, bad, CASE | EXPECTED)
     assert result.exit_code == 2
     assert said in result.output
     assert "Traceback" not in result.output
-    assert found == []
+    assert found[0] == found[2] == alone
+    assert found[1].pop("error").startswith(said)
+    assert found[1] == {"id": bad["CDC_Test_ID"] or None, "all_right": None, "got": None, "fields": {}}
+
+
+def test_of_many_bad_rows_the_first_are_said_and_the_rest_counted(tmp_path: Path) -> None:
+    result, found = run(tmp_path, *[CASE | {"DOB": "never"}] * 23)
+    assert result.exit_code == 2
+    assert result.output.count("column DOB") == 20
+    assert "3 more rows cannot be understood" in result.output
+    assert len(found) == 23
 
 
 @pytest.mark.parametrize(
