@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 from icalendar import Alarm, Calendar, Event
 
+from services.notify.domain.reminder_texts import dose_called
 from shared.ids import derived_id
 
 Detail = Literal["plain", "full"]
@@ -61,7 +62,8 @@ def _event(
         names = texts["series"].get(entry.series, {})
         name = names.get(language) or names.get("ja" if language.startswith("ja") else "en") or entry.series
         born = f"{entry.birth_date.year}-{entry.birth_date.month:02}"
-        title = words[what].format(name=name, number=entry.dose_number, born=born)
+        dose = dose_called(texts, entry.series, name, entry.dose_number, language)
+        title = words[what].format(name=name, dose=dose, born=born)
     event = Event()
     event.add("uid", f"{derived_id(entry.child, entry.series, str(entry.dose_number), what)}@hagukumi.example")
     event.add("dtstamp", now)

@@ -15,20 +15,28 @@ def reminder_text(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(title, body) per language; `texts` is services/notify/texts/reminders.yaml."""
     names = texts["series"].get(series) or {"ja": series, "en": series}
-    own = texts["checkups"] if series.startswith("checkup_") else {}
+    own = texts["checkups"] if series.startswith("checkup_") else texts["voluntary"] if free_until is None else {}
     templates = own.get(kind) or texts["kinds"][kind]
     titles: dict[str, str] = {}
     bodies: dict[str, str] = {}
     for language, template in templates.items():
+        name = names.get(language) or names["ja" if language.startswith("ja") else "en"]
         values = {
-            "name": names.get(language) or names["ja" if language.startswith("ja") else "en"],
-            "number": dose_number,
+            "name": name,
+            "dose": dose_called(texts, series, name, dose_number, language),
             "recommended": _day(recommended, language),
             "free_until": _day(free_until, language),
         }
         titles[language] = template["title"].format(**values)
         bodies[language] = template["body"].format(**values)
     return titles, bodies
+
+
+def dose_called(texts: Mapping[str, Any], series: str, name: str, dose_number: int, language: str) -> str:
+    """The name with the dose's number; without it where there is only one (「BCG 1回目」 would promise a second)."""
+    if series in texts["once"] or series.startswith("checkup_"):
+        return name
+    return str(texts["dose"].get(language, texts["dose"]["ja"]).format(name=name, number=dose_number))
 
 
 def _day(day: date | None, language: str) -> str:

@@ -46,9 +46,9 @@ async def test_two_parsers_read_the_same_dates(town: Town) -> None:
     calendar = icalendar.Calendar.from_ical(answer.content)
     events = {(str(e["summary"]), e.decoded("dtstart"), e.decoded("dtend")) for e in calendar.walk("VEVENT")}
     assert events == {
-        ("麻しん風しん1期 1回目のおすすめの日 (2024-05生まれ)", date(2026, 12, 1), date(2026, 12, 2)),
-        ("麻しん風しん1期 1回目を無料で受けられる最後の日 (2024-05生まれ)", date(2027, 4, 30), date(2027, 5, 1)),
-        ("3〜4か月児健診 1回目のおすすめの日 (2026-09生まれ)", date(2026, 12, 20), date(2026, 12, 21)),
+        ("麻しん風しん1期のおすすめの日 (2024-05生まれ)", date(2026, 12, 1), date(2026, 12, 2)),
+        ("麻しん風しん1期を無料で受けられる最後の日 (2024-05生まれ)", date(2027, 4, 30), date(2027, 5, 1)),
+        ("3〜4か月児健診のおすすめの日 (2026-09生まれ)", date(2026, 12, 20), date(2026, 12, 21)),
     }
     parsed = vobject.readOne(answer.content.decode())
     again = {(e.summary.value, e.dtstart.value, e.dtend.value) for e in parsed.vevent_list}

@@ -21,16 +21,17 @@ from shared.events.schedule import ArmedReminder
 from shared.testing.push_service import PushService
 from shared.vaccines import vaccines
 
+RULES = TEXTS.parents[2] / "schedule" / "rules" / "jp"
 WORDS: dict[str, Any] = yaml.safe_load(TEXTS.read_text(encoding="utf-8"))
 KINDS = ArmedReminder.model_fields["kind"].annotation.__args__  # type: ignore[union-attr]
 
 
-@pytest.mark.parametrize("series", ["mr1", "checkup_18m"])
+@pytest.mark.parametrize("series", ["penta", "mr1", "checkup_18m", "mumps"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_every_kind_has_words_in_every_language(kind: str, series: str) -> None:
-    title, body = reminder_text(WORDS, kind, series, 1, TODAY, None)
+    title, body = reminder_text(WORDS, kind, series, 1, TODAY, None if series == "mumps" else TODAY)
     assert title.keys() == body.keys() == set(LANGUAGES)
-    assert "回目" not in title["ja"] or series == "mr1" or kind.startswith("last_free")
+    assert ("1回目" in title["ja"]) is (series in {"penta", "mumps"})
     for text in (*title.values(), *body.values()):
         assert text.strip()
         assert "{" not in text
@@ -42,9 +43,28 @@ def test_a_series_without_words_is_called_by_its_code() -> None:
 
 
 def test_a_day_that_is_not_known_is_a_dash() -> None:
-    _, body = reminder_text(WORDS, "eve", "mr1", 1, TODAY, None)
+    _, body = reminder_text(WORDS, "eve", "mr1", 1, None, TODAY)
     assert "2026年11月23日" in body["ja"]
     assert "—" in body["ja"]
+
+
+@pytest.mark.parametrize("kind", ["eve", "morning", "overdue"])
+def test_a_voluntary_dose_is_never_called_free(kind: str) -> None:
+    _, body = reminder_text(WORDS, kind, "mumps", 1, TODAY, None)
+    assert "費用がかかります" in body["ja"]
+    assert "not free of charge" in body["en"]
+    assert not any(word in text for text in body.values() for word in ("無料", "いらない", "免费", "Miễn phí", "—"))
+
+
+def test_the_words_know_every_vaccine_that_is_given_once() -> None:
+    """A course of one dose in the rules of schedule has no number in a reminder (BCG, 第2期)."""
+    lines = [yaml.safe_load(path.read_text(encoding="utf-8")) for path in sorted(RULES.glob("*.yaml"))]
+    once = {
+        line["courses"][0]["series"]
+        for line in lines
+        if line["kind"] == "line" and all(len(course["doses"]) == 1 for course in line["courses"])
+    }
+    assert set(WORDS["once"]) == once
 
 
 @pytest.mark.integration
