@@ -83,7 +83,7 @@ def count_line(
 
 def course_for(case: Case, line: Line, places: Sequence[int], on: int) -> Course:
     """The course that the law gives for the first dose that counts, or for a first dose on the day `on`."""
-    courses = line.courses
+    courses = line.choice
     if len(courses) == 1:
         return courses[0]
     starts = case.starts.get(line.code)
@@ -114,7 +114,11 @@ def course_for(case: Case, line: Line, places: Sequence[int], on: int) -> Course
 
 
 def _start_days(case: Case, course: Course) -> tuple[int, int]:
-    """First and last ordinal of a first dose that begins the course."""
+    """First and last ordinal of a first dose that begins the course; none for children of other years of birth."""
+    if course.born_from is not None and case.birth < course.born_from:
+        return NEVER, 0
+    if course.born_to is not None and case.birth > course.born_to:
+        return NEVER, 0
     first, last = course.effective_from, NEVER if course.effective_to is None else course.effective_to
     if course.start_from is not None:
         first = max(first, day_of(course.start_from, case.anchors))

@@ -60,5 +60,7 @@ def _first_day(interval: Interval, walk: Walk, place: int) -> int | None:
     given = walk.chart.doses[place].day
     if interval.absolute_minimum is None or not interval.effective <= given <= interval.cessation:
         return None
+    if interval.asked_of is not None and walk.chart.doses[place].vaccine not in interval.asked_of:
+        return None
     reference = reference_day(interval, walk, place)
     return None if reference is None else interval.absolute_minimum.date_ordinal(reference)

@@ -67,6 +67,7 @@ class History:
     """One child's whole record as the engine sees it; for a pregnancy `birth_date` is None and `expected_delivery` set.
 
     `municipality` is the six-digit code whose overlay of the rules holds today; `gestation_days` is days at birth.
+    `delivered_on` ends the pregnancy: her checkups count from it, what was given before still from the expected day.
     """
 
     birth_date: date | None
@@ -79,6 +80,7 @@ class History:
     checkups: tuple[CheckupDone, ...] = ()
     allergies: tuple[Allergy, ...] = ()
     reactions: tuple[Reaction, ...] = ()
+    delivered_on: date | None = None
 
 
 class HistoryError(ValueError):

@@ -190,6 +190,8 @@ def _intervals(case: Case, seen: _Seen, rule: DoseRule, reasons: list[Reason]) -
     name = ("vaccine", given.kind.names)
     shorter = seen.line.shorter
     for apart in rule.apart:
+        if apart.vaccines is not None and given.vaccine not in apart.vaccines:
+            continue
         origin = seen.reached.get(apart.after, 0) if apart.after else seen.previous
         if not origin:
             continue

@@ -40,6 +40,7 @@ def last_day(case: Case, line: Line, free: Free) -> tuple[int, Cited]:
     last, rule = day_of(free.last, case.anchors), free.rule
     if not case.observed or free.by_municipality:
         return last, rule
+    first = day_of(free.first, case.anchors)
     for measure in case.law.extensions:
         if line.code in measure.not_for:
             continue
@@ -47,10 +48,13 @@ def last_day(case: Case, line: Line, free: Free) -> tuple[int, Cited]:
             ended = case.observed.get(observation, 0)
             if not ended or ended < measure.effective_from or ended > (measure.effective_to or NEVER):
                 continue
+            if ended < first:
+                continue  # what is over before the window opens has kept nobody from it (対象者であった間に)
             until = ended_after(ended, measure.months)
-            highest = measure.upper_age.get(line.code)
-            if highest is not None:
-                until = min(until, day_of(highest, case.anchors))
+            for code in free.vaccines:
+                highest = measure.upper_age.get(code)
+                if highest is not None:
+                    until = min(until, day_of(highest, case.anchors))
             if until > last:
                 last, rule = until, measure.rule
     return last, rule

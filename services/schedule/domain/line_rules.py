@@ -65,7 +65,8 @@ class Apart:
     """An interval to an earlier dose of the course: `after` is its number, 0 the previous one.
 
     `counts`: whether a dose that comes too soon does not count in the series either; `grace` is the days by which it
-    may fall short and still count.
+    may fall short and still count. `vaccines`: only a dose of one of these has to keep it; `planned` is False where
+    none of them is free any more.
     """
 
     after: int
@@ -73,6 +74,8 @@ class Apart:
     rule: Cited
     counts: bool
     grace: int
+    vaccines: frozenset[str] | None = None
+    planned: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +106,7 @@ class DoseRule:
 class Course:
     """How many doses, when: chosen by the age and the vaccine of the first dose (接種開始時の月齢).
 
-    `walked` is the same course as the engine walks along it.
+    `born_from`, `born_to`: only for some years of birth, and before the courses for all (特例); `walked` is the same course as the engine walks along it.
     """
 
     rule: Cited
@@ -115,6 +118,8 @@ class Course:
     doses: tuple[DoseRule, ...]
     effective_from: int
     effective_to: int | None
+    born_from: int | None = None
+    born_to: int | None = None
     walked: Series | None = None
 
 
@@ -197,7 +202,7 @@ class Excluded:
 class Line:
     """One count of doses with its law.
 
-    `windows` are the free windows by vaccine;
+    `windows` are the free windows by vaccine; `choice` the courses in the order in which one is chosen;
     `takes_over_from` are the lines whose surplus doses come here; `shown_as` the series of its doses and items.
     """
 
@@ -227,6 +232,7 @@ class Line:
     immune_if: frozenset[str] = frozenset()
     first_dose_by: tuple[Cited, Point] | None = None
     windows: dict[str, tuple[Free, ...]] = field(init=False)
+    choice: tuple[Course, ...] = field(init=False)
     takes_over_from: tuple[str, ...] = ()
     shown_as: frozenset[str] = frozenset()
 
@@ -234,3 +240,5 @@ class Line:
         codes = {code for free in self.free for code in free.vaccines}
         windows = {code: tuple(free for free in self.free if code in free.vaccines) for code in codes}
         object.__setattr__(self, "windows", windows)
+        choice = sorted(self.courses, key=lambda course: course.born_from is None and course.born_to is None)
+        object.__setattr__(self, "choice", tuple(choice))

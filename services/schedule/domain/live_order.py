@@ -62,7 +62,7 @@ def _moved(rules: RuleSet, conflict: LiveConflict, item: PlanItem, before: _Plan
         return item
     facts = (
         ("name", _fact(item.why, "name")),
-        ("number", item.dose_number),
+        ("number", _fact(item.why, "number")),
         ("due_day", day),
         ("earlier", _names(rules, before.series)),
         ("earlier_day", before.day),

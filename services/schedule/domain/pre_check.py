@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.codes import known_code, named_vaccine
+from services.schedule.domain.counting import extraneous
 from services.schedule.domain.history import PROPOSED, DoseGiven, History
 from services.schedule.domain.legal import because
 from services.schedule.domain.legal_points import first_after
@@ -23,6 +24,8 @@ from services.schedule.domain.verdicts import Because, Cited, DoseVerdict
 Answer = Literal["allow", "warn", "stop"]
 
 _THE_PROPOSAL: Final = "the proposed dose"
+_PREGNANT: Final = "pregnant"
+"""The condition that needs nobody to note it where the record is a pregnancy's."""
 _SAYS_NOTHING: Final = frozenset({"before_rules", "no_series", "unknown_vaccine"})
 
 
@@ -144,12 +147,19 @@ def _earlier_period(case: Case, verdict: DoseVerdict, reasons: _Reasons) -> None
 
 
 def _parts(case: Case, vaccine: Vaccine, reasons: _Reasons) -> None:
-    """A part that was given too short a time before (ヒブ, then 五種混合): another line judges the dose, so it warns."""
+    """A part that was given too short a time before (ヒブ, then 五種混合), or four times: another line judges the dose,
+    so it warns."""
     counts = LineCounts(case, case.assessment)
     for code in vaccine.counts_in:
         if code in vaccine.judged_in:
             continue
-        walk = counts.of(case.law.lines[code]).walk
+        line = case.law.lines[code]
+        walk = counts.of(line).walk
+        if line.at_most is not None and any(
+            case.given[place].key == _THE_PROPOSAL for place in extraneous(counts.of(line))
+        ):
+            why = because(case, line.at_most.rule, "needless_part", ("vaccine", vaccine.names), ("part", line.names))
+            reasons.add("needless", why, stops=False)
         for place, found in walk.reasons.items():
             if case.given[place].key != _THE_PROPOSAL:
                 continue
@@ -176,6 +186,9 @@ def _on_file(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons
     law, day = case.law, proposal.on.toordinal()
     name = ("vaccine", vaccine.names)
     known = {*case.active, *proposal.contraindications}
+    delivered = case.history.delivered_on
+    if not case.anchors.birth and (delivered is None or proposal.on < delivered):
+        known.add(_PREGNANT)
     for rule in law.contraindications:
         if rule.observation in known and vaccine.code in rule.vaccines:
             condition = ("condition", law.observations[rule.observation])

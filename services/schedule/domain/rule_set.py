@@ -122,7 +122,7 @@ class SeenBefore:
 
 @dataclass(frozen=True, slots=True)
 class Extension:
-    """A widening of free windows after a named hindrance ends (長期療養特例): months it lasts, highest age by line."""
+    """A widening of free windows after a named hindrance ends (長期療養特例): months it lasts, highest age by vaccine."""
 
     rule: Cited
     observations: frozenset[str]

@@ -61,6 +61,7 @@ class Interval:
     """How far a target dose lies from something: exactly one of the four `from_` fields says from what.
 
     `overrides` marks an interval that lets its forecast lead the vaccine group's (CDSi 4.6 FORECASTPRIORITY-1).
+    `asked_of`: only a dose of one of these vaccines has to keep it (ours; CDSi has no such interval).
     """
 
     ref: str
@@ -75,6 +76,7 @@ class Interval:
     overrides: bool = False
     effective: int = FIRST_DAY
     cessation: int = LAST_DAY
+    asked_of: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

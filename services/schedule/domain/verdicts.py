@@ -69,6 +69,11 @@ def in_words(why: Because) -> Sentence:
             english[name] = day.isoformat()
         else:
             japanese[name] = english[name] = fact
+    if (number := japanese.get("number")) is not None:
+        # A vaccine that is given once (number 0) has no first dose: 「BCG1回目」 would promise a second.
+        called, called_en = japanese.get("name", ""), english.get("name", "")
+        japanese["dose"] = f"{called}{number}回目" if number else called
+        english["dose"] = f"{called_en} dose {number}" if number else called_en
     return Sentence(why.text.ja.format_map(japanese), why.text.en.format_map(english))
 
 

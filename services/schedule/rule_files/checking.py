@@ -55,9 +55,8 @@ def check_rule_set(rules: RuleSet, files: Mapping[str, str]) -> None:
         _known(files["between"], allergen.rule.id, "vaccines", allergen.vaccines, rules.vaccines)
     for extension in rules.extensions:
         _known(files["special"], extension.rule.id, "observations", extension.observations, rules.observations)
-        _known(
-            files["special"], extension.rule.id, "upper_age", [*extension.upper_age, *extension.not_for], rules.lines
-        )
+        _known(files["special"], extension.rule.id, "upper_age", extension.upper_age, rules.vaccines)
+        _known(files["special"], extension.rule.id, "not_for", extension.not_for, rules.lines)
     _no_rule_twice(rules, files)
     _no_cycle(rules, files)
 
@@ -88,6 +87,9 @@ def _check_line(file: str, line: Line, rules: RuleSet) -> None:
     for course in line.courses:
         _known(file, course.rule.id, "vaccines", course.vaccines or (), rules.vaccines)
         _known(file, course.rule.id, "series", [course.series], dict.fromkeys(rules.series))
+        for dose in course.doses:
+            for apart in dose.apart:
+                _known(file, apart.rule.id, "intervals", apart.vaccines or (), rules.vaccines)
         if course.only_if and course.only_if[0] > len(course.doses):
             raise RuleError(file, course.rule.id, "only_if", "names a dose that the course does not have")
     _starts_fit(file, line.courses)
@@ -144,9 +146,9 @@ def _no_hole(file: str, windows: tuple[Free, ...]) -> None:
 
 def _starts_fit(file: str, courses: tuple[Course, ...]) -> None:
     """Courses by age at the first dose follow each other without a hole or an overlap."""
-    groups: dict[frozenset[str] | None, list[Course]] = {}
+    groups: dict[tuple[frozenset[str] | None, int | None, int | None], list[Course]] = {}
     for course in courses:
-        groups.setdefault(course.vaccines, []).append(course)
+        groups.setdefault((course.vaccines, course.born_from, course.born_to), []).append(course)
     for group in groups.values():
         for one, following in pairwise(group):
             if one.only_if is not None:

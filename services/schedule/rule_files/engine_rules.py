@@ -144,9 +144,18 @@ def _intervals(course: Course, dose: DoseRule) -> tuple[Interval, ...]:
     intervals = []
     for apart in dose.apart:
         counting: TimePoint | None = replace(apart.between, grace=apart.grace) if apart.counts else None
-        law = apart.between if apart.rule.may_refuse else None
+        law = apart.between if apart.rule.may_refuse and apart.planned else None
         target = apart.after or None
-        intervals.append(Interval(apart.rule.id, target is None, target, absolute_minimum=counting, minimum=law))
+        intervals.append(
+            Interval(
+                apart.rule.id,
+                target is None,
+                target,
+                absolute_minimum=counting,
+                minimum=law,
+                asked_of=apart.vaccines,
+            )
+        )
     usual = dose.standard_interval
     if usual is not None:
         target = usual.after or None

@@ -40,7 +40,8 @@ _FOUR_WEEKS = 27
 
 def line_of(place: Place, doc: Doc) -> Line:
     """A line with its courses and free windows."""
-    courses = tuple(course_of(place.of(one), one) for one in doc["courses"])
+    still_free = {code for one in doc["free"] if one["effective_to"] is None for code in one["vaccines"]}
+    courses = tuple(course_of(place.of(one), one, still_free) for one in doc["courses"])
     return Line(
         code=doc["line"],
         names=sentence(doc["name"]),
@@ -137,8 +138,8 @@ def free_of(place: Place, doc: Doc, by_municipality: bool = False) -> Free:
     )
 
 
-def course_of(place: Place, doc: Doc) -> Course:
-    """One course with its doses."""
+def course_of(place: Place, doc: Doc, still_free: set[str]) -> Course:
+    """One course with its doses; `still_free` are the vaccines of the line whose windows have no end."""
     first, last = effective(place, doc)
     only_if = doc.get("only_if")
     return Course(
@@ -148,13 +149,15 @@ def course_of(place: Place, doc: Doc) -> Course:
         start_from=maybe_point(place, "start_from", doc),
         start_until=maybe_point(place, "start_until", doc),
         only_if=(only_if["dose"], between(place, "only_if", only_if["at_least"])) if only_if else None,
-        doses=tuple(_dose_of(place, number, one, doc) for number, one in enumerate(doc["doses"], 1)),
+        doses=tuple(_dose_of(place, number, one, doc, still_free) for number, one in enumerate(doc["doses"], 1)),
         effective_from=first,
         effective_to=last,
+        born_from=ordinal(place, "born_from", doc["born_from"]) if doc.get("born_from") else None,
+        born_to=ordinal(place, "born_to", doc["born_to"]) if doc.get("born_to") else None,
     )
 
 
-def _dose_of(place: Place, number: int, doc: Doc, course: Doc) -> DoseRule:
+def _dose_of(place: Place, number: int, doc: Doc, course: Doc, still_free: set[str]) -> DoseRule:
     field = f"doses[{number}]"
     standard = doc.get("standard", {})
     usual = doc.get("standard_interval")
@@ -174,13 +177,13 @@ def _dose_of(place: Place, number: int, doc: Doc, course: Doc) -> DoseRule:
             if usual
             else None
         ),
-        apart=tuple(_apart_of(place, number, one, course) for one in doc.get("intervals", ())),
+        apart=tuple(_apart_of(place, number, one, course, still_free) for one in doc.get("intervals", ())),
         not_after=maybe_point(place, "not_after", doc),
         not_if=(not_if["dose"], point(place, "not_if.after", not_if["after"])) if not_if else None,
     )
 
 
-def _apart_of(place: Place, number: int, doc: Doc, course: Doc) -> Apart:
+def _apart_of(place: Place, number: int, doc: Doc, course: Doc, still_free: set[str]) -> Apart:
     after = 0 if doc["after"] == "previous" else int(doc["after"])
     if after >= number or (number == 1 and not after):
         raise place.error(f"doses[{number}].intervals", "counts from a dose that does not come before it: a cycle")
@@ -200,4 +203,6 @@ def _apart_of(place: Place, number: int, doc: Doc, course: Doc) -> Apart:
         rule=cited(place, own, doc.get("id") or f"{course['id']}.dose_{number}"),
         counts=doc.get("immunological", True),
         grace=grace,
+        vaccines=frozenset(doc["vaccines"]) if "vaccines" in doc else None,
+        planned="vaccines" not in doc or not still_free.isdisjoint(doc["vaccines"]),
     )

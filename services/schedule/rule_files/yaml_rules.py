@@ -274,7 +274,7 @@ def _extension(place: Place, doc: Doc) -> Extension:
         observations=frozenset(doc["observations"]),
         months=lasts.months,
         not_for=frozenset(doc.get("not_for", ())),
-        upper_age={line: point(place, f"upper_age.{line}", text) for line, text in doc.get("upper_age", {}).items()},
+        upper_age={code: point(place, f"upper_age.{code}", text) for code, text in doc.get("upper_age", {}).items()},
         effective_from=first,
         effective_to=last,
     )

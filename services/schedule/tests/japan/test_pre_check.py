@@ -184,3 +184,20 @@ def test_what_was_seen_after_an_earlier_dose(
     found = pre_check(RULES, history, asked, asked.on)
     assert found.verdict == verdict
     assert {one.code for one in found.reasons} == ({"reaction"} if verdict != "allow" else set())
+
+
+@pytest.mark.parametrize(("vaccine", "verdict"), [("mr", "stop"), ("var", "stop"), ("flu", "allow")])
+def test_a_pregnant_woman_gets_no_live_vaccine_though_nobody_noted_a_condition(vaccine: str, verdict: str) -> None:
+    """The record is a pregnancy's: that she is pregnant needs no entry (接種不適当者: 妊娠していることが明らかな者)."""
+    pregnant = History(None, "F", (), expected_delivery=date(2027, 1, 10))
+    found = pre_check(RULES, pregnant, proposal(f"{vaccine}@2026-12-01"), date(2026, 12, 1))
+    assert (found.verdict, [one.code for one in found.reasons]) == (
+        verdict,
+        ["contraindication"] if verdict == "stop" else [],
+    )
+
+
+def test_after_the_birth_a_live_vaccine_is_no_longer_barred() -> None:
+    mother = History(None, "F", (), expected_delivery=date(2027, 1, 10), delivered_on=date(2026, 12, 27))
+    for day, verdict in (("2026-12-26", "stop"), ("2026-12-27", "allow")):
+        assert pre_check(RULES, mother, proposal(f"mr@{day}"), date.fromisoformat(day)).verdict == verdict
