@@ -96,6 +96,8 @@ def history_of(state: Doc, *, of_no_town: bool = False) -> History:
         municipality=None if of_no_town else child["municipality"],
         gestation_days=child.get("gestation_days"),
         expected_delivery=day(child.get("expected_delivery")),
+        # Stored before there was a day of its own: the expected day was overwritten by that of the birth.
+        delivered_on=day(child.get("delivered_on") or (child.get("expected_delivery") if child.get("born") else None)),
         checkups=tuple(
             CheckupDone(kind=one["kind"], on=date.fromisoformat(one["done_on"]))
             for _, one in sorted(state.get("checkups", {}).items())

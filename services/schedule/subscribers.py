@@ -316,12 +316,15 @@ def pregnancy_checkup_recorded(doc: Document, event: r.PregnancyCheckupRecorded,
 
 
 def pregnancy_ended(doc: Document, event: r.PregnancyEnded, envelope: Envelope) -> None:
-    """After a birth her own checkups (産婦健診) count from that day; after a loss nothing is said any more."""
+    """After a birth her own checkups (産婦健診) count from that day; after a loss nothing is said any more.
+
+    The expected day stays: a dose against RSV is judged by it, not by a birth that came sooner or later.
+    """
     _known(doc)
     if event.outcome == "loss":
         doc.state["silenced"] = True
     else:
-        doc.state["child"] |= {"expected_delivery": event.ended_on.isoformat(), "born": True}
+        doc.state["child"] |= {"delivered_on": event.ended_on.isoformat(), "born": True}
 
 
 def pregnancy_loss_retracted(doc: Document, event: r.PregnancyLossRetracted, envelope: Envelope) -> None:

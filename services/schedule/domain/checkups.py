@@ -86,7 +86,8 @@ def _of_pregnancy(case: Case, rule: PregnancyCheckups, done: dict[str, list[int]
 
 def _of_mother(case: Case, rule: MotherCheckup, done: list[int] | None, on: int) -> PlanItem:
     """Counted from the expected day until the birth is known."""
-    first = case.anchors.expected + rule.days
+    delivered = case.history.delivered_on
+    first = (case.anchors.expected if delivered is None else delivered.toordinal()) + rule.days
     return _item(
         case,
         rule.rule,

@@ -299,6 +299,22 @@ async def test_a_pregnant_woman_has_a_plan_until_it_ends(town: Town) -> None:
     assert {item["series"] for item in (await town.state("p2"))["plan"]["items"]} == set(before)
 
 
+async def test_a_birth_before_its_day_takes_nothing_from_the_dose_against_rsv(town: Town) -> None:
+    """Given at 35 weeks and 6 days by the expected day of then, born two days later: lawful (28週0日〜36週6日) as it was."""
+    given = date(2026, 11, 21)
+    due = given + timedelta(days=29)
+    await town.hears("p1", r.PregnancyRegistered(guardian="mother-1", municipality=TOWN, expected_delivery=due, by=BY))
+    dose = town.dose(1, "rsv_maternal", given).dose
+    await town.hears("p1", r.MaternalDoseRecorded(dose=dose, by=BY))
+    await town.hears("p1", r.PregnancyEnded(outcome="birth", ended_on=date(2026, 11, 23), children=("c",), by=BY))
+    plan = (await town.state("p1"))["plan"]
+    assert [(one["series"], one["legal"], one["reasons"]) for one in plan["doses"]] == [("rsv_maternal", "valid", [])]
+    assert {item["series"]: item["earliest"] for item in plan["items"]} == {
+        "postnatal_2w": "2026-12-07",
+        "postnatal_1m": "2026-12-23",
+    }
+
+
 async def test_the_turn_of_the_day_announces_only_plans_that_changed(town: Town) -> None:
     await town.registers("c1", date(2026, 9, 22))
     await town.news()
