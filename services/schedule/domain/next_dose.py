@@ -306,7 +306,7 @@ def _after_blood_product(case: Case, vaccines: tuple[str, ...], should: Waiting)
     """Live vaccines should wait after immunoglobulin or a transfusion on file; they are not barred."""
     for product in case.law.blood_products:
         given = case.observed.get(product.observation, 0)
-        if given and any(case.law.vaccines[code].live == product.against for code in vaccines):
+        if given and any(product.concerns(case.law.vaccines[code]) for code in vaccines):
             permitted = first_after(product.between, given)
             if permitted > should.day:
                 facts = (("condition", case.law.observations[product.observation]), ("given_day", given))

@@ -205,7 +205,7 @@ def _on_file(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons
             reasons.add("contraindication", why, stops=False)
     for product in law.blood_products:
         given = case.observed.get(product.observation, 0)
-        if given and vaccine.live == product.against and given <= day < first_after(product.between, given):
+        if given and product.concerns(vaccine) and given <= day < first_after(product.between, given):
             facts = (
                 name,
                 ("condition", law.observations[product.observation]),

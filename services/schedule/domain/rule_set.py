@@ -82,12 +82,17 @@ class LiveConflict:
 
 @dataclass(frozen=True, slots=True)
 class BloodProduct:
-    """The wait for live vaccines after a blood product on file."""
+    """The wait for live vaccines, but those of `not_for`, after a blood product on file."""
 
     rule: Cited
     observation: str
     against: str
     between: Between
+    not_for: frozenset[str]
+
+    def concerns(self, vaccine: Vaccine) -> bool:
+        """Whether the vaccine should wait."""
+        return vaccine.live == self.against and vaccine.code not in self.not_for
 
 
 @dataclass(frozen=True, slots=True)

@@ -53,6 +53,8 @@ def check_rule_set(rules: RuleSet, files: Mapping[str, str]) -> None:
         )
     for allergen in rules.allergens:
         _known(files["between"], allergen.rule.id, "vaccines", allergen.vaccines, rules.vaccines)
+    for blood in rules.blood_products:
+        _known(files["between"], blood.rule.id, "not_for", blood.not_for, rules.vaccines)
     for extension in rules.extensions:
         _known(files["special"], extension.rule.id, "observations", extension.observations, rules.observations)
         _known(files["special"], extension.rule.id, "upper_age", extension.upper_age, rules.vaccines)

@@ -174,6 +174,7 @@ def _build(place: Place, head: Doc, files: Files) -> RuleSet:
                 one["observation"],
                 one["against"],
                 between(across.of(one), "interval", one["interval"]),
+                frozenset(one.get("not_for", ())),
             )
             for one in between_doc["blood_products"]
         ),
