@@ -10,7 +10,7 @@ from typing import Final, Literal
 
 from services.schedule.domain.cases import Case
 from services.schedule.domain.codes import known_code, named_vaccine
-from services.schedule.domain.counting import extraneous
+from services.schedule.domain.counting import course_for, extraneous
 from services.schedule.domain.history import PROPOSED, DoseGiven, History
 from services.schedule.domain.legal import because
 from services.schedule.domain.legal_points import first_after
@@ -132,6 +132,7 @@ def _judged(law: RuleSet, history: History, proposal: Proposal, vaccine: Vaccine
                 reasons.add(reason.code, reason.because, reason.refuses or reason.code == "before_birth")
         _earlier_period(case, verdict, reasons)
     _parts(case, vaccine, reasons)
+    _longer_course(case, vaccine, reasons)
 
 
 def _earlier_period(case: Case, verdict: DoseVerdict, reasons: _Reasons) -> None:
@@ -168,6 +169,24 @@ def _parts(case: Case, vaccine: Vaccine, reasons: _Reasons) -> None:
                     facts = (("vaccine", vaccine.names), ("part", case.law.lines[code].names), ("first_day", one.day))
                     why = because(case, counts.of(case.law.lines[code]).course.rule, "interval_of_part", *facts)
                     reasons.add("interval", why, stops=False)
+
+
+def _longer_course(case: Case, vaccine: Vaccine, reasons: _Reasons) -> None:
+    """So early a dose is lawful, but costs the shorter course: HPV in two doses, five months apart, becomes three."""
+    for code in vaccine.judged_in:
+        line = case.law.lines[code]
+        if all(course.only_if is None for course in line.courses):
+            continue
+        places = case.of_antigen.get(code, [])
+        before = [place for place in places if case.given[place].key != _THE_PROPOSAL]
+        if not before:
+            continue
+        begun = course_for(case, line, before, case.assessment)
+        if begun.only_if is None or begun is course_for(case, line, places, case.assessment):
+            continue
+        first_day = first_after(begun.only_if[1], case.given[before[0]].day)
+        facts = (("vaccine", vaccine.names), ("number", len(begun.doses)), ("first_day", first_day))
+        reasons.add("interval", because(case, begun.rule, "longer_course", *facts), stops=False)
 
 
 def _lot(case: Case, proposal: Proposal, vaccine: Vaccine, reasons: _Reasons) -> None:
