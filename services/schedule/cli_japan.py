@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
@@ -129,14 +130,19 @@ def plan(
 
 
 def _print_plan(made: dict[str, Any]) -> None:
-    table = Table(title=f"{made['rule_set']} · {made['as_of']}")
-    for column in ("series", "dose", "status", "earliest", "recommended", "free until", "why"):
-        table.add_column(column)
+    table = Table(title=f"{made['rule_set']} · {made['as_of']}", box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for column in ("series", "dose", "status"):
+        table.add_column(column, overflow="fold")
+    for column in ("earliest", "recommended", "free until"):
+        # A day is shown whole, however narrow the terminal.
+        table.add_column(column, no_wrap=True, min_width=len("2026-11-28"))
     for item in made["items"]:
         days = [item[name] or "" for name in ("earliest", "recommended", "free_until")]
-        table.add_row(item["series"], str(item["dose_number"]), item["status"], *days, item["why"]["sentence"])
+        table.add_row(item["series"], str(item["dose_number"]), item["status"], *days)
     console = Console()
     console.print(table)
+    for item in made["items"]:
+        console.print(f"{item['series']}: {item['why']['sentence']}", soft_wrap=True, markup=False, highlight=False)
     for verdict in made["doses"]:
         reasons = "; ".join(reason["sentence"] for reason in verdict["reasons"])
         console.print(
