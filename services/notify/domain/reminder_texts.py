@@ -15,7 +15,9 @@ def reminder_text(
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(title, body) per language; `texts` is services/notify/texts/reminders.yaml."""
     names = texts["series"].get(series) or {"ja": series, "en": series}
-    own = texts["checkups"] if series.startswith("checkup_") else texts["voluntary"] if free_until is None else {}
+    # Without either day nothing is known of the dose, and least of all what it costs.
+    voluntary = free_until is None and recommended is not None
+    own = texts["checkups"] if series.startswith("checkup_") else texts["voluntary"] if voluntary else {}
     templates = own.get(kind) or texts["kinds"][kind]
     titles: dict[str, str] = {}
     bodies: dict[str, str] = {}

@@ -48,6 +48,12 @@ def test_a_day_that_is_not_known_is_a_dash() -> None:
     assert "—" in body["ja"]
 
 
+@pytest.mark.parametrize("kind", KINDS)
+def test_of_a_dose_of_which_no_day_is_known_nobody_says_that_it_costs(kind: str) -> None:
+    _, body = reminder_text(WORDS, kind, "mr1", 1, None, None)
+    assert "費用" not in body["ja"]
+
+
 @pytest.mark.parametrize("kind", ["eve", "morning", "overdue"])
 def test_a_voluntary_dose_is_never_called_free(kind: str) -> None:
     _, body = reminder_text(WORDS, kind, "mumps", 1, TODAY, None)
