@@ -101,15 +101,15 @@ def read_rows(path: Path, rules: Rules) -> list[Case | CaseError]:
         rows = list(csv.DictReader(io.StringIO(text, newline=""), strict=True))
     except csv.Error as error:
         raise CaseError(1, "-", f"{path} is not a table of comma-separated values: {error}") from None
-    found = [_case(_Row(number, row), rules) for number, row in enumerate(rows, 2) if any(row.values())]
+    found = [_case(number, row, rules) for number, row in enumerate(rows, 2) if any(row.values())]
     if not found:
         raise CaseError(1, "-", f"{path} holds no case")
     return found
 
 
-def _case(row: "_Row", rules: Rules) -> Case | CaseError:
+def _case(number: int, row: Mapping[str | None, object], rules: Rules) -> Case | CaseError:
     try:
-        return row.case(rules)
+        return _Row(number, row).case(rules)
     except CaseError as error:
         return error
 
@@ -144,7 +144,8 @@ class _Row:
         self.columns = {
             name.strip().lower(): value.strip() if isinstance(value, str) else "" for name, value in row.items() if name
         }
-        self.too_long = None in row
+        if None in row:
+            raise self.error("-", "has more fields than the header has columns")
 
     def error(self, column: str, why: str) -> CaseError:
         return CaseError(self.number, column, why, self.text("CDC_Test_ID") or None)
@@ -169,8 +170,6 @@ class _Row:
             raise self.error(column, str(error)) from None
 
     def case(self, rules: Rules) -> Case:
-        if self.too_long:
-            raise self.error("-", "has more fields than the header has columns")
         birth = self.day("DOB")
         assessment = self.day("Assessment_Date")
         if assessment < birth:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from icalendar import Alarm, Calendar, Event
 
-from services.notify.domain.reminder_texts import dose_called
+from services.notify.domain.reminder_texts import dose_called, series_called
 from shared.ids import derived_id
 
 Detail = Literal["plain", "full"]
@@ -59,10 +59,9 @@ def _event(
 ) -> Event:
     title = words["plain"]
     if detail == "full":
-        names = texts["series"].get(entry.series, {})
-        name = names.get(language) or names.get("ja" if language.startswith("ja") else "en") or entry.series
+        name = series_called(texts, entry.series, language)
         born = f"{entry.birth_date.year}-{entry.birth_date.month:02}"
-        dose = dose_called(texts, entry.series, name, entry.dose_number, language)
+        dose = dose_called(texts, entry.series, entry.dose_number, language)
         title = words[what].format(name=name, dose=dose, born=born)
     event = Event()
     event.add("uid", f"{derived_id(entry.child, entry.series, str(entry.dose_number), what)}@hagukumi.example")

@@ -14,7 +14,6 @@ def reminder_text(
     free_until: date | None,
 ) -> tuple[dict[str, str], dict[str, str]]:
     """(title, body) per language; `texts` is services/notify/texts/reminders.yaml."""
-    names = texts["series"].get(series) or {"ja": series, "en": series}
     # Without either day nothing is known of the dose, and least of all what it costs.
     voluntary = free_until is None and recommended is not None
     own = texts["checkups"] if series.startswith("checkup_") else texts["voluntary"] if voluntary else {}
@@ -22,10 +21,9 @@ def reminder_text(
     titles: dict[str, str] = {}
     bodies: dict[str, str] = {}
     for language, template in templates.items():
-        name = names.get(language) or names["ja" if language.startswith("ja") else "en"]
         values = {
-            "name": name,
-            "dose": dose_called(texts, series, name, dose_number, language),
+            "name": series_called(texts, series, language),
+            "dose": dose_called(texts, series, dose_number, language),
             "recommended": _day(recommended, language),
             "free_until": _day(free_until, language),
         }
@@ -34,8 +32,15 @@ def reminder_text(
     return titles, bodies
 
 
-def dose_called(texts: Mapping[str, Any], series: str, name: str, dose_number: int, language: str) -> str:
+def series_called(texts: Mapping[str, Any], series: str, language: str) -> str:
+    """The name in the language, else in Japanese or English; a series without words is called by its code."""
+    names = texts["series"].get(series, {})
+    return str(names.get(language) or names.get("ja" if language.startswith("ja") else "en") or series)
+
+
+def dose_called(texts: Mapping[str, Any], series: str, dose_number: int, language: str) -> str:
     """The name with the dose's number; without it where there is only one (「BCG 1回目」 would promise a second)."""
+    name = series_called(texts, series, language)
     if series in texts["once"] or series.startswith("checkup_"):
         return name
     return str(texts["dose"].get(language, texts["dose"]["ja"]).format(name=name, number=dose_number))

@@ -122,6 +122,10 @@ class Course:
     born_to: int | None = None
     walked: Series | None = None
 
+    def said(self, number: int) -> int:
+        """The number of a dose as a sentence says it; 0 where the course has only one."""
+        return number if len(self.doses) > 1 else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Takes:

@@ -15,7 +15,7 @@ from services.schedule.domain.free_windows import is_for
 from services.schedule.domain.legal import because, is_open_to, last_day
 from services.schedule.domain.legal_points import NEVER, day_of, first_after
 from services.schedule.domain.plan_items import PlanItem, Status
-from services.schedule.domain.rule_set import Course, Free, Line
+from services.schedule.domain.rule_set import Free, Line
 from services.schedule.domain.statuses import SeriesStatus
 from services.schedule.domain.verdicts import Because, Cited, Sentence
 
@@ -173,11 +173,6 @@ def _names(case: Case, line: Line, series: str | None) -> Sentence:
     return case.law.vaccines[series].names if series is not None and series in case.law.vaccines else line.names
 
 
-def _said(course: Course, number: int) -> int:
-    """The number of a dose as a sentence says it; 0 where the course has only one."""
-    return number if len(course.doses) > 1 else 0
-
-
 def without_dates(
     case: Case, count: Count, shown: str, names: Sentence, status: SeriesStatus, window: Window | None
 ) -> PlanItem:
@@ -187,7 +182,7 @@ def without_dates(
     rule = window.rule if window is not None and status_shown == "window_closed" else count.following.rule
     last = window.last if window is not None and status_shown == "window_closed" else 0
     shown_number = number if status_shown == "done" else number + 1
-    facts: tuple[tuple[str, object], ...] = (("name", names), ("number", _said(count.following, shown_number)))
+    facts: tuple[tuple[str, object], ...] = (("name", names), ("number", count.following.said(shown_number)))
     if status_shown == "done":
         facts = (*facts, ("given_day", count.last_counted))
     elif last:
@@ -237,7 +232,7 @@ def _dated(
     if last and (on > last or earliest > last):
         key = "plan_closed_on" if on > last else "plan_cannot_finish"
         why = because(
-            case, window.rule if window else course.rule, key, ("name", names), ("number", _said(course, number)),
+            case, window.rule if window else course.rule, key, ("name", names), ("number", course.said(number)),
             ("last_day", last), ("first_day", earliest),
         )  # fmt: skip
         possible = on_day(earliest) if on <= last else None
@@ -262,7 +257,7 @@ def _dated(
         status = "overdue"
     else:
         status = "due"
-    said = ("number", _said(course, number))
+    said = ("number", course.said(number))
     why = because(case, should.rule, should.key, ("name", names), said, ("due_day", recommended), *should.facts)
     return PlanItem(
         shown,

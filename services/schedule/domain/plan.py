@@ -77,7 +77,7 @@ def _periods_in_order(law: RuleSet, items: list[PlanItem], day: int) -> None:
         if permitted > item.earliest.toordinal():
             facts = (
                 ("name", line.names),
-                ("number", item.dose_number if len(line.courses[0].doses) > 1 else 0),
+                ("number", line.courses[0].said(item.dose_number)),
                 ("due_day", permitted),
                 ("earlier", law.lines[after.line].names),
                 ("earlier_day", planned),

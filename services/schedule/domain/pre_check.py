@@ -155,19 +155,17 @@ def _parts(case: Case, vaccine: Vaccine, reasons: _Reasons) -> None:
         if code in vaccine.judged_in:
             continue
         line = case.law.lines[code]
-        walk = counts.of(line).walk
-        if line.at_most is not None and any(
-            case.given[place].key == _THE_PROPOSAL for place in extraneous(counts.of(line))
-        ):
+        count = counts.of(line)
+        if line.at_most is not None and any(case.given[place].key == _THE_PROPOSAL for place in extraneous(count)):
             why = because(case, line.at_most.rule, "needless_part", ("vaccine", vaccine.names), ("part", line.names))
             reasons.add("needless", why, stops=False)
-        for place, found in walk.reasons.items():
+        for place, found in count.walk.reasons.items():
             if case.given[place].key != _THE_PROPOSAL:
                 continue
             for one in found:
                 if one.code is Code.TOO_SOON:
-                    facts = (("vaccine", vaccine.names), ("part", case.law.lines[code].names), ("first_day", one.day))
-                    why = because(case, counts.of(case.law.lines[code]).course.rule, "interval_of_part", *facts)
+                    facts = (("vaccine", vaccine.names), ("part", line.names), ("first_day", one.day))
+                    why = because(case, count.course.rule, "interval_of_part", *facts)
                     reasons.add("interval", why, stops=False)
 
 

@@ -80,7 +80,7 @@ def _in_season(case: Case, count: Count, season: Season, first: int, last: int, 
     if max(recommended, on) > last:
         return None
     if recommended > item.recommended.toordinal():
-        number = item.dose_number if len(count.following.doses) > 1 else 0
+        number = count.following.said(item.dose_number)
         facts = (("name", count.line.names), ("number", number), ("due_day", recommended))
         item = item._replace(why=because(case, season.rule, "plan_season", *facts))
     return item._replace(

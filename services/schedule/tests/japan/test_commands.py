@@ -48,6 +48,7 @@ def test_plan_of_a_pregnancy() -> None:
 def test_plan_for_a_person_to_read() -> None:
     code, out, _ = run("plan --birth-date 2026-05-10 --on 2026-08-01 --dose penta@2026-07-09")
     assert code == 0
+    assert "penta" in out
     assert "legal valid" in out
     # In 80 columns, as a pipe has them: no day and no sentence is cut.
     row = next(line for line in out.splitlines() if line.split()[:3] == ["mr1", "1", "upcoming"])
